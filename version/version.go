@@ -1,0 +1,52 @@
+// Package version names the release that this tree is or will become.
+//
+// CLI, service, agent and Packer plugin all print the same value.
+package version
+
+import (
+	"runtime/debug"
+)
+
+const (
+	// Number is the semantic version, without a leading "v".
+	Number = "0.1.0"
+
+	// Prerelease marks a tree that is not a release: "dev" between releases,
+	// empty in a tagged one. Packer reads it the same way.
+	Prerelease = "dev"
+)
+
+// String returns Number, followed by "-" and Prerelease when there is one.
+func String() string {
+	if Prerelease == "" {
+		return Number
+	}
+	return Number + "-" + Prerelease
+}
+
+// Revision returns the Git commit that the running binary was built from,
+// with "-dirty" when the tree had changes, and "unknown" for a build without
+// version-control stamping.
+func Revision() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return revisionOf(info.Settings)
+}
+
+func revisionOf(settings []debug.BuildSetting) string {
+	revision, suffix := "unknown", ""
+	for _, s := range settings {
+		switch {
+		case s.Key == "vcs.revision" && s.Value != "":
+			revision = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			suffix = "-dirty"
+		}
+	}
+	if revision == "unknown" {
+		return revision
+	}
+	return revision + suffix
+}

@@ -1,0 +1,60 @@
+// Package vectors reads the test vectors of the testdata directory at the root
+// of the tree. Tests alone import it.
+package vectors
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/ulikunitz/xz"
+)
+
+// Dir returns the path of the testdata directory.
+func Dir() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "../../testdata")
+}
+
+// ReadFile returns the contents of a file below Dir. When there is no such
+// file but one with ".xz" behind its name, it returns what that expands to.
+func ReadFile(name string) ([]byte, error) {
+	path := filepath.Join(Dir(), name)
+	data, err := os.ReadFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return data, err
+	}
+	packed, xzErr := os.ReadFile(path + ".xz")
+	if xzErr != nil {
+		return nil, err
+	}
+	r, err := xz.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
+
+// MustRead is ReadFile for a file that has to be there.
+func MustRead(tb testing.TB, name string) []byte {
+	tb.Helper()
+	data, err := ReadFile(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return data
+}
+
+// ReadJSON decodes a JSON file below Dir into v.
+func ReadJSON(tb testing.TB, name string, v any) {
+	tb.Helper()
+	if err := json.Unmarshal(MustRead(tb, name), v); err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
+)
+
+func newKeyDigestCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "key-digest PEM",
+		Short: "Print the digest of an ID or author key",
+		Long: `Print the SHA-384 digest of an ECDSA P-384 key, public or private, as the ID key
+and author key digests of an attestation report carry it.`,
+		Example: "  snpguard key-digest id.pem",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key, err := readKey(args[0], "PEM", idblock.ParsePublicKey)
+			if err != nil {
+				return err
+			}
+			digest, err := idblock.KeyDigest(key)
+			if err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%x\n", digest)
+			return err
+		},
+	}
+}

@@ -1,0 +1,315 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+)
+
+// measureOptions are the flags of "snpguard measure" as they were given.
+type measureOptions struct {
+	firmware, kernel, initrd string
+	cmdline, cmdlineFile     string
+	firmwareHash             string
+	printFirmwareHash        bool
+	vmm, guestFeatures       string
+	svsm                     string
+	varsSize                 uint32
+
+	vcpus                               []int
+	vcpuTypes                           []string
+	vcpuSignature                       string
+	vcpuFamily, vcpuModel, vcpuStepping uint
+	hasFamily                           bool
+
+	explain, diff, json bool
+}
+
+func newMeasureCommand() *cobra.Command {
+	var o measureOptions
+	cmd := &cobra.Command{
+		Use:   "measure --firmware FILE --vcpus N (--vcpu-type TYPE | ...) [flags]\n  snpguard measure --diff A.json B.json",
+		Short: "Compute the SEV-SNP launch digest of a guest",
+		Long: `Compute the SEV-SNP launch digest of a guest, the MEASUREMENT of its attestation
+reports, from the files it is launched with.
+
+One variant prints its digest alone. Several (lists of --vcpus and --vcpu-type
+are multiplied) print a JSON array, as does --json.
+
+--explain prints what went into the digest and the digest after each step; with
+--json it can be saved, and --diff names the first difference between two such
+files (exit code 1 when there is one).`,
+		Example: `  snpguard measure --firmware OVMF.amdsev.fd --kernel vmlinuz --initrd initrd.img \
+      --cmdline-file kernel-params.txt --vcpus 1,2,4 --vcpu-type EPYC-Milan,EPYC-Genoa
+  snpguard measure --firmware OVMF.amdsev.fd --vcpus 4 --vcpu-type EPYC-v4 --explain --json > A.json
+  snpguard measure --diff A.json B.json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.hasFamily = cmd.Flags().Changed("vcpu-family")
+			if o.diff {
+				return runMeasureDiff(cmd, args, o.json)
+			}
+			if len(args) > 0 {
+				return usageErrorf("unexpected argument %q", args[0])
+			}
+			return runMeasure(cmd, &o)
+		},
+	}
+	o.addFlags(cmd)
+	cmd.MarkFlagsRequiredTogether("vcpu-family", "vcpu-model", "vcpu-stepping")
+	cmd.MarkFlagsMutuallyExclusive("vcpu-type", "vcpu-signature", "vcpu-family")
+	cmd.MarkFlagsMutuallyExclusive("explain", "diff", "print-ovmf-hash")
+	return cmd
+}
+
+func (o *measureOptions) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.firmware, "firmware", "", "OVMF image that the guest starts with")
+	f.StringVar(&o.kernel, "kernel", "", "kernel, for a direct boot with kernel-hashes=on")
+	f.StringVar(&o.initrd, "initrd", "", "initrd; needs --kernel")
+	f.StringVar(&o.cmdline, "cmdline", "", "kernel command line; needs --kernel")
+	f.StringVar(&o.cmdlineFile, "cmdline-file", "", "file with the command line, one newline at its end left out")
+	f.IntSliceVar(&o.vcpus, "vcpus", nil, "counts of vCPUs, separated by commas")
+	f.StringSliceVar(&o.vcpuTypes, "vcpu-type", nil, "QEMU's names of vCPU models, separated by commas")
+	f.StringVar(&o.vcpuSignature, "vcpu-signature", "", "vCPU signature (CPUID Fn0000_0001_EAX), such as 0x00a00f11")
+	f.UintVar(&o.vcpuFamily, "vcpu-family", 0, "vCPU family; with --vcpu-model and --vcpu-stepping")
+	f.UintVar(&o.vcpuModel, "vcpu-model", 0, "vCPU model")
+	f.UintVar(&o.vcpuStepping, "vcpu-stepping", 0, "vCPU stepping")
+	f.StringVar(&o.guestFeatures, "guest-features", measure.Hex(measure.DefaultGuestFeatures).String(),
+		"SEV_FEATURES of the vCPUs; an SVSM always has 0x1")
+	f.StringVar(&o.vmm, "vmm", measure.QEMU.String(), "virtual machine monitor: qemu, ec2 or gce")
+	f.StringVar(&o.svsm, "svsm", "", "COCONUT-SVSM binary in front of the firmware; needs --vars-size")
+	f.Uint32Var(&o.varsSize, "vars-size", 0, "size in bytes of the UEFI variables between SVSM and firmware")
+	f.StringVar(&o.firmwareHash, "ovmf-hash", "", "digest of the firmware alone, in place of hashing it")
+	f.BoolVar(&o.printFirmwareHash, "print-ovmf-hash", false, "print the value for --ovmf-hash and stop")
+	f.BoolVar(&o.explain, "explain", false, "print what went into the digest")
+	f.BoolVar(&o.diff, "diff", false, "compare two saved explanations")
+	addJSONFlag(cmd, &o.json)
+}
+
+// runMeasure measures what all variants share once, then each variant.
+func runMeasure(cmd *cobra.Command, o *measureOptions) error {
+	firmware, err := readFirmware(o.firmware, "--firmware")
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if o.printFirmwareHash {
+		_, err := fmt.Fprintln(out, measure.FirmwareDigest(firmware))
+		return err
+	}
+	config, err := o.config(firmware)
+	if err != nil {
+		return err
+	}
+	variants, err := o.variants(config.VMM)
+	if err != nil {
+		return err
+	}
+	launch, err := measure.New(config)
+	if err != nil {
+		return measureError(err)
+	}
+	if o.explain {
+		return o.printExplanations(out, launch, variants)
+	}
+	return o.printDigests(out, launch, variants)
+}
+
+// config turns the flags into what is launched, apart from the vCPUs.
+func (o *measureOptions) config(firmware *measure.Firmware) (measure.Config, error) {
+	config := measure.Config{Firmware: firmware, SVSMVarsSize: o.varsSize}
+	var err error
+	if config.VMM, err = measure.ParseVMM(o.vmm); err != nil {
+		return config, usageErrorf("--vmm: %w", err)
+	}
+	if config.GuestFeatures, err = strconv.ParseUint(o.guestFeatures, 0, 64); err != nil {
+		return config, usageErrorf("--guest-features: %q is not a 64-bit number", o.guestFeatures)
+	}
+	if o.firmwareHash != "" {
+		digest, err := measure.ParseDigest(o.firmwareHash)
+		if err != nil {
+			return config, usageErrorf("--ovmf-hash: %w", err)
+		}
+		config.FirmwareDigest = &digest
+	}
+	if o.svsm != "" {
+		if config.SVSM, err = readFirmware(o.svsm, "--svsm"); err != nil {
+			return config, err
+		}
+	}
+	config.Kernel, err = o.kernelHashes()
+	return config, err
+}
+
+// kernelHashes returns nil when there is no kernel.
+func (o *measureOptions) kernelHashes() (*measure.KernelHashes, error) {
+	if o.cmdline != "" && o.cmdlineFile != "" {
+		return nil, usageErrorf("--cmdline and --cmdline-file exclude each other")
+	}
+	if o.kernel == "" {
+		if o.initrd != "" || o.cmdline != "" || o.cmdlineFile != "" {
+			return nil, usageErrorf("an initrd or a command line is measured with a kernel only: give --kernel")
+		}
+		return nil, nil
+	}
+	if o.cmdlineFile != "" {
+		text, err := os.ReadFile(o.cmdlineFile)
+		if err != nil {
+			return nil, err
+		}
+		o.cmdline = strings.TrimSuffix(string(text), "\n")
+	}
+	kernel, err := os.Open(o.kernel)
+	if err != nil {
+		return nil, err
+	}
+	defer kernel.Close()
+	var initrd io.Reader
+	if o.initrd != "" {
+		f, err := os.Open(o.initrd)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		initrd = f
+	}
+	hashes, err := measure.HashKernel(kernel, initrd, o.cmdline)
+	if err != nil {
+		return nil, measureError(err)
+	}
+	return &hashes, nil
+}
+
+// variants multiplies the counts of vCPUs with their types.
+func (o *measureOptions) variants(vmm measure.VMM) ([]measure.VCPUs, error) {
+	if len(o.vcpus) == 0 {
+		return nil, usageErrorf("--vcpus is missing: how many vCPUs does the guest have?")
+	}
+	types, err := o.types(vmm)
+	if err != nil {
+		return nil, err
+	}
+	var variants []measure.VCPUs
+	for _, t := range types {
+		for _, n := range o.vcpus {
+			variants = append(variants, measure.VCPUs{Count: n, Type: t})
+		}
+	}
+	return variants, nil
+}
+
+func (o *measureOptions) types(vmm measure.VMM) ([]measure.VCPUType, error) {
+	switch {
+	case len(o.vcpuTypes) > 0:
+		var types []measure.VCPUType
+		for _, name := range o.vcpuTypes {
+			t, err := measure.ParseVCPUType(name)
+			if err != nil {
+				return nil, usageErrorf("--vcpu-type: %w", err)
+			}
+			types = append(types, t)
+		}
+		return types, nil
+	case o.vcpuSignature != "":
+		signature, err := strconv.ParseUint(o.vcpuSignature, 0, 32)
+		if err != nil {
+			return nil, usageErrorf("--vcpu-signature: %q is not a 32-bit number", o.vcpuSignature)
+		}
+		return []measure.VCPUType{measure.VCPUTypeFromSignature(uint32(signature))}, nil
+	case o.hasFamily:
+		signature, err := measure.Signature(o.vcpuFamily, o.vcpuModel, o.vcpuStepping)
+		if err != nil {
+			return nil, usageErrorf("--vcpu-family: %w", err)
+		}
+		return []measure.VCPUType{measure.VCPUTypeFromSignature(signature)}, nil
+	case vmm.UsesSignature():
+		return nil, usageErrorf("the vCPU type is missing: give --vcpu-type, --vcpu-signature, " +
+			"or --vcpu-family, --vcpu-model and --vcpu-stepping")
+	}
+	return []measure.VCPUType{{}}, nil
+}
+
+// measuredVariant is one element of the JSON that "snpguard measure" prints.
+type measuredVariant struct {
+	VCPUs       int            `json:"vcpus"`
+	VCPUType    string         `json:"vcpu_type"` // empty where the VMM starts all types alike
+	Measurement measure.Digest `json:"measurement"`
+}
+
+func (o *measureOptions) printDigests(out io.Writer, launch *measure.Launch, variants []measure.VCPUs) error {
+	var measured []measuredVariant
+	for _, v := range variants {
+		digest, err := launch.Digest(v)
+		if err != nil {
+			return measureError(err)
+		}
+		measured = append(measured, measuredVariant{v.Count, v.Type.Name, digest})
+	}
+	if o.json || len(measured) > 1 {
+		return printJSON(out, measured)
+	}
+	_, err := fmt.Fprintln(out, measured[0].Measurement)
+	return err
+}
+
+func (o *measureOptions) printExplanations(out io.Writer, launch *measure.Launch, variants []measure.VCPUs) error {
+	var all []*measure.Explanation
+	for _, v := range variants {
+		e, err := measure.Explain(launch, v)
+		if err != nil {
+			return measureError(err)
+		}
+		if e.KernelHashes != nil {
+			e.KernelHashes.CommandLine = o.cmdline
+		}
+		all = append(all, e)
+	}
+	if o.json {
+		return printJSON(out, all)
+	}
+	for i, e := range all {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		if err := e.WriteText(out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readFirmware parses a firmware file, whose size it bounds before it reads.
+func readFirmware(path, flag string) (*measure.Firmware, error) {
+	if path == "" {
+		return nil, usageErrorf("%s is missing", flag)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, measure.MaxFirmwareSize+1))
+	if err != nil {
+		return nil, err
+	}
+	firmware, err := measure.ParseFirmware(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return firmware, nil
+}
+
+// measureError makes a contradiction between flags a usage error.
+func measureError(err error) error {
+	if errors.Is(err, measure.ErrVCPUs) || errors.Is(err, measure.ErrConfig) {
+		return usageError{err}
+	}
+	return err
+}

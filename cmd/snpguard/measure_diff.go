@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+)
+
+// diffResult is the JSON that "snpguard measure --diff --json" prints.
+type diffResult struct {
+	Equal      bool                `json:"equal"`
+	Difference *measure.Difference `json:"difference,omitempty"` // the first, when not equal
+}
+
+// runMeasureDiff compares two saved explanations and answers no when they
+// differ.
+func runMeasureDiff(cmd *cobra.Command, args []string, asJSON bool) error {
+	if len(args) != 2 {
+		return usageErrorf("--diff compares two files, got %d", len(args))
+	}
+	a, err := readExplanation(args[0])
+	if err != nil {
+		return err
+	}
+	b, err := readExplanation(args[1])
+	if err != nil {
+		return err
+	}
+	difference := measure.Compare(a, b)
+	if err := printDifference(cmd, difference, asJSON); err != nil {
+		return err
+	}
+	if difference != nil {
+		return errNo
+	}
+	return nil
+}
+
+func printDifference(cmd *cobra.Command, d *measure.Difference, asJSON bool) error {
+	out := cmd.OutOrStdout()
+	if asJSON {
+		return printJSON(out, diffResult{d == nil, d})
+	}
+	if d == nil {
+		_, err := fmt.Fprintln(out, "no difference")
+		return err
+	}
+	_, err := fmt.Fprintf(out, "%s\n  A: %s\n  B: %s\n", d.Meaning, d.A, d.B)
+	return err
+}
+
+// readExplanation reads the output of "snpguard measure --explain --json" for
+// one variant.
+func readExplanation(path string) (*measure.Explanation, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var all []*measure.Explanation
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&all); err != nil {
+		return nil, fmt.Errorf("%s: is not the output of \"snpguard measure --explain --json\": %w", path, err)
+	}
+	if len(all) != 1 || all[0] == nil {
+		return nil, fmt.Errorf("%s: holds %d explanations, want one: measure a single variant", path, len(all))
+	}
+	if all[0].Format != measure.ExplanationFormat {
+		return nil, fmt.Errorf("%s: has format %d, this program knows %d", path, all[0].Format, measure.ExplanationFormat)
+	}
+	return all[0], nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return report(stderr, root.ExecuteContext(ctx))
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "snpguard",
+		Short: "Make, register and launch confidential VMs on AMD SEV-SNP",
+		Long: `snpguard turns stock cloud images into confidential VMs on AMD SEV-SNP.
+
+Results go to standard output, everything else to standard error.
+
+Exit codes:
+  0  done
+  1  the answer is no: not genuine, not equal, not acceptable
+  2  the command line is wrong
+  3  a file, program, service or other part of the environment failed`,
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		newMeasureCommand(),
+		newIDBlockCommand(),
+		newKeyDigestCommand(),
+		newVersionCommand(),
+	)
+	markUsageErrors(root)
+	return root
+}
+
+// markUsageErrors makes every complaint about arguments, of this command and
+// of those below it, a usage error.
+func markUsageErrors(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		markUsageErrors(sub)
+	}
+}
+
+// The exit codes, documented in the root command's help.
+const (
+	exitOK          = 0
+	exitNo          = 1
+	exitUsage       = 2
+	exitEnvironment = 3
+)
+
+// usageError is a command line that cannot be carried out as it was written.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usageErrorf(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// errNo is the answer "no". The command has already said why.
+var errNo = errors.New("no")
+
+// report prints an error once and returns the exit code for it.
+func report(stderr io.Writer, err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errNo):
+		return exitNo
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "snpguard: %v\nRun the command with --help for its options.\n", err)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "snpguard: %v\n", err)
+	return exitEnvironment
+}

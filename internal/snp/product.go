@@ -1,0 +1,58 @@
+package snp
+
+import "fmt"
+
+// Product is a product line of AMD's Key Distribution Service: chips that share
+// an ARK, an ASK and a TCB layout.
+type Product string
+
+// The product lines with SEV-SNP. Siena and Bergamo belong to Genoa.
+const (
+	Milan Product = "Milan"
+	Genoa Product = "Genoa"
+	Turin Product = "Turin"
+)
+
+// Products returns every product line, oldest first.
+func Products() []Product { return []Product{Milan, Genoa, Turin} }
+
+// ParseProduct reads the name of a product line as KDS spells it.
+func ParseProduct(s string) (Product, error) {
+	for _, p := range Products() {
+		if s == string(p) {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("unknown product %q, want Milan, Genoa or Turin", s)
+}
+
+// CPUID is the family, model and stepping that a report carries since version 3
+// (56860 rev. 1.58, table ATTESTATION_REPORT, 0x188 to 0x18A), with their
+// extended parts already added.
+type CPUID struct {
+	Family, Model, Stepping uint8
+}
+
+// Product returns the product line of a chip, by its family and model: Milan
+// 19h/00h-0Fh, Genoa 19h/10h-1Fh, Siena and Bergamo 19h/A0h-AFh, Turin
+// 1Ah/00h-1Fh.
+func (c CPUID) Product() (Product, error) {
+	switch {
+	case c.Family == 0x19 && c.Model <= 0x0F:
+		return Milan, nil
+	case c.Family == 0x19 && (c.Model>>4 == 0x1 || c.Model>>4 == 0xA):
+		return Genoa, nil
+	case c.Family == 0x1A && c.Model <= 0x1F:
+		return Turin, nil
+	}
+	return "", fmt.Errorf("family %#x model %#x is no chip with SEV-SNP that is known here", c.Family, c.Model)
+}
+
+// HardwareIDSize returns how many bytes of CHIP_ID identify a chip of this
+// product line, in its certificate and in KDS URLs: 64, on Turin 8.
+func (p Product) HardwareIDSize() int {
+	if p == Turin {
+		return 8
+	}
+	return ChipIDSize
+}

@@ -176,3 +176,29 @@ func TestParseFirmwareAllocatesLittle(t *testing.T) {
 		t.Errorf("allocates %d bytes", bytes)
 	}
 }
+
+// FuzzFirmwareTables fuzzes what lies behind a good footer: the table in front
+// of it and the SNP metadata.
+func FuzzFirmwareTables(f *testing.F) {
+	good := broken(f, 0)
+	end := len(good)
+	f.Add(good[end+footerAt-140:end+footerAt], good[end+metadataAt:end+metadataAt+16+7*12])
+	f.Fuzz(func(t *testing.T, table, metadata []byte) {
+		if len(table) > 0x400 || len(metadata) > 0x180 {
+			return
+		}
+		data := make([]byte, 2*measure.PageSize)
+		copy(data, good[end-len(data):])
+		end := len(data)
+		copy(data[end+footerAt:], binary.LittleEndian.AppendUint16(nil, uint16(len(table)+18)))
+		copy(data[end+footerAt-len(table):], table)
+		copy(data[end+metadataAt:], metadata)
+		firmware, err := measure.ParseFirmware(data)
+		if err != nil {
+			return
+		}
+		if _, err := firmware.KernelHashesGPA(); err == nil && len(firmware.Sections()) == 0 {
+			t.Error("a place for hashes without a section")
+		}
+	})
+}

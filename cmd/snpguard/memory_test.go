@@ -1,10 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
+	"strings"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/ratio"
@@ -29,7 +30,8 @@ func BenchmarkRatioMeasureMemory(b *testing.B) {
 	}
 }
 
-// measurePeakMemory returns the largest resident set in MiB.
+// measurePeakMemory pipes an initrd of 1 GiB into the program and returns its
+// largest resident set, in MiB, when it has taken all of it.
 func measurePeakMemory(tb testing.TB) float64 {
 	tb.Helper()
 	dir := unpackVectors(tb)
@@ -37,21 +39,42 @@ func measurePeakMemory(tb testing.TB) float64 {
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		tb.Fatalf("go build: %v\n%s", err, out)
 	}
-	initrd := filepath.Join(dir, "initrd")
-	if err := os.WriteFile(initrd, nil, 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	if err := os.Truncate(initrd, 1<<30); err != nil {
+	initrd, feed, err := os.Pipe()
+	if err != nil {
 		tb.Fatal(err)
 	}
 	cmd := exec.Command(program, "measure", "--firmware", filepath.Join(dir, "ovmf-amdsev-sid-2026.08.fd"),
-		"--kernel", filepath.Join(dir, "kernel_1500001.bin"), "--initrd", initrd, "--vcpus", "4", "--vcpu-type", "EPYC-Milan")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("snpguard measure: %v\n%s", err, out)
+		"--kernel", filepath.Join(dir, "kernel_1500001.bin"), "--initrd", "/dev/fd/3", "--vcpus", "4", "--vcpu-type", "EPYC-Milan")
+	cmd.ExtraFiles = []*os.File{initrd}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
 	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		tb.Fatal("no resource usage")
+	initrd.Close()
+	block := make([]byte, 1<<20)
+	for range 1 << 10 {
+		if _, err := feed.Write(block); err != nil {
+			tb.Fatalf("feed initrd: %v", err)
+		}
 	}
-	return float64(usage.Maxrss) / 1024
+	peak := highWaterMark(tb, cmd.Process.Pid)
+	feed.Close()
+	if err := cmd.Wait(); err != nil {
+		tb.Fatalf("snpguard measure: %v", err)
+	}
+	return peak
+}
+
+// highWaterMark returns VmHWM of a process in MiB.
+func highWaterMark(tb testing.TB, pid int) float64 {
+	tb.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(status), "VmHWM:")
+	var kib float64
+	if _, err := fmt.Sscanf(after, "%f kB", &kib); err != nil || !found {
+		tb.Fatalf("no VmHWM in %q: %v", status, err)
+	}
+	return kib / 1024
 }

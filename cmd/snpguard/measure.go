@@ -112,7 +112,7 @@ func runMeasure(cmd *cobra.Command, o *measureOptions) error {
 	}
 	launch, err := measure.New(config)
 	if err != nil {
-		return measureError(err)
+		return measureError(fmt.Errorf("%s: %w", o.firmware, err))
 	}
 	if o.explain {
 		return o.printExplanations(out, launch, variants)

@@ -99,14 +99,18 @@ func ParseGuestPolicy(s string) (GuestPolicy, error) {
 		return p, p.Validate()
 	}
 	p := policyReservedOne
-	for word := range strings.SplitSeq(s, ",") {
-		bits, err := parsePolicyWord(strings.ToLower(strings.TrimSpace(word)))
+	seen := make(map[string]bool)
+	for word := range strings.SplitSeq(strings.ToLower(s), ",") {
+		word = strings.TrimSpace(word)
+		name, _, _ := strings.Cut(word, "=")
+		bits, err := parsePolicyWord(word)
 		if err != nil {
 			return 0, err
 		}
-		if p&bits != 0 {
-			return 0, fmt.Errorf("%w: %q occurs twice", ErrPolicy, word)
+		if seen[name] {
+			return 0, fmt.Errorf("%w: %q occurs twice", ErrPolicy, name)
 		}
+		seen[name] = true
 		p |= bits
 	}
 	return p, nil

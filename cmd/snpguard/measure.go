@@ -27,7 +27,7 @@ type measureOptions struct {
 	vcpuTypes                           []string
 	vcpuSignature                       string
 	vcpuFamily, vcpuModel, vcpuStepping uint
-	hasFamily                           bool
+	familyFlags                         int // how many of the three were given
 
 	explain, diff, json bool
 }
@@ -51,20 +51,18 @@ files (exit code 1 when there is one).`,
   snpguard measure --firmware OVMF.amdsev.fd --vcpus 4 --vcpu-type EPYC-v4 --explain --json > A.json
   snpguard measure --diff A.json B.json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.hasFamily = cmd.Flags().Changed("vcpu-family")
 			if o.diff {
 				return runMeasureDiff(cmd, args, o.json)
 			}
 			if len(args) > 0 {
 				return usageErrorf("unexpected argument %q", args[0])
 			}
+			changed := cmd.Flags().Changed
+			o.familyFlags = count(changed("vcpu-family"), changed("vcpu-model"), changed("vcpu-stepping"))
 			return runMeasure(cmd, &o)
 		},
 	}
 	o.addFlags(cmd)
-	cmd.MarkFlagsRequiredTogether("vcpu-family", "vcpu-model", "vcpu-stepping")
-	cmd.MarkFlagsMutuallyExclusive("vcpu-type", "vcpu-signature", "vcpu-family")
-	cmd.MarkFlagsMutuallyExclusive("explain", "diff", "print-ovmf-hash")
 	return cmd
 }
 
@@ -78,7 +76,7 @@ func (o *measureOptions) addFlags(cmd *cobra.Command) {
 	f.IntSliceVar(&o.vcpus, "vcpus", nil, "counts of vCPUs, separated by commas")
 	f.StringSliceVar(&o.vcpuTypes, "vcpu-type", nil, "QEMU's names of vCPU models, separated by commas")
 	f.StringVar(&o.vcpuSignature, "vcpu-signature", "", "vCPU signature (CPUID Fn0000_0001_EAX), such as 0x00a00f11")
-	f.UintVar(&o.vcpuFamily, "vcpu-family", 0, "vCPU family; with --vcpu-model and --vcpu-stepping")
+	f.UintVar(&o.vcpuFamily, "vcpu-family", 0, "vCPU family, with --vcpu-model and --vcpu-stepping")
 	f.UintVar(&o.vcpuModel, "vcpu-model", 0, "vCPU model")
 	f.UintVar(&o.vcpuStepping, "vcpu-stepping", 0, "vCPU stepping")
 	f.StringVar(&o.guestFeatures, "guest-features", measure.Hex(measure.DefaultGuestFeatures).String(),
@@ -114,7 +112,7 @@ func runMeasure(cmd *cobra.Command, o *measureOptions) error {
 	}
 	launch, err := measure.New(config)
 	if err != nil {
-		return measureError(err)
+		return measureError(fmt.Errorf("%s: %w", o.firmware, err))
 	}
 	if o.explain {
 		return o.printExplanations(out, launch, variants)
@@ -206,6 +204,9 @@ func (o *measureOptions) variants(vmm measure.VMM) ([]measure.VCPUs, error) {
 }
 
 func (o *measureOptions) types(vmm measure.VMM) ([]measure.VCPUType, error) {
+	if count(len(o.vcpuTypes) > 0, o.vcpuSignature != "", o.familyFlags > 0) > 1 {
+		return nil, usageErrorf("--vcpu-type, --vcpu-signature and --vcpu-family exclude each other")
+	}
 	switch {
 	case len(o.vcpuTypes) > 0:
 		var types []measure.VCPUType
@@ -223,7 +224,10 @@ func (o *measureOptions) types(vmm measure.VMM) ([]measure.VCPUType, error) {
 			return nil, usageErrorf("--vcpu-signature: %q is not a 32-bit number", o.vcpuSignature)
 		}
 		return []measure.VCPUType{measure.VCPUTypeFromSignature(uint32(signature))}, nil
-	case o.hasFamily:
+	case o.familyFlags > 0:
+		if o.familyFlags < 3 {
+			return nil, usageErrorf("--vcpu-family, --vcpu-model and --vcpu-stepping go together")
+		}
 		signature, err := measure.Signature(o.vcpuFamily, o.vcpuModel, o.vcpuStepping)
 		if err != nil {
 			return nil, usageErrorf("--vcpu-family: %w", err)
@@ -234,6 +238,17 @@ func (o *measureOptions) types(vmm measure.VMM) ([]measure.VCPUType, error) {
 			"or --vcpu-family, --vcpu-model and --vcpu-stepping")
 	}
 	return []measure.VCPUType{{}}, nil
+}
+
+// count returns how many of the conditions hold.
+func count(conditions ...bool) int {
+	n := 0
+	for _, c := range conditions {
+		if c {
+			n++
+		}
+	}
+	return n
 }
 
 // measuredVariant is one element of the JSON that "snpguard measure" prints.

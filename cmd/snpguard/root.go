@@ -37,30 +37,29 @@ Exit codes:
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newMeasureCommand(),
 		newIDBlockCommand(),
 		newKeyDigestCommand(),
 		newVersionCommand(),
 	)
-	markUsageErrors(root)
+	markRunErrors(root)
 	return root
 }
 
-// markUsageErrors makes every complaint about arguments, of this command and
-// of those below it, a usage error.
-func markUsageErrors(cmd *cobra.Command) {
-	if check := cmd.Args; check != nil {
-		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usageError{err}
+// markRunErrors tells what commands return from what cobra complains about
+// before it runs one, which is always about the command line.
+func markRunErrors(cmd *cobra.Command) {
+	if runE := cmd.RunE; runE != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := runE(cmd, args); err != nil {
+				return runError{err}
 			}
 			return nil
 		}
 	}
 	for _, sub := range cmd.Commands() {
-		markUsageErrors(sub)
+		markRunErrors(sub)
 	}
 }
 
@@ -72,7 +71,13 @@ const (
 	exitEnvironment = 3
 )
 
-// usageError is a command line that cannot be carried out as it was written.
+// runError is what a command returned.
+type runError struct{ error }
+
+func (e runError) Unwrap() error { return e.error }
+
+// usageError is a command line that a command cannot carry out as it was
+// written.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
@@ -86,13 +91,14 @@ var errNo = errors.New("no")
 
 // report prints an error once and returns the exit code for it.
 func report(stderr io.Writer, err error) int {
+	var ran runError
 	var usage usageError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errNo):
 		return exitNo
-	case errors.As(err, &usage):
+	case !errors.As(err, &ran) || errors.As(err, &usage):
 		fmt.Fprintf(stderr, "snpguard: %v\nRun the command with --help for its options.\n", err)
 		return exitUsage
 	}

@@ -1,11 +1,12 @@
 module github.com/snpguard-go/packer-plugin-snpguard
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/spf13/cobra v1.10.2
 	github.com/ulikunitz/xz v0.5.17
+	golang.org/x/sync v0.24.0
 )
 
 require golang.org/x/tools v0.26.0 // indirect

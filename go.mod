@@ -1,6 +1,6 @@
 module github.com/snpguard-go/packer-plugin-snpguard
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/diskfs/go-diskfs v1.9.4
@@ -8,6 +8,7 @@ require (
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/spf13/cobra v1.10.2
 	github.com/ulikunitz/xz v0.5.17
+	golang.org/x/sync v0.24.0
 )
 
 require (

@@ -47,8 +47,11 @@ func New(products ...snp.Product) (*AMD, error) {
 
 // At returns the same AMD with a clock that always gives t. The clock sets the
 // validity of the certificates and CRLs that it issues.
-func (a *AMD) At(t time.Time) *AMD {
-	return &AMD{lines: a.lines, seed: a.seed, clock: func() time.Time { return t }}
+func (a *AMD) At(t time.Time) *AMD { return a.WithClock(func() time.Time { return t }) }
+
+// WithClock returns the same AMD with another clock.
+func (a *AMD) WithClock(clock func() time.Time) *AMD {
+	return &AMD{lines: a.lines, seed: a.seed, clock: clock}
 }
 
 // Line returns the authorities of a product line, or nil.

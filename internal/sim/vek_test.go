@@ -145,3 +145,39 @@ func TestMissingProduct(t *testing.T) {
 		t.Error("VLEK for a product without authorities")
 	}
 }
+
+// What attacks need: certificates that a genuine authority signed but that say
+// something wrong.
+func TestIssueWrongCertificates(t *testing.T) {
+	amd := simtest.AMD(t)
+	line := amd.Line(snp.Milan)
+	chip := sim.NewChip(snp.Milan, "a", tcb(snp.Milan))
+	vek, err := amd.VCEK(chip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	extensions, err := snp.ParseExtensions(vek.Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template, err := amd.VEKTemplate(extensions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.NotAfter = template.NotBefore.Add(time.Hour)
+	template.RawIssuer = line.ASVK.Certificate.RawSubject
+	template.ExtraExtensions = template.ExtraExtensions[1:]
+	cert, err := line.ASK.Issue(template, vek.Key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !cert.NotAfter.Equal(template.NotAfter) || !bytes.Equal(cert.RawIssuer, line.ASVK.Certificate.RawSubject) {
+		t.Errorf("got issuer %s, valid to %s", cert.Issuer, cert.NotAfter)
+	}
+	if _, err := snp.ParseExtensions(cert); err == nil {
+		t.Error("the extension that was left out is there")
+	}
+	if err := line.ASK.Certificate.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature); err != nil {
+		t.Error(err)
+	}
+}

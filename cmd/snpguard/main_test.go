@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the stories in testdata/script. They find unpacked test
-// vectors in $VECTORS.
+// vectors in $VECTORS, and reports with their certificates in $REPORTS.
 func TestScripts(t *testing.T) {
 	dir := unpackVectors(t)
 	testscript.Run(t, testscript.Params{
@@ -34,6 +34,7 @@ func TestScripts(t *testing.T) {
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("VECTORS", dir)
+			env.Setenv("REPORTS", filepath.Join(vectors.Dir(), "reports"))
 			return nil
 		},
 	})

@@ -41,6 +41,7 @@ Exit codes:
 		newMeasureCommand(),
 		newIDBlockCommand(),
 		newKeyDigestCommand(),
+		newReportCommand(),
 		newVersionCommand(),
 	)
 	markRunErrors(root)

@@ -1,0 +1,171 @@
+package bundle
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// Names of the files of a bundle. Launchers know them.
+const (
+	NameManifest     = "manifest.json"
+	NameSignature    = "manifest.json.sig"
+	NameFirmware     = "firmware-code.fd"
+	NameKernel       = "vmlinuz"
+	NameInitrd       = "initrd.img"
+	NameCmdline      = "kernel-params.txt"
+	NameLaunchConfig = "launch-config.json"
+	NameIDBlock      = "id-block.bin"
+	NameIDAuth       = "id-auth.bin"
+
+	variantsDir = "variants"
+)
+
+// ManifestFormat is the version of the manifest.
+const ManifestFormat = 1
+
+// Errors of reading a bundle.
+var (
+	// ErrSignature: the manifest is not signed by the expected identity key.
+	ErrSignature = errors.New("bundle is not signed by this service")
+	// ErrBundle: the bundle is malformed or does not match its manifest.
+	ErrBundle = errors.New("malformed bundle")
+)
+
+// Manifest says what a bundle holds.
+type Manifest struct {
+	Format    int             `json:"format"`
+	Image     wire.UUID       `json:"image"`
+	Release   wire.UUID       `json:"release"`
+	ImageName string          `json:"image_name"`
+	CreatedAt time.Time       `json:"created_at"` // of the release
+	Simulated bool            `json:"simulated"`  // registered with a simulated AMD
+	Variants  []Variant       `json:"variants"`   // the default first
+	Files     []ManifestEntry `json:"files"`      // in the order of the archive
+}
+
+// Variant is a size in which the release can be launched.
+type Variant struct {
+	VCPUs       int    `json:"vcpus"`
+	VCPUType    string `json:"vcpu_type"`
+	Policy      string `json:"policy"`      // hexadecimal with 0x
+	Measurement string `json:"measurement"` // hexadecimal
+}
+
+// Name returns what the files of the variant are named by, such as
+// "4xEPYC-Genoa".
+func (v Variant) Name() string { return fmt.Sprintf("%dx%s", v.VCPUs, v.VCPUType) }
+
+// file returns the name of one of the variant's files: plain for the default.
+func (v Variant) file(name string, isDefault bool) string {
+	if isDefault {
+		return name
+	}
+	return path.Join(variantsDir, v.Name()+"."+name)
+}
+
+// ManifestEntry is a file of a bundle.
+type ManifestEntry struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`   // in bytes
+	SHA256 string `json:"sha256"` // hexadecimal
+}
+
+// LaunchConfig is launch-config.json, as existing launchers read it.
+type LaunchConfig struct {
+	VCPUModel   string `json:"vcpu-model"`
+	VCPUCount   int    `json:"vcpu-count"`
+	GuestPolicy string `json:"guest-policy"` // hexadecimal with 0x
+}
+
+// signedBytes is what the identity key signs.
+func signedBytes(manifest []byte) []byte {
+	return append([]byte("snpguard/v1/manifest\x00"), manifest...)
+}
+
+// Sign returns the signature of an encoded manifest.
+func Sign(key ed25519.PrivateKey, manifest []byte) []byte {
+	return ed25519.Sign(key, signedBytes(manifest))
+}
+
+// ParseManifest checks the signature first, then reads the manifest. The error
+// wraps ErrSignature or ErrBundle.
+func ParseManifest(encoded, signature []byte, identity ed25519.PublicKey) (*Manifest, error) {
+	if len(identity) != ed25519.PublicKeySize || !ed25519.Verify(identity, signedBytes(encoded), signature) {
+		return nil, ErrSignature
+	}
+	var m Manifest
+	dec := json.NewDecoder(bytes.NewReader(encoded))
+	if err := dec.Decode(&m); err != nil {
+		return nil, fmt.Errorf("%w: manifest: %w", ErrBundle, err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: manifest has more behind it", ErrBundle)
+	}
+	if m.Format != ManifestFormat {
+		return nil, fmt.Errorf("%w: manifest has format %d, this program knows %d", ErrBundle, m.Format, ManifestFormat)
+	}
+	return &m, m.check()
+}
+
+// check wants safe, unique names and sizes within bounds.
+func (m *Manifest) check() error {
+	if len(m.Variants) == 0 || len(m.Files) > maxFiles {
+		return fmt.Errorf("%w: %d variants, %d files", ErrBundle, len(m.Variants), len(m.Files))
+	}
+	seen := make(map[string]bool)
+	for _, f := range m.Files {
+		if !safeName(f.Name) || seen[f.Name] {
+			return fmt.Errorf("%w: file name %.100q", ErrBundle, f.Name)
+		}
+		seen[f.Name] = true
+		if f.Size < 0 || f.Size > maxFileSize {
+			return fmt.Errorf("%w: %s has %d bytes, at most %d are taken", ErrBundle, f.Name, f.Size, int64(maxFileSize))
+		}
+		if sum, err := hex.DecodeString(f.SHA256); err != nil || len(sum) != 32 {
+			return fmt.Errorf("%w: %s: SHA-256 is not 64 hexadecimal digits", ErrBundle, f.Name)
+		}
+	}
+	for _, name := range []string{NameFirmware, NameLaunchConfig, NameIDBlock, NameIDAuth} {
+		if !seen[name] {
+			return fmt.Errorf("%w: %s is missing", ErrBundle, name)
+		}
+	}
+	return nil
+}
+
+// safeName accepts a file at the top or one level below, of harmless
+// characters, and neither the manifest nor its signature.
+func safeName(name string) bool {
+	if name == NameManifest || name == NameSignature || len(name) > 255 {
+		return false
+	}
+	dir, base := path.Split(name)
+	if dir != "" && dir != variantsDir+"/" || base == "" || strings.HasPrefix(base, ".") {
+		return false
+	}
+	for _, c := range base {
+		ok := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._-", c)
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// Limits on what is read, in bytes and files.
+const (
+	maxManifest  = 1 << 20
+	maxFiles     = 4096
+	maxFileSize  = 4 << 30
+	maxTotalSize = 8 << 30
+)

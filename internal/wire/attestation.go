@@ -1,0 +1,96 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Paths of the attestation API.
+const (
+	PathChallenge  = "/v1/attestation/challenge"
+	PathUnlock     = "/v1/attestation/unlock"
+	PathPublicInfo = "/v1/public/info"
+)
+
+// Limits of an unlock request, in bytes.
+const (
+	// MaxCertificates is the largest certificate table that a host may give.
+	MaxCertificates = 64 << 10
+	// MaxUnlockBody is the largest body: everything in base64, and room.
+	MaxUnlockBody = 128 << 10
+)
+
+// ErrShape is a message whose fields do not have the sizes that they must.
+var ErrShape = errors.New("malformed message")
+
+// Challenge answers POST PathChallenge.
+type Challenge struct {
+	Nonce     []byte `json:"nonce"`      // NonceSize bytes
+	ExpiresIn int    `json:"expires_in"` // in seconds
+}
+
+// Validate checks the sizes. The error wraps ErrShape.
+func (c *Challenge) Validate() error {
+	return checkSize("nonce", c.Nonce, NonceSize)
+}
+
+// UnlockRequest is the body of POST PathUnlock.
+type UnlockRequest struct {
+	Report       []byte `json:"report"`                 // 1184 bytes
+	Certificates []byte `json:"certificates,omitempty"` // table of the extended report, when the host gave one
+	Nonce        []byte `json:"nonce"`                  // NonceSize bytes
+	PublicKey    []byte `json:"public_key"`             // PublicKeySize bytes
+	SealedVMK    []byte `json:"sealed_vmk"`             // SealedVMKSize bytes
+}
+
+// reportSize is the size of an attestation report (56860 rev. 1.58).
+const reportSize = 0x4A0
+
+// Validate checks the sizes. The error wraps ErrShape.
+func (r *UnlockRequest) Validate() error {
+	if len(r.Certificates) > MaxCertificates {
+		return fmt.Errorf("%w: certificates have %d bytes, at most %d are taken", ErrShape, len(r.Certificates), MaxCertificates)
+	}
+	return errors.Join(
+		checkSize("report", r.Report, reportSize),
+		checkSize("nonce", r.Nonce, NonceSize),
+		checkSize("public_key", r.PublicKey, PublicKeySize),
+		checkSize("sealed_vmk", r.SealedVMK, SealedVMKSize),
+	)
+}
+
+// Grant answers POST PathUnlock: the VMK, encrypted to the agent's key.
+type Grant struct {
+	Enc        []byte `json:"enc"`        // EncSize bytes
+	Ciphertext []byte `json:"ciphertext"` // GrantSize bytes
+	Signature  []byte `json:"signature"`  // Ed25519 over GrantTranscript, 64 bytes
+}
+
+// Validate checks the sizes. The error wraps ErrShape.
+func (g *Grant) Validate() error {
+	return errors.Join(
+		checkSize("enc", g.Enc, EncSize),
+		checkSize("ciphertext", g.Ciphertext, GrantSize),
+		checkSize("signature", g.Signature, 64),
+	)
+}
+
+// PublicInfo answers GET PathPublicInfo. All of it is public; a client pins
+// what its operator confirmed.
+type PublicInfo struct {
+	Version           string `json:"version"`
+	CACertificate     string `json:"ca_certificate"`      // PEM; empty when the operator brought a certificate
+	CAFingerprint     string `json:"ca_fingerprint"`      // SHA-256 of its DER
+	IngestionKey      []byte `json:"ingestion_key"`       // HPKE public key, PublicKeySize bytes
+	IngestionKeyPrint string `json:"ingestion_key_print"` // SHA-256 of it
+	IdentityKey       []byte `json:"identity_key"`        // Ed25519 public key, 32 bytes
+	IdentityKeyPrint  string `json:"identity_key_print"`  // SHA-256 of it
+	Simulated         bool   `json:"simulated"`           // a simulated AMD root is trusted
+}
+
+func checkSize(name string, field []byte, want int) error {
+	if len(field) != want {
+		return fmt.Errorf("%w: %s has %d bytes, want %d", ErrShape, name, len(field), want)
+	}
+	return nil
+}

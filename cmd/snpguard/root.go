@@ -42,6 +42,7 @@ Exit codes:
 		newIDBlockCommand(),
 		newKeyDigestCommand(),
 		newReportCommand(),
+		newKDSCommand(),
 		newSimCommand(),
 		newVersionCommand(),
 	)

@@ -2,6 +2,7 @@ package attest
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/x509"
 	"fmt"
 
@@ -22,24 +23,20 @@ func (p *Pool) Add(certs ...*x509.Certificate) { p.certs = append(p.certs, certs
 // Len returns how many certificates are in the pool.
 func (p *Pool) Len() int { return len(p.certs) }
 
-// Chains returns the chains with which a report may verify: each VCEK or VLEK of
+// Chains returns the chains with which a report may verify: the VCEK or VLEK of
 // its chip and TCB, with each ASK or ASVK of the right name and last with none,
-// which stands for AMD's. The error is a *Refusal.
+// which stands for AMD's. Where several certificates fit, as VLEKs do, those
+// whose key signed the report are taken. The error is a *Refusal.
 func (p *Pool) Chains(r *snp.Report) ([]Chain, error) {
 	if err := checkMasks(r); err != nil {
 		return nil, err
 	}
+	veks, err := p.veks(r)
+	if err != nil {
+		return nil, err
+	}
 	var chains []Chain
-	otherTCB := 0
-	for _, vek := range p.certs {
-		e, err := snp.ParseExtensions(vek)
-		if err != nil || !ofReport(r, e) {
-			continue
-		}
-		if e.TCB.Bytes(e.Product) != r.ReportedTCB {
-			otherTCB++
-			continue
-		}
+	for _, vek := range veks {
 		for _, ask := range p.certs {
 			if ask.IsCA && bytes.Equal(ask.RawSubject, vek.RawIssuer) {
 				chains = append(chains, Chain{VEK: vek.Raw, ASK: ask.Raw})
@@ -47,13 +44,36 @@ func (p *Pool) Chains(r *snp.Report) ([]Chain, error) {
 		}
 		chains = append(chains, Chain{VEK: vek.Raw})
 	}
-	if len(chains) == 0 {
-		return nil, &Refusal{
-			Reason: ReasonNoCertificate, Expected: "a " + r.SigningKey.String(),
-			Found: fmt.Sprintf("%d certificates, %d of them of this key with another TCB", len(p.certs), otherTCB),
+	return chains[:min(len(chains), maxPoolChains)], nil
+}
+
+// veks returns the certificates of a report's chip or provider and its TCB.
+func (p *Pool) veks(r *snp.Report) ([]*x509.Certificate, error) {
+	var fitting, signing []*x509.Certificate
+	otherTCB := 0
+	for _, cert := range p.certs {
+		e, err := snp.ParseExtensions(cert)
+		switch {
+		case err != nil || !ofReport(r, e):
+		case e.TCB.Bytes(e.Product) != r.ReportedTCB:
+			otherTCB++
+		case len(fitting) < maxPoolChains:
+			fitting = append(fitting, cert)
+			if key, ok := cert.PublicKey.(*ecdsa.PublicKey); ok && checkSignature(r, key) == nil {
+				signing = append(signing, cert)
+			}
 		}
 	}
-	return chains[:min(len(chains), maxPoolChains)], nil
+	switch {
+	case len(signing) > 0:
+		return signing, nil
+	case len(fitting) > 0:
+		return fitting, nil
+	}
+	return nil, &Refusal{
+		Reason: ReasonNoCertificate, Expected: "a " + r.SigningKey.String(),
+		Found: fmt.Sprintf("%d certificates, %d of them of this key with another TCB", len(p.certs), otherTCB),
+	}
 }
 
 // ofReport reports whether a certificate with these extensions may be of the key

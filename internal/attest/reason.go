@@ -16,6 +16,7 @@ const (
 	ReasonCertificateSignature Reason = "certificate_signature"
 	ReasonCertificateTime      Reason = "certificate_time"
 	ReasonRoot                 Reason = "root_not_trusted"
+	ReasonRevoked              Reason = "certificate_revoked" // given by callers that ask internal/kds
 )
 
 // What can be wrong with the report, or between it and its certificate.
@@ -51,6 +52,8 @@ func (r Reason) Error() string {
 		return "a certificate is not valid at this time"
 	case ReasonRoot:
 		return "the chain does not end at a trusted root"
+	case ReasonRevoked:
+		return "AMD revoked a certificate"
 	case ReasonReportFormat:
 		return "it is not an attestation report"
 	case ReasonChipKeyMasked:

@@ -72,6 +72,29 @@ func NewRoots(certs []*x509.Certificate) (*Roots, error) {
 	return roots, nil
 }
 
+// ARKs returns the trusted roots of a product line.
+func (r *Roots) ARKs(p snp.Product) []*x509.Certificate {
+	var certs []*x509.Certificate
+	for _, a := range r.arks {
+		if a.product == p {
+			certs = append(certs, a.cert)
+		}
+	}
+	return certs
+}
+
+// ASKs returns the ASKs or ASVKs of a product line, by the kind of key that they
+// issue, that are part of the program: AMD's, where AMD's roots count.
+func (r *Roots) ASKs(p snp.Product, kind snp.SigningKey) []*x509.Certificate {
+	var certs []*x509.Certificate
+	for _, a := range r.arks {
+		if ask := a.asks[kind]; a.product == p && ask != nil {
+			certs = append(certs, ask)
+		}
+	}
+	return certs
+}
+
 // candidates returns the roots that may have issued an ASK or ASVK of a product
 // line. Where the chain brings an ARK, that is the only one, if it is trusted.
 func (r *Roots) candidates(product snp.Product, given []byte) ([]ark, error) {

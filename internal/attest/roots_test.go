@@ -60,6 +60,23 @@ func TestEmbeddedCertificates(t *testing.T) {
 	}
 }
 
+func TestRootsByProduct(t *testing.T) {
+	amd, simulated := attest.AMDRoots(), simRoots(t)
+	for _, p := range snp.Products() {
+		arks, asks, asvks := amd.ARKs(p), amd.ASKs(p, snp.SignedByVCEK), amd.ASKs(p, snp.SignedByVLEK)
+		if len(arks) != 1 || len(asks) != 1 || len(asvks) != 1 {
+			t.Fatalf("%s: %d ARKs, %d ASKs, %d ASVKs", p, len(arks), len(asks), len(asvks))
+		}
+		got := arks[0].Subject.CommonName + " " + asks[0].Subject.CommonName + " " + asvks[0].Subject.CommonName
+		if want := "ARK-" + string(p) + " SEV-" + string(p) + " SEV-VLEK-" + string(p); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if arks := simulated.ARKs(p); len(arks) != 1 || arks[0].Equal(amd.ARKs(p)[0]) || len(simulated.ASKs(p, snp.SignedByVCEK)) != 0 {
+			t.Errorf("%s: given roots bring AMD's certificates", p)
+		}
+	}
+}
+
 func TestNewRootsRefuses(t *testing.T) {
 	line := simtest.AMD(t).Line(snp.Milan)
 	vcek := mustVCEK(t, snp.Milan).vek.Certificate

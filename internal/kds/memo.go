@@ -26,3 +26,9 @@ func (m *memo[V]) put(key Key, v V) {
 	}
 	m.values[key] = v
 }
+
+func (m *memo[V]) drop(key Key) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.values, key)
+}

@@ -17,6 +17,7 @@ var (
 	ErrInvalid      = errors.New("invalid value")
 	ErrCursor       = errors.New("invalid cursor")
 	ErrCorrupt      = errors.New("damaged row")
+	ErrClosed       = errors.New("store is closed")
 	ErrArtifactGone = errors.New("artifact was deleted meanwhile")
 	ErrNewer        = errors.New("database was written by a newer version of this program")
 	ErrUnsupported  = errors.New("not supported by this database")

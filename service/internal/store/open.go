@@ -24,10 +24,11 @@ const defaultMaxConns = 16
 // Store is an open database. Its methods are safe for concurrent use; other
 // processes may have the same database open.
 type Store struct {
-	backend Backend
-	write   *sql.DB // SQLite: one connection
-	read    *sql.DB // PostgreSQL: the same as write
-	now     func() time.Time
+	backend   Backend
+	write     *sql.DB // SQLite: one connection
+	read      *sql.DB // PostgreSQL: the same as write
+	now       func() time.Time
+	committer *committer
 }
 
 // Open opens the database, makes it when it is a SQLite file that is not there,
@@ -62,6 +63,7 @@ func open(ctx context.Context, dsn string, options Options) (*Store, error) {
 	if err := s.Ping(ctx); err != nil {
 		return nil, errors.Join(err, s.closePools())
 	}
+	s.committer = startCommitter(s)
 	return s, nil
 }
 
@@ -79,8 +81,12 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// Close closes the database.
-func (s *Store) Close() error { return s.closePools() }
+// Close commits what waits to be recorded and closes the database. Records that
+// come later get ErrClosed.
+func (s *Store) Close() error {
+	s.committer.close()
+	return s.closePools()
+}
 
 func (s *Store) closePools() error {
 	err := s.write.Close()

@@ -15,6 +15,7 @@ func openTests() map[string]func(*testing.T, Database) {
 		"open newer":   testOpenNewer,
 		"open again":   testOpenAgain,
 		"open locked":  testNotMigrated,
+		"counts":       testCounts,
 	}
 }
 
@@ -55,6 +56,8 @@ func testOpenAgain(t *testing.T, d Database) {
 		t.Fatal(err)
 	}
 	image, _ := create(t, s, Image("image"), Release("f", "k", "i"))
+	u := Granted()
+	unlock(t, s, u)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +67,9 @@ func testOpenAgain(t *testing.T, d Database) {
 	s = d.Open(t)
 	if _, err := s.ImageByID(t.Context(), image.ID); err != nil {
 		t.Error(err)
+	}
+	if got := unlock(t, s, u); got.Granted || got.Entry.Seq != 2 {
+		t.Errorf("got %+v", got)
 	}
 	if string(s.Backend()) != strings.NewReplacer("postgres:", "postgres ", "sqlite:", "sqlite ").Replace(d.DSN)[:len(s.Backend())] {
 		t.Errorf("%s is %s", d.DSN, s.Backend())
@@ -76,5 +82,23 @@ func testNotMigrated(t *testing.T, d Database) {
 	d.exec(t, q(`ALTER TABLE audit_head RENAME TO away`)...)
 	if err := s.Ping(t.Context()); err == nil {
 		t.Error("ready without its tables")
+	}
+}
+
+func testCounts(t *testing.T, d Database) {
+	s := d.Open(t)
+	image, _ := create(t, s, Image("first"), Release("f", "k", "i"))
+	create(t, s, Image("second"), Release("f", "k", "i"))
+	if _, err := s.AddRelease(t.Context(), image.ID, Release("f", "k", "i"), Present); err != nil {
+		t.Fatal(err)
+	}
+	newToken(t, s, Token("ci"))
+	unlock(t, s, Granted())
+	want := store.Counts{Images: 2, Releases: 3, Tokens: 1, AuditRecords: 1}
+	if got, err := s.Count(t.Context()); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	if stats := s.Stats(); stats.Records != 1 || stats.Batches != 1 || stats.Write.MaxOpenConnections == 0 || stats.Read.MaxOpenConnections != 8 {
+		t.Errorf("got %+v", stats)
 	}
 }

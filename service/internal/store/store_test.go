@@ -10,6 +10,9 @@ import (
 var cluster storetest.Cluster
 
 func TestMain(m *testing.M) {
+	if storetest.WriterMain() {
+		return
+	}
 	defer cluster.Stop()
 	m.Run()
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"testing"
 
@@ -140,7 +141,7 @@ func testKilled(t *testing.T, d Database) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acks := append(first.acks, second.acks...)
+	acks := slices.Concat(first.acks, second.acks)
 	if head.Seq < int64(len(acks)) {
 		t.Errorf("%d records, %d were acknowledged", head.Seq, len(acks))
 	}

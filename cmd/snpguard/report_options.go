@@ -21,21 +21,24 @@ func (o *verifyOptions) at() (time.Time, error) {
 }
 
 // roots returns what may end a chain.
-func (o *verifyOptions) roots() (*attest.Roots, error) {
-	if o.trustRoot == "" {
+func (o *verifyOptions) roots() (*attest.Roots, error) { return readRoots(o.trustRoot) }
+
+// readRoots reads the roots that replace AMD's. Without a file AMD's count.
+func readRoots(path string) (*attest.Roots, error) {
+	if path == "" {
 		return attest.AMDRoots(), nil
 	}
-	data, err := readBounded(o.trustRoot, attest.MaxCertificatesSize+1)
+	data, err := readBounded(path, attest.MaxCertificatesSize+1)
 	if err != nil {
 		return nil, err
 	}
 	certs, err := attest.ParseCertificates(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.trustRoot, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	roots, err := attest.NewRoots(certs)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.trustRoot, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return roots, nil
 }

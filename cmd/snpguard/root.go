@@ -42,6 +42,8 @@ Exit codes:
 		newIDBlockCommand(),
 		newKeyDigestCommand(),
 		newReportCommand(),
+		newKDSCommand(),
+		newSimCommand(),
 		newVersionCommand(),
 	)
 	markRunErrors(root)

@@ -45,7 +45,7 @@ func checkIssued(cert, issuer *x509.Certificate) error {
 		return fmt.Errorf("signature algorithm is %s, want %s", cert.SignatureAlgorithm, x509.SHA384WithRSAPSS)
 	}
 	if !bytes.Equal(cert.RawIssuer, issuer.RawSubject) {
-		return fmt.Errorf("issuer is %s, want %s", cert.Issuer, issuer.Subject)
+		return fmt.Errorf("issuer is %q, want %q", cert.Issuer, issuer.Subject)
 	}
 	return cert.CheckSignatureFrom(issuer)
 }

@@ -1,9 +1,7 @@
 package kds_test
 
 import (
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"math/big"
@@ -156,158 +154,6 @@ func TestStaleCRLDoesNotHammer(t *testing.T) {
 	}
 }
 
-func TestBadlySignedCRL(t *testing.T) {
-	for name, signer := range map[string]func(*testing.T, *world) *sim.Authority{
-		"impostor":      func(t *testing.T, _ *world) *sim.Authority { return simtest.Impostor(t).Line(snp.Milan).ARK },
-		"other product": func(_ *testing.T, w *world) *sim.Authority { return w.amd.Line(snp.Genoa).ARK },
-		// The name of the ARK, but the ASK's key.
-		"ASK": func(_ *testing.T, w *world) *sim.Authority {
-			line := w.amd.Line(snp.Milan)
-			return &sim.Authority{Key: line.ASK.Key, Certificate: line.ARK.Certificate}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.crl(sim.CRLBehaviour{Signer: signer(t, w)})
-			for name, mode := range map[string]func(*kds.Config){"strict": func(*kds.Config) {}, "cached": cached} {
-				if err := w.check(w.client(mode)); !errors.Is(err, kds.ErrCRLSignature) {
-					t.Errorf("%s: got %v, want %v", name, err, kds.ErrCRLSignature)
-				}
-			}
-			if _, err := w.cache.Get(t.Context(), crlKey(t)); !errors.Is(err, kds.ErrNotCached) {
-				t.Errorf("the list is in the cache: %v", err)
-			}
-		})
-	}
-}
-
-func TestPoisonedCRLs(t *testing.T) {
-	for name, body := range map[string]func(*testing.T, *world) []byte{
-		"nothing":     func(*testing.T, *world) []byte { return nil },
-		"certificate": func(_ *testing.T, w *world) []byte { return w.amd.Line(snp.Milan).ARK.Certificate.Raw },
-		"too large":   func(*testing.T, *world) []byte { return make([]byte, 10<<20+1) },
-		"delta list": func(t *testing.T, w *world) []byte {
-			return crlWith(t, w, func(l *x509.RevocationList) {
-				l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, 1}}}
-			})
-		},
-		"indirect list": func(t *testing.T, w *world) []byte {
-			return crlWith(t, w, func(l *x509.RevocationList) {
-				l.RevokedCertificateEntries = []x509.RevocationListEntry{{
-					SerialNumber: big.NewInt(1), RevocationTime: w.time.Now(),
-					ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 29}, Critical: true, Value: []byte{0x30, 0}}},
-				}}
-			})
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			data := body(t, w)
-			w.kds.Set(func(b *sim.Behaviour) { b.Tamper = func(string, []byte) []byte { return data } })
-			if err := w.check(w.client()); !errors.Is(err, kds.ErrAnswer) {
-				t.Errorf("got %v, want %v", err, kds.ErrAnswer)
-			}
-		})
-	}
-}
-
-// crlWith is a genuinely signed list with a change.
-func crlWith(t *testing.T, w *world, change func(*x509.RevocationList)) []byte {
-	t.Helper()
-	ark := w.amd.Line(snp.Milan).ARK
-	list := &x509.RevocationList{
-		Number: big.NewInt(1), ThisUpdate: w.time.Now(), NextUpdate: w.time.Now().AddDate(1, 0, 0),
-		SignatureAlgorithm: x509.SHA384WithRSAPSS,
-	}
-	change(list)
-	der, err := x509.CreateRevocationList(rand.Reader, list, ark.Certificate, ark.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der
-}
-
-// Signed by the ARK, but as AMD never does.
-func TestCRLSignatureAlgorithm(t *testing.T) {
-	w := newWorld(t)
-	data := crlWith(t, w, func(l *x509.RevocationList) { l.SignatureAlgorithm = x509.SHA256WithRSA })
-	w.kds.Set(func(b *sim.Behaviour) { b.Tamper = func(string, []byte) []byte { return data } })
-	if err := w.check(w.client()); !errors.Is(err, kds.ErrCRLSignature) {
-		t.Errorf("got %v, want %v", err, kds.ErrCRLSignature)
-	}
-}
-
-// Whoever sits between here and KDS can serve an old list, from before the ASK
-// was revoked. It is refused; the newer one in the cache serves.
-func TestRolledBackCRL(t *testing.T) {
-	day := 24 * time.Hour
-	for name, old := range map[string]func(now time.Time) sim.CRLBehaviour{
-		"lower number": func(now time.Time) sim.CRLBehaviour {
-			return sim.CRLBehaviour{Number: 6, ThisUpdate: now, NextUpdate: now.Add(300 * day)}
-		},
-		"earlier date": func(now time.Time) sim.CRLBehaviour {
-			return sim.CRLBehaviour{Number: 7, ThisUpdate: now.Add(-4 * day), NextUpdate: now.Add(300 * day)}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			now := w.time.Now()
-			ask := w.amd.Line(snp.Milan).ASK.Certificate.SerialNumber
-			w.crl(sim.CRLBehaviour{Number: 7, ThisUpdate: now.Add(-day), NextUpdate: now.Add(30 * day), Revoked: []*big.Int{ask}})
-			if err := w.check(w.client()); !errors.Is(err, kds.ErrRevoked) {
-				t.Fatalf("got %v, want %v", err, kds.ErrRevoked)
-			}
-			w.crl(old(now))
-			w.time.pass(25 * time.Hour) // time to look for a newer one
-			if err := w.check(w.client()); !errors.Is(err, kds.ErrRevoked) {
-				t.Errorf("got %v, want %v", err, kds.ErrRevoked)
-			}
-			w.wantRequests(2, "crl")
-			if !strings.Contains(w.log.String(), kds.ErrCRLRollback.Error()) {
-				t.Errorf("not reported: %s", w.log)
-			}
-			w.time.pass(30 * day) // the newer one has ended
-			err := w.check(w.client())
-			if !errors.Is(err, kds.ErrCRLStale) || !errors.Is(err, kds.ErrCRLRollback) {
-				t.Errorf("got %v, want %v and %v", err, kds.ErrCRLStale, kds.ErrCRLRollback)
-			}
-		})
-	}
-}
-
-// A list without a number cannot replace one with a number.
-func TestCRLThatLosesItsNumber(t *testing.T) {
-	w := newWorld(t)
-	if err := w.check(w.client()); err != nil {
-		t.Fatal(err)
-	}
-	w.time.pass(25 * time.Hour)
-	data := withoutNumber(t, w)
-	w.kds.Set(func(b *sim.Behaviour) { b.Tamper = func(string, []byte) []byte { return data } })
-	if err := w.check(w.client()); err != nil {
-		t.Error(err)
-	}
-	if !strings.Contains(w.log.String(), kds.ErrCRLRollback.Error()) {
-		t.Errorf("not reported: %s", w.log)
-	}
-}
-
-// withoutNumber signs a list whose number is under another extension.
-func withoutNumber(t *testing.T, w *world) []byte {
-	t.Helper()
-	der := crlWith(t, w, func(*x509.RevocationList) {})
-	list, err := x509.ParseRevocationList(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	oid, err := asn1.Marshal(asn1.ObjectIdentifier{2, 5, 29, 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tbs := []byte(strings.Replace(string(list.RawTBSRevocationList), string(oid), "\x06\x03\x55\x1d\x7f", 1))
-	return resignCRL(t, w, der, tbs)
-}
-
 // Without a nextUpdate a list would be current for ever.
 func TestCRLWithoutNextUpdate(t *testing.T) {
 	w := newWorld(t)
@@ -413,28 +259,5 @@ func TestDamagedCRLInCache(t *testing.T) {
 	}
 	if !strings.Contains(w.log.String(), crlKey(t).String()) {
 		t.Errorf("not reported: %s", w.log)
-	}
-}
-
-func TestConfigRefused(t *testing.T) {
-	w := newWorld(t)
-	for name, cfg := range map[string]kds.Config{
-		"no cache":      {Roots: rootsOf(w.amd)},
-		"no roots":      {Cache: w.cache},
-		"bad address":   {Cache: w.cache, Roots: rootsOf(w.amd), BaseURL: "kdsintf.amd.com"},
-		"no stale time": {Cache: w.cache, Roots: rootsOf(w.amd), Revocation: kds.Revocation{Mode: kds.FailCached}},
-		"no such mode":  {Cache: w.cache, Roots: rootsOf(w.amd), Revocation: kds.Revocation{Mode: 3}},
-	} {
-		if _, err := kds.New(cfg); err == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
-	for _, m := range []kds.FailMode{kds.FailStrict, kds.FailCached, kds.FailOff} {
-		if got, err := kds.ParseFailMode(m.String()); got != m || err != nil {
-			t.Errorf("%s: got %s, %v", m, got, err)
-		}
-	}
-	if _, err := kds.ParseFailMode("soft"); err == nil {
-		t.Error("fail mode soft")
 	}
 }

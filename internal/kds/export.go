@@ -19,7 +19,7 @@ func (c *Client) Export(ctx context.Context, w io.Writer) (exported []Key, left 
 	err = c.Inspect(ctx, func(in Inspected) error {
 		if in.Err != nil {
 			left = append(left, in)
-			return nil
+			return nil //nolint:nilerr // the caller is told, the others are exported
 		}
 		if total += len(in.data); total > maxArchiveSize || len(data) == maxArchiveEntries {
 			return fmt.Errorf("the cache is too large for an archive of %d entries and %d bytes", maxArchiveEntries, maxArchiveSize)

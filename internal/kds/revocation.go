@@ -137,7 +137,7 @@ func (c *Client) CheckRevocation(ctx context.Context, p snp.Product, signer snp.
 		}
 	}
 	if covered == 0 {
-		return fmt.Errorf("check revocation: none of the certificates is issued by %s", list.Issuer)
+		return fmt.Errorf("check revocation: none of the certificates is issued by %q", list.Issuer)
 	}
 	return nil
 }

@@ -31,22 +31,14 @@ func (c *Client) VCEK(ctx context.Context, p snp.Product, chipID [snp.ChipIDSize
 
 // vcek returns a VCEK from the cache or from KDS.
 func (c *Client) vcek(ctx context.Context, key Key) (*x509.Certificate, error) {
-	entry, err := c.read(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	if entry.Data != nil {
-		cert, err := c.checkVCEK(ctx, key, entry.Data)
-		if !errors.Is(err, ErrAnswer) {
-			return cert, err
-		}
-		c.reportCorrupt(key, err)
+	cert, err := c.cachedVCEK(ctx, key)
+	if cert != nil || err != nil {
+		return cert, err
 	}
 	// First, so that a VCEK that was fetched need not be thrown away without it.
 	if _, err := c.Chain(ctx, key.Product, snp.SignedByVCEK); err != nil {
 		return nil, err
 	}
-	var cert *x509.Certificate
 	err = c.fetch(ctx, key, c.needed(), func(data []byte) error {
 		var err error
 		cert, err = c.checkVCEK(ctx, key, data)
@@ -57,6 +49,20 @@ func (c *Client) vcek(ctx context.Context, key Key) (*x509.Certificate, error) {
 	}
 	c.write(ctx, key, cert.Raw)
 	return cert, nil
+}
+
+// cachedVCEK returns a VCEK from the cache, nil where it is missing or damaged.
+func (c *Client) cachedVCEK(ctx context.Context, key Key) (*x509.Certificate, error) {
+	entry, err := c.read(ctx, key)
+	if err != nil || entry.Data == nil {
+		return nil, err
+	}
+	cert, err := c.checkVCEK(ctx, key, entry.Data)
+	if errors.Is(err, ErrAnswer) {
+		c.reportCorrupt(key, err)
+		return nil, nil
+	}
+	return cert, err
 }
 
 // checkVCEK reads the certificate and checks that it is what the key names,

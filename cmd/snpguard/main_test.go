@@ -7,10 +7,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
 )
 
@@ -24,17 +27,25 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the stories in testdata/script. They find unpacked test
-// vectors in $VECTORS.
+// vectors in $VECTORS, reports with their certificates in $REPORTS, and the state
+// of a simulated AMD in $SIM_STATE.
 func TestScripts(t *testing.T) {
 	dir := unpackVectors(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("VECTORS", dir)
-			return nil
+			env.Setenv("REPORTS", filepath.Join(vectors.Dir(), "reports"))
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
+			env.Setenv("SIM_STATE", filepath.Join(env.WorkDir, "sim.json"))
+			state, err := simtest.AMD(t).Marshal()
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(env.Getenv("SIM_STATE"), state, 0o600)
 		},
 	})
 }
@@ -60,6 +71,23 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// await is the script command "await FILE VARIABLE": it waits until a program in
+// the background has written the file, and puts its one line into the variable.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE VARIABLE")
+	}
+	for range 1000 {
+		line, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil {
+			ts.Setenv(args[1], strings.TrimSpace(string(line)))
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	ts.Fatalf("%s does not appear", args[0])
 }
 
 // unpackVectors copies the inputs that the scripts use, and returns where.

@@ -41,6 +41,9 @@ Exit codes:
 		newMeasureCommand(),
 		newIDBlockCommand(),
 		newKeyDigestCommand(),
+		newReportCommand(),
+		newKDSCommand(),
+		newSimCommand(),
 		newVersionCommand(),
 	)
 	markRunErrors(root)

@@ -47,15 +47,18 @@ type SigningKey uint8
 const (
 	SignedByVCEK SigningKey = 0
 	SignedByVLEK SigningKey = 1
+	NotSigned    SigningKey = 7 // the host masked the chip key
 )
 
-// String returns the name of the key's certificate.
+// String returns the name of the key's certificate, or "none".
 func (k SigningKey) String() string {
 	switch k {
 	case SignedByVCEK:
 		return "VCEK"
 	case SignedByVLEK:
 		return "VLEK"
+	case NotSigned:
+		return "none"
 	}
 	return fmt.Sprintf("SIGNING_KEY %d", uint8(k))
 }
@@ -147,9 +150,6 @@ func parseFields(data []byte) (*Report, error) {
 	signer, err := abi.ParseSignerInfo(binary.LittleEndian.Uint32(data[offsetSignerInfo:]))
 	if err != nil {
 		return nil, err
-	}
-	if k := SigningKey(signer.SigningKey); k != SignedByVCEK && k != SignedByVLEK {
-		return nil, fmt.Errorf("%s: want VCEK or VLEK", k)
 	}
 	r := &Report{
 		Version: p.Version, GuestSVN: p.GuestSvn, Policy: p.Policy, VMPL: p.Vmpl,

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+)
+
+func newReportCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "report",
+		Short: "Show and verify attestation reports",
+		Long: `Show and verify SEV-SNP attestation reports.
+
+FILE is a report of 1184 bytes, or an extended report: the same with the
+certificate table behind it that the host handed to the guest.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newReportShowCommand(), newReportVerifyCommand())
+	return cmd
+}
+
+// readReportFile reads an extended report, or a little more than one can be, so
+// that a file that is too long is refused as a report and not read.
+func readReportFile(path string) ([]byte, error) {
+	return readBounded(path, snp.ReportSize+snp.MaxCertTableSize+1)
+}
+
+// readBounded reads at most limit bytes of a regular file.
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return data, nil
+}
+
+// printable returns text from outside so that a terminal only shows it: quoted
+// when a character in it could do anything else.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.QuoteToASCII(s)
+	}
+	return s
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+)
+
+// at returns the time at which certificates have to be valid.
+func (o *verifyOptions) at() (time.Time, error) {
+	if o.time == "" {
+		return time.Now(), nil
+	}
+	at, err := time.Parse(time.RFC3339, o.time)
+	if err != nil {
+		return at, usageErrorf("--time: %q is not a time such as 2026-01-31T00:00:00Z", o.time)
+	}
+	return at, nil
+}
+
+// roots returns what may end a chain.
+func (o *verifyOptions) roots() (*attest.Roots, error) { return readRoots(o.trustRoot) }
+
+// readRoots reads the roots that replace AMD's. Without a file AMD's count.
+func readRoots(path string) (*attest.Roots, error) {
+	if path == "" {
+		return attest.AMDRoots(), nil
+	}
+	data, err := readBounded(path, attest.MaxCertificatesSize+1)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := attest.ParseCertificates(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	roots, err := attest.NewRoots(certs)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return roots, nil
+}
+
+// reportPolicy returns what is asked of a genuine report.
+func (o *verifyOptions) reportPolicy() (*attest.Policy, error) {
+	// No policy, no opinion on VMPLs: a policy that binds a measurement says which.
+	p := &attest.Policy{Version: attest.PolicyVersion, VMPLs: []uint32{0, 1, 2, 3}}
+	if o.policy != "" {
+		data, err := readBounded(o.policy, attest.MaxPolicySize+1)
+		if err != nil {
+			return nil, err
+		}
+		if p, err = attest.ParsePolicy(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.policy, err)
+		}
+	}
+	if o.allowDebug {
+		p.GuestPolicy.AllowDebug = true
+	}
+	return p, o.narrow(p)
+}
+
+// narrow adds the values of flags to a policy. A policy that already rules them
+// out is a contradiction.
+func (o *verifyOptions) narrow(p *attest.Policy) error {
+	if o.reportData != "" {
+		var want attest.Bytes64
+		if err := want.UnmarshalText([]byte(o.reportData)); err != nil {
+			return usageErrorf("--report-data: %w", err)
+		}
+		if p.ReportData != nil && *p.ReportData != want {
+			return usageErrorf("--report-data: the policy asks for another, %s", p.ReportData)
+		}
+		p.ReportData = &want
+	}
+	if o.measurement != "" {
+		var want attest.Bytes48
+		if err := want.UnmarshalText([]byte(o.measurement)); err != nil {
+			return usageErrorf("--measurement: %w", err)
+		}
+		if p.Measurements != nil && !slices.Contains(p.Measurements, want) {
+			return usageErrorf("--measurement: the policy asks for others")
+		}
+		p.Measurements = []attest.Bytes48{want}
+	}
+	return nil
+}

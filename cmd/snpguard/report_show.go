@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+)
+
+func newReportShowCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show FILE [flags]",
+		Short: "Print every field of an attestation report",
+		Long: `Print every field of an attestation report, and the certificates of an extended
+report. Nothing is verified: anyone can write such a file.
+
+Names are those of the SNP firmware ABI (56860). The JSON is one object with the
+same names; guest policy, platform info and TCB versions are objects with the
+raw value and what it means. Exit code 1: the file is no attestation report.`,
+		Example: "  snpguard report show report.bin\n  snpguard report show report.bin --json | jq -r .measurement",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return runReportShow(cmd, args[0], asJSON) },
+	}
+	addJSONFlag(cmd, &asJSON)
+	return cmd
+}
+
+func runReportShow(cmd *cobra.Command, path string, asJSON bool) error {
+	data, err := readReportFile(path)
+	if err != nil {
+		return err
+	}
+	report, table, err := snp.SplitExtended(data)
+	if err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "snpguard: %s is no attestation report: %v\n", path, err)
+		return errNo
+	}
+	fields, certs := reportFields(report), tableCertificates(table)
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), shownJSON(fields, certs))
+	}
+	return printFields(cmd.OutOrStdout(), fields, certs)
+}
+
+// shownJSON returns the fields by name.
+func shownJSON(fields []shownField, certs []shownCertificate) map[string]any {
+	object := map[string]any{"certificates": certs}
+	for _, f := range fields {
+		object[f.name] = f.value
+	}
+	return object
+}
+
+func printFields(out io.Writer, fields []shownField, certs []shownCertificate) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, f := range fields {
+		fmt.Fprintf(w, "%s\t%v\n", f.name, f.value)
+	}
+	for _, c := range certs {
+		fmt.Fprintf(w, "certificate, not verified\t%s\n", c)
+	}
+	return w.Flush()
+}

@@ -214,8 +214,9 @@ func readSeed(t *testing.T, name string) []byte {
 // gone through: add another one.
 func TestMigrationsFrozen(t *testing.T) {
 	frozen := map[string]string{
-		"00001_base.sql":  "752e4bcdc2080a86f43b264aba26ec590a854bd12668556f4b3703a6ba21ffe7",
-		"00002_blobs.sql": "7403660f2d7261ec5faa7636ce2f2685b383062d1895749bb27c885863715fde",
+		"00001_base.sql":      "752e4bcdc2080a86f43b264aba26ec590a854bd12668556f4b3703a6ba21ffe7",
+		"00002_blobs.sql":     "7403660f2d7261ec5faa7636ce2f2685b383062d1895749bb27c885863715fde",
+		"00003_kds_cache.sql": "071cf70d0fe602d109032d47bd22c23707541633b77ef11937124b04e9462373",
 	}
 	files, err := os.ReadDir("migrations")
 	if err != nil || len(files) < len(frozen) {

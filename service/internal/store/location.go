@@ -25,6 +25,9 @@ type location interface {
 
 	// connect returns pools for writing and for reading, which may be one.
 	connect(Options) (write, read *sql.DB, err error)
+
+	// backup writes a copy to a new file.
+	backup(ctx context.Context, path string) error
 }
 
 func parseDSN(dsn string) (location, error) {

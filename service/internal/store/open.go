@@ -24,7 +24,7 @@ const defaultMaxConns = 16
 // Store is an open database. Its methods are safe for concurrent use; other
 // processes may have the same database open.
 type Store struct {
-	backend   Backend
+	location  location
 	write     *sql.DB // SQLite: one connection
 	read      *sql.DB // PostgreSQL: the same as write
 	now       func() time.Time
@@ -56,7 +56,7 @@ func open(ctx context.Context, dsn string, options Options) (*Store, error) {
 	if err := location.migrate(ctx); err != nil {
 		return nil, err
 	}
-	s := &Store{backend: location.backend(), now: options.Now}
+	s := &Store{location: location, now: options.Now}
 	if s.write, s.read, err = location.connect(options); err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func open(ctx context.Context, dsn string, options Options) (*Store, error) {
 }
 
 // Backend returns the kind of the database.
-func (s *Store) Backend() Backend { return s.backend }
+func (s *Store) Backend() Backend { return s.location.backend() }
 
 // Ping reports whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {

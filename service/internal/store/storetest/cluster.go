@@ -5,11 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -36,8 +38,8 @@ type Cluster struct {
 	exited chan struct{}
 }
 
-// NewDatabase returns the URL of an empty database. A test without PostgreSQL
-// fails and names the package to install.
+// NewDatabase returns the URL of an empty schema, which is quicker to make than a
+// database. A test without PostgreSQL fails and names the package to install.
 func (c *Cluster) NewDatabase(t testing.TB) string {
 	t.Helper()
 	c.start.Do(func() { c.err = c.create() })
@@ -45,35 +47,51 @@ func (c *Cluster) NewDatabase(t testing.TB) string {
 		t.Fatal(c.err)
 	}
 	name := fmt.Sprintf("test%d", c.names.Add(1))
-	db, err := sql.Open("pgx", c.url("postgres"))
+	db, err := sql.Open("pgx", c.url("public"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close() //nolint:errcheck // nothing was written that matters
-	if _, err := db.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+	if _, err := db.ExecContext(t.Context(), "CREATE SCHEMA "+name); err != nil {
 		t.Fatal(err)
 	}
 	return c.url(name)
 }
 
-// PSQL runs a script with psql, as for one that pg_dump wrote.
-func (c *Cluster) PSQL(t testing.TB, dsn, path string) {
+// Restore runs a script that pg_dump wrote of the schema, and returns its URL.
+func (c *Cluster) Restore(t testing.TB, script io.Reader, schema string) string {
 	t.Helper()
-	script, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer script.Close()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(c.bin, "psql"), "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", dsn)
+	c.NewDatabase(t) // starts the server
+	cmd := exec.CommandContext(t.Context(), filepath.Join(c.bin, "psql"), "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", c.conninfo())
 	cmd.Stdin = script
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("psql: %v: %s", err, out)
 	}
+	return c.url(schema)
 }
 
-func (c *Cluster) url(database string) string {
-	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/" + database}
-	u.RawQuery = url.Values{"host": {c.dir}}.Encode()
+// Dump returns a script that makes the schema of a database, as pg_dump writes it.
+func (c *Cluster) Dump(t testing.TB, dsn string) []byte {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), filepath.Join(c.bin, "pg_dump"), "--inserts", "--no-owner",
+		"--schema="+u.Query().Get("search_path"), c.conninfo()).Output()
+	if err != nil {
+		t.Fatalf("pg_dump: %v", err)
+	}
+	// Meta-commands of psql that older ones do not know.
+	return regexp.MustCompile(`(?m)^\\(un)?restrict .*\n`).ReplaceAll(out, nil)
+}
+
+// conninfo is how libpq's programs find the server.
+func (c *Cluster) conninfo() string { return "user=postgres dbname=postgres host=" + c.dir }
+
+func (c *Cluster) url(schema string) string {
+	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/postgres"}
+	u.RawQuery = url.Values{"host": {c.dir}, "search_path": {schema}}.Encode()
 	return u.String()
 }
 
@@ -153,7 +171,7 @@ func (c *Cluster) Start() error {
 }
 
 func (c *Cluster) await() error {
-	db, err := sql.Open("pgx", c.url("postgres"))
+	db, err := sql.Open("pgx", c.url("public"))
 	if err != nil {
 		return err
 	}

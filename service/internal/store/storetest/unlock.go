@@ -25,6 +25,7 @@ func unlockTests() map[string]func(*testing.T, Database) {
 		"unlock while closing": testClosing,
 		"unlock old nonces":    testOldNonces,
 		"unlock two stores":    testTwoStores,
+		"unlock killed":        testKilled,
 	}
 }
 

@@ -15,9 +15,6 @@ var (
 	// ErrWrongPassword: the master password is another.
 	ErrWrongPassword = errors.New("wrong password")
 
-	// ErrInvalid: a value that is not taken. The message says why.
-	ErrInvalid = errors.New("invalid value")
-
 	// ErrChanged: somebody else changed the password meanwhile.
 	ErrChanged = errors.New("password was changed meanwhile")
 )
@@ -32,3 +29,12 @@ type LockedError struct {
 func (e *LockedError) Error() string {
 	return fmt.Sprintf("too many wrong passwords, try again in %s", e.RetryAfter.Round(time.Second))
 }
+
+// InvalidError is a value that is not taken. The reason is for the one who sent
+// it.
+type InvalidError struct{ Reason string }
+
+// Error returns the reason.
+func (e *InvalidError) Error() string { return e.Reason }
+
+func invalidf(format string, args ...any) error { return &InvalidError{fmt.Sprintf(format, args...)} }

@@ -142,13 +142,13 @@ type Change struct {
 }
 
 // Change checks a password and prepares its replacement by one that people
-// chose. The error wraps ErrWrongPassword or ErrInvalid, or is a *LockedError.
+// chose. The error wraps ErrWrongPassword, or is an *InvalidError or a *LockedError.
 func (p *Passwords) Change(ctx context.Context, address, password, next string) (*Change, error) {
 	switch {
 	case !utf8.ValidString(next) || utf8.RuneCountInString(next) < MinPassword:
-		return nil, fmt.Errorf("%w: a password has at least %d characters", ErrInvalid, MinPassword)
+		return nil, invalidf("a password has at least %d characters", MinPassword)
 	case len(next) > MaxPassword:
-		return nil, fmt.Errorf("%w: a password has at most %d bytes", ErrInvalid, MaxPassword)
+		return nil, invalidf("a password has at most %d bytes", MaxPassword)
 	}
 	old, err := p.check(ctx, address, password)
 	if err != nil {

@@ -30,14 +30,14 @@ type Tokens struct {
 func NewTokens(s TokenStore, now func() time.Time) *Tokens { return &Tokens{s, now} }
 
 // Create makes a token. Its secret is returned this once and kept nowhere. The
-// error wraps ErrInvalid.
+// error is an *InvalidError.
 func (t *Tokens) Create(ctx context.Context, r wire.TokenRequest) (store.Token, string, error) {
 	if rank(r.Role) < 0 {
-		return store.Token{}, "", fmt.Errorf("%w: role %.20q, want read, register or admin", ErrInvalid, r.Role)
+		return store.Token{}, "", invalidf("role %.20q: want read, register or admin", r.Role)
 	}
 	const longest = int64(MaxTokenLifetime / time.Second)
 	if r.ExpiresIn < 1 || r.ExpiresIn > longest {
-		return store.Token{}, "", fmt.Errorf("%w: expires_in is %d, want 1 to %d seconds", ErrInvalid, r.ExpiresIn, longest)
+		return store.Token{}, "", invalidf("expires_in is %d: want 1 to %d seconds", r.ExpiresIn, longest)
 	}
 	secret, hash := newSecret(tokenPrefix)
 	token, err := t.store.CreateToken(ctx, store.Token{

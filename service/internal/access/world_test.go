@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -54,3 +55,8 @@ func (w *world) setPassword(t *testing.T) string {
 }
 
 const day = 24 * time.Hour
+
+func isInvalid(err error) bool {
+	var invalid *access.InvalidError
+	return errors.As(err, &invalid)
+}

@@ -90,7 +90,7 @@ func get(ctx context.Context, a artifact.Store, ref store.ArtifactRef) ([]byte, 
 		return nil, err
 	}
 	data, err := io.ReadAll(r)
-	return data, errors.Join(err, r.Close())
+	return data, errors.Join(err, r.Close()) // what was read before an error, too
 }
 
 func list(t *testing.T, a artifact.Store) []store.ArtifactRef {

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
@@ -18,11 +16,7 @@ type kdsSource struct{ client *kds.Client }
 // newKDSSource returns a source that trusts what the roots vouch for. What was
 // fetched before is taken from the user's cache directory.
 func newKDSSource(url string, roots *attest.Roots) (kdsSource, error) {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return kdsSource{}, err
-	}
-	cache, err := kds.OpenFileCache(filepath.Join(dir, "snpguard", "kds"))
+	cache, err := openKDSCache("")
 	if err != nil {
 		return kdsSource{}, err
 	}

@@ -33,8 +33,9 @@ for) and acceptable (as a policy wants it).
 
 Certificates are PEM or DER. Those of an extended report are used before --certs
 and --kds; AMD's own, ASK, ASVK and ARK, are part of this program and may be left
-out. Nothing is fetched without --kds. AMD's roots alone count, unless
---trust-root gives others in their place.
+out. Nothing is fetched without --kds, which keeps what it fetched where
+"snpguard kds" does and refuses what AMD revoked. AMD's roots alone count, unless
+--trust-root gives others in their place. See docs/report-verification.md.
 
 Without --policy, the guest must not allow debugging or a migration agent, and
 nothing else is asked. With one, everything that it asks, VMPL 0 included where

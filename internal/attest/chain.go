@@ -17,6 +17,9 @@ import (
 // chapter 2).
 const caKeyBits = 4096
 
+// maxCertificateSize bounds one certificate in bytes. AMD's have less than 2 KiB.
+const maxCertificateSize = 64 << 10
+
 // Chain is the certificates that a report is verified with, each in DER.
 type Chain struct {
 	VEK []byte // the VCEK or VLEK
@@ -107,6 +110,12 @@ func (p *proven) climb(root ark, askDER []byte) error {
 // parseStrict reads a certificate in DER. A parsed certificate refers to its
 // bytes and may be kept, so the caller's stay the caller's.
 func parseStrict(der []byte, title string) (*x509.Certificate, error) {
+	if len(der) > maxCertificateSize {
+		return nil, &Refusal{
+			Reason: ReasonCertificateFormat, Subject: title,
+			Found: fmt.Sprintf("%d bytes", len(der)), Expected: fmt.Sprintf("at most %d", maxCertificateSize),
+		}
+	}
 	cert, err := x509.ParseCertificate(bytes.Clone(der))
 	if err != nil {
 		return nil, &Refusal{Reason: ReasonCertificateFormat, Subject: title, Err: err}

@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
@@ -70,6 +71,11 @@ func (f forge) chain(vek, ask, ark []byte) attest.Chain {
 
 func critical(t *x509.Certificate) {
 	t.ExtraExtensions = append(t.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}})
+}
+
+// padding makes a certificate large with an extension that means nothing.
+func padding(t *x509.Certificate) {
+	t.ExtraExtensions = append(t.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: make([]byte, 64<<10)})
 }
 
 func TestForgedChains(t *testing.T) {
@@ -138,6 +144,7 @@ func TestForgedChains(t *testing.T) {
 		{"VCEK signed with SHA-256", f.chain(signedWith(t, f, x509.SHA256WithRSAPSS), nil, nil), attest.ReasonCertificateSignature},
 
 		{"VCEK with an unknown critical extension", f.chain(f.vcek(f.amd.ASK, critical), nil, nil), attest.ReasonCertificateFormat},
+		{"VCEK of 64 KiB", f.chain(f.vcek(f.amd.ASK, padding), nil, nil), attest.ReasonCertificateFormat},
 		{"ASK with an unknown critical extension", f.chain(nil, f.ask(f.amd.ARK, critical), nil), attest.ReasonCertificateFormat},
 		{"VCEK without SEV extensions", f.chain(f.vcek(f.amd.ASK, func(t *x509.Certificate) { t.ExtraExtensions = nil }), nil, nil), attest.ReasonCertificateFormat},
 		{"VCEK without hardware ID", f.chain(f.vcek(f.amd.ASK, func(t *x509.Certificate) {
@@ -189,6 +196,36 @@ func signedWith(t *testing.T, f forge, algorithm x509.SignatureAlgorithm) []byte
 		t.Fatal(err)
 	}
 	return der
+}
+
+func TestVersion2SaysSo(t *testing.T) {
+	s := mustVCEK(t, snp.Milan)
+	chain := attest.Chain{VEK: version2(t, s.chain.VEK), ASK: s.chain.ASK}
+	_, err := attest.NewVerifier(simRoots(t)).Verify(s.sign(t, s.template()), chain, now)
+	if err == nil || !strings.Contains(err.Error(), "found X.509 version 2, want 3") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestExpiredAuthorities has a VCEK that outlives what is above it.
+func TestExpiredAuthorities(t *testing.T) {
+	f := forge{T: t, amd: simtest.AMD(t).Line(snp.Milan), signer: mustVCEK(t, snp.Milan)}
+	late := func(t *x509.Certificate) { t.NotAfter = now.AddDate(50, 0, 0) }
+	vcek, ask := f.vcek(f.amd.ASK, late), f.ask(f.amd.ARK, late)
+	for _, tc := range []struct {
+		expired string
+		chain   attest.Chain
+	}{{"ASK", f.chain(vcek, nil, nil)}, {"ARK", f.chain(vcek, ask, nil)}} {
+		verifier, report := attest.NewVerifier(simRoots(t)), f.signer.sign(t, f.signer.template())
+		if _, err := verifier.Verify(report, tc.chain, now); err != nil {
+			t.Errorf("%s: %v", tc.expired, err)
+		}
+		_, err := verifier.Verify(report, tc.chain, now.AddDate(30, 0, 0))
+		var refusal *attest.Refusal
+		if !errors.As(err, &refusal) || refusal.Reason != attest.ReasonCertificateTime || refusal.Subject != tc.expired {
+			t.Errorf("%s: got %v", tc.expired, err)
+		}
+	}
 }
 
 func TestRootsDoNotMix(t *testing.T) {

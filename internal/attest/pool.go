@@ -38,7 +38,7 @@ func (p *Pool) Chains(r *snp.Report) ([]Chain, error) {
 	var chains []Chain
 	for _, vek := range veks {
 		for _, ask := range p.certs {
-			if ask.IsCA && bytes.Equal(ask.RawSubject, vek.RawIssuer) {
+			if bytes.Equal(ask.RawSubject, vek.RawIssuer) {
 				chains = append(chains, Chain{VEK: vek.Raw, ASK: ask.Raw})
 			}
 		}

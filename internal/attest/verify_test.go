@@ -120,19 +120,22 @@ func TestWrongSignatures(t *testing.T) {
 	}
 }
 
-// TestFlippedBytes changes each byte of real reports in turn.
+// TestFlippedBytes changes the bytes of real reports in turn.
 func TestFlippedBytes(t *testing.T) {
 	verifier := attest.NewVerifier(attest.AMDRoots())
-	for _, sample := range []struct{ report, cert string }{
-		{"turin-v5-vcek-56b3ee5497.bin", "certs/vcek-turin-b8a8f27c2c.der"},
-		{"milan-v2-vlek-affb92f91b.bin", "certs/vlek-milan-1667eb6108.der"},
+	for _, sample := range []struct {
+		report, cert string
+		step         int
+	}{
+		{"turin-v5-vcek-56b3ee5497.bin", "certs/vcek-turin-b8a8f27c2c.der", 1},
+		{"milan-v2-vlek-affb92f91b.bin", "certs/vlek-milan-1667eb6108.der", 13},
 	} {
 		t.Run(sample.report, func(t *testing.T) {
 			data := vectors.MustRead(t, "reports/"+sample.report)
 			chain := attest.Chain{VEK: der(t, sample.cert)}
 			i := readIndex(t)
 			at, _ := i.cert(t, sample.cert).dates(t)
-			for offset := range data {
+			for offset := 0; offset < len(data); offset += sample.step {
 				flip := byte(1) << (offset % 8)
 				data[offset] ^= flip
 				if report, err := snp.ParseReport(data); err == nil {

@@ -33,6 +33,11 @@ func FuzzParseReport(f *testing.F) {
 }
 
 func FuzzParseCertTable(f *testing.F) {
+	genuine := snp.CertTable{
+		VLEK: vectors.MustRead(f, "reports/certs/vlek-milan-1667eb6108.der"),
+		ASK:  vectors.MustRead(f, "reports/chains/SEV-VLEK-Milan.pem"),
+	}
+	f.Add(genuine.Bytes())
 	f.Add(end())
 	f.Add(join(entry(vcekGUID, 72, 2), entry(askGUID, 74, 1), end(), []byte("abc")))
 	f.Add(join(entry(crlGUID, 49, 1), end(), []byte("..")))

@@ -1,0 +1,146 @@
+package store
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// Kinds of audit records.
+const (
+	KindUnlock = "unlock" // a guest asked for its key
+	KindAdmin  = "admin"  // an operator changed something, or tried to
+)
+
+// Outcomes of what a record is about.
+const (
+	OutcomeGranted = "granted" // the key was released
+	OutcomeDenied  = "denied"
+	OutcomeDone    = "done" // an operator's change took place
+)
+
+// Limits of a record. Longer texts are cut, so that nothing a guest sends keeps
+// its record from being written; larger reports and more details are refused.
+const (
+	MaxAuditText    = 1024 // bytes of each text
+	MaxAuditReport  = 4096
+	MaxAuditDetails = 32
+	maxAuditBody    = 512 << 10 // all of them, in JSON
+)
+
+// Record is an entry of the audit log. Its JSON is what the chain hashes; fields
+// are only ever added to it, and left out when empty.
+type Record struct {
+	Seq     int64     `json:"seq"`  // from 1, without gaps; set by the store
+	Time    time.Time `json:"time"` // UTC, to the microsecond; set by the store
+	Kind    string    `json:"kind"`
+	Outcome string    `json:"outcome"`
+	Reason  string    `json:"reason,omitempty"` // stable code of a denial, or of an operator's action
+
+	RequestID string `json:"request_id,omitempty"`
+	Address   string `json:"address,omitempty"`
+	Actor     string `json:"actor,omitempty"` // the token or session of an operator
+
+	ImageID   wire.UUID `json:"image_id,omitzero"`
+	ReleaseID wire.UUID `json:"release_id,omitzero"`
+	ChipID    Hex       `json:"chip_id,omitempty"` // 64 bytes, as in the report
+	TCB       string    `json:"tcb,omitempty"`     // the reported TCB in words
+
+	// The rule that failed, what it wants and what was there.
+	Rule     string `json:"rule,omitempty"`
+	Expected string `json:"expected,omitempty"`
+	Found    string `json:"found,omitempty"`
+
+	Retry   bool              `json:"retry,omitempty"` // granted again to the same guest key
+	Details map[string]string `json:"details,omitempty"`
+	Report  []byte            `json:"report,omitempty"` // the attestation report as it came
+}
+
+// Hex is bytes that JSON has in lower case hexadecimal.
+type Hex []byte
+
+// MarshalText implements encoding.TextMarshaler.
+func (h Hex) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (h *Hex) UnmarshalText(text []byte) error {
+	b, err := hex.AppendDecode(nil, text)
+	*h = b
+	return err
+}
+
+// checked returns a copy of the record with its texts cut and cleaned. The error
+// wraps ErrInvalid.
+func (r Record) checked() (Record, error) {
+	switch {
+	case len(r.Report) > MaxAuditReport:
+		return r, invalidf("report has %d bytes, at most %d are taken", len(r.Report), MaxAuditReport)
+	case len(r.ChipID) > MaxAuditText:
+		return r, invalidf("chip ID has %d bytes", len(r.ChipID))
+	case len(r.Details) > MaxAuditDetails:
+		return r, invalidf("%d details, at most %d are taken", len(r.Details), MaxAuditDetails)
+	case r.Outcome == OutcomeDenied && r.Reason == "":
+		return r, invalidf("denied without a reason")
+	}
+	for _, text := range []*string{
+		&r.Kind, &r.Outcome, &r.Reason, &r.RequestID, &r.Address, &r.Actor, &r.TCB, &r.Rule, &r.Expected, &r.Found,
+	} {
+		*text = clean(*text)
+	}
+	details := r.Details
+	if r.Details = nil; len(details) > 0 {
+		r.Details = make(map[string]string, len(details))
+	}
+	for name, text := range details {
+		r.Details[clean(name)] = clean(text)
+	}
+	return r, nil
+}
+
+// clean makes text storable and cuts it.
+func clean(text string) string {
+	text = storable(text)
+	if len(text) <= MaxAuditText {
+		return text
+	}
+	const mark = "..."
+	text = text[:MaxAuditText-len(mark)]
+	for !utf8.ValidString(text) {
+		text = text[:len(text)-1]
+	}
+	return strings.Clone(text) + mark
+}
+
+// withDetail returns a copy of the record that says one thing more.
+func (r Record) withDetail(name, text string) Record {
+	details := maps.Clone(r.Details)
+	if details == nil {
+		details = map[string]string{}
+	}
+	details[name] = text
+	r.Details = details
+	return r
+}
+
+// Entry is a record as the log has it.
+type Entry struct {
+	Record
+	PrevHash [32]byte // of the chain before this record; zeros before the first
+	Hash     [32]byte // of the chain up to this record
+	Body     []byte   // the record's JSON as it was hashed
+}
+
+// body returns the bytes that are hashed and stored.
+func (r Record) body() ([]byte, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode record: %w", err)
+	}
+	return body, nil
+}

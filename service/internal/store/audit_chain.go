@@ -1,0 +1,109 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// auditTag is the domain of the chain's hashes.
+const auditTag = "snpguard/v1/audit"
+
+// Head is a point of the audit chain: a record and the hash over it and all
+// before it. The zero value is the beginning. Kept elsewhere, it shows later
+// whether the log was cut or written anew, see VerifyAuditAgainst.
+type Head struct {
+	Seq  int64
+	Hash [32]byte
+}
+
+// String returns SEQ:HASH, in decimal and hexadecimal.
+func (h Head) String() string { return fmt.Sprintf("%d:%x", h.Seq, h.Hash) }
+
+// ParseHead reads what String wrote. The error wraps ErrInvalid.
+func ParseHead(text string) (Head, error) {
+	number, hash, _ := strings.Cut(text, ":")
+	seq, err := strconv.ParseInt(number, 10, 64)
+	raw, hexErr := hex.DecodeString(hash)
+	h := Head{Seq: seq}
+	if copy(h.Hash[:], raw); err != nil || hexErr != nil || len(raw) != len(h.Hash) || h.String() != strings.ToLower(text) {
+		return Head{}, invalidf("%.100q is not SEQ:HASH", text)
+	}
+	return h, nil
+}
+
+// next returns the head after a record that has this body: SHA-256 over the
+// domain tag, the hash so far, the number of the record and its body, each
+// preceded by its length, 32 bits, big-endian.
+func (h Head) next(body []byte) Head {
+	seq := h.Seq + 1
+	sum := sha256.New()
+	for _, field := range [][]byte{[]byte(auditTag), h.Hash[:], binary.BigEndian.AppendUint64(nil, uint64(seq)), body} {
+		sum.Write(binary.BigEndian.AppendUint32(nil, uint32(len(field))))
+		sum.Write(field)
+	}
+	return Head{seq, [32]byte(sum.Sum(nil))}
+}
+
+// lockHead returns the end of the chain and keeps others from extending it until
+// the transaction ends: they wait for the row.
+func lockHead(ctx context.Context, q querier) (Head, error) {
+	return readHead(q.QueryRowContext(ctx, `UPDATE audit_head SET seq = seq WHERE id = 1 RETURNING seq, hash`))
+}
+
+func readHead(row scanner) (Head, error) {
+	var h Head
+	var hash []byte // NULL before the first record
+	if err := row.Scan(&h.Seq, &hash); err != nil {
+		return Head{}, fmt.Errorf("read end of the audit log: %w", err)
+	}
+	if hash == nil && h.Seq == 0 {
+		return h, nil
+	}
+	err := exactly(h.Hash[:]).Scan(hash)
+	return h, err
+}
+
+// appendRecords numbers the records and adds them to the chain. The head is
+// locked.
+func appendRecords(ctx context.Context, q querier, head Head, records []Record) ([]Entry, error) {
+	entries := make([]Entry, len(records))
+	rows := make([][]any, len(records))
+	for i, r := range records {
+		r.Seq = head.Seq + 1
+		body, err := r.body()
+		if err != nil {
+			return nil, err
+		}
+		entries[i] = Entry{Record: r, PrevHash: head.Hash, Body: body}
+		head = head.next(body)
+		entries[i].Hash = head.Hash
+		rows[i] = append([]any{head.Seq, bytes.Clone(head.Hash[:]), body}, columnsOf(r).args()...)
+	}
+	for _, run := range runs(rows) {
+		var b builder
+		b.add("INSERT INTO audit (seq, hash, body, " + auditColumns + ") VALUES ")
+		b.rows(run)
+		if _, err := q.ExecContext(ctx, b.text.String(), b.args...); err != nil {
+			return nil, fmt.Errorf("append to the audit log: %w", err)
+		}
+	}
+	return entries, affectOne(ctx, q, query{
+		`UPDATE audit_head SET seq = $1, hash = $2 WHERE id = 1`, []any{head.Seq, head.Hash[:]},
+	})
+}
+
+// AuditHead returns the end of the audit log, to be kept elsewhere.
+func (s *Store) AuditHead(ctx context.Context) (Head, error) {
+	var head Head
+	err := s.view(ctx, func(ctx context.Context, q querier) (err error) {
+		head, err = readHead(q.QueryRowContext(ctx, `SELECT seq, hash FROM audit_head WHERE id = 1`))
+		return err
+	})
+	return head, err
+}

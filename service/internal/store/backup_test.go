@@ -1,0 +1,106 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
+)
+
+// load writes records until stop is called, which returns the last one.
+func load(t *testing.T, s *store.Store) (stop func() int64) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	last := make(chan int64)
+	first := make(chan struct{})
+	go func() {
+		var seq int64
+		for {
+			decision, err := s.RecordUnlock(ctx, storetest.Granted())
+			if err != nil {
+				last <- seq
+				return
+			}
+			if seq = decision.Entry.Seq; seq == 1 {
+				close(first)
+			}
+		}
+	}()
+	<-first
+	return func() int64 { cancel(); return <-last }
+}
+
+// checkBackup checks that a copy is whole and has at least the record that was
+// last when it was begun.
+func checkBackup(t *testing.T, copied *store.Store, begun store.Head) {
+	t.Helper()
+	head, err := copied.VerifyAudit(t.Context(), 1, nil)
+	if err != nil || head.Seq < begun.Seq {
+		t.Errorf("got %s, %v, want %d or more", head, err, begun.Seq)
+	}
+	if err := copied.VerifyAuditAgainst(t.Context(), begun); err != nil {
+		t.Error(err)
+	}
+	if _, err := copied.ImageByName(t.Context(), "image"); err != nil {
+		t.Error(err)
+	}
+	if decision, err := copied.RecordUnlock(t.Context(), storetest.Granted()); err != nil || !decision.Granted {
+		t.Errorf("got %+v, %v", decision, err)
+	}
+}
+
+func begin(t *testing.T, s *store.Store) store.Head {
+	t.Helper()
+	if _, _, err := s.CreateImage(t.Context(), storetest.Image("image"), storetest.Release("f", "k", "i"), storetest.Present); err != nil {
+		t.Fatal(err)
+	}
+	head, err := s.AuditHead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return head
+}
+
+func TestBackupSQLite(t *testing.T) {
+	s := storetest.SQLite(t).Open(t)
+	stop := load(t, s)
+	begun := begin(t, s)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "backup #1.db")
+	for range 2 { // the second replaces the first
+		if err := s.Backup(t.Context(), path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("got %v, %v", info, err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("got %v, %v, want the backup alone", files, err)
+	}
+	checkBackup(t, storetest.Database{DSN: path}.Open(t), begun)
+	if err := s.Backup(t.Context(), filepath.Join(dir, "no", "such")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestBackupPostgres does what docs tell an operator to.
+func TestBackupPostgres(t *testing.T) {
+	d := storetest.Postgres(t, &cluster)
+	s := d.Open(t)
+	if err := s.Backup(t.Context(), "x"); !errors.Is(err, store.ErrUnsupported) {
+		t.Errorf("got %v", err)
+	}
+	stop := load(t, s)
+	begun := begin(t, s)
+	dump := cluster.Dump(t, d.DSN)
+	stop()
+	dump = bytes.ReplaceAll(dump, []byte(schemaOf(d)), []byte("restored"))
+	checkBackup(t, storetest.Database{DSN: cluster.Restore(t, bytes.NewReader(dump), "restored")}.Open(t), begun)
+}

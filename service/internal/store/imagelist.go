@@ -1,0 +1,64 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// ImageFilter says which images to list. The zero value lists all.
+type ImageFilter struct {
+	Name    string            // part of the name, in either case
+	Labels  map[string]string // all of these
+	Enabled *bool
+
+	Cursor string // Next of the page before
+	Limit  int    // of the page: DefaultPage when zero, MaxPage at most
+}
+
+// ListImages returns a page of images, newest first. The error wraps ErrCursor.
+func (s *Store) ListImages(ctx context.Context, filter ImageFilter) (Page[Image], error) {
+	var b builder
+	b.add("SELECT " + imageColumns + " FROM images WHERE TRUE")
+	filter.restrict(&b)
+	if err := b.newest(filter.Cursor, filter.Limit); err != nil {
+		return Page[Image]{}, fmt.Errorf("list images: %w", err)
+	}
+	var page Page[Image]
+	err := s.view(ctx, func(ctx context.Context, q querier) error {
+		found, err := collect(ctx, q, b.query(), scanImage)
+		if err != nil {
+			return err
+		}
+		page = pageOf(found, filter.Limit, func(i Image) position { return position{i.CreatedAt, i.ID} })
+		return loadLabels(ctx, q, page.Items)
+	})
+	if err != nil {
+		return Page[Image]{}, fmt.Errorf("list images: %w", err)
+	}
+	return page, nil
+}
+
+func (f *ImageFilter) restrict(b *builder) {
+	if f.Name != "" {
+		b.add(` AND name_folded LIKE ? ESCAPE '\'`, "%"+escapeLike(strings.ToLower(f.Name))+"%")
+	}
+	if f.Enabled != nil {
+		b.add(" AND enabled = ?", *f.Enabled)
+	}
+	for _, label := range slices.Sorted(maps.Keys(f.Labels)) {
+		b.add(" AND id IN (SELECT image_id FROM image_labels WHERE label = ? AND content = ?)", storable(label), storable(f.Labels[label]))
+	}
+}
+
+func escapeLike(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(storable(text))
+}
+
+// storable replaces what a database would refuse, so that a search for it finds
+// nothing rather than failing.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}

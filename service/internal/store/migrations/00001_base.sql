@@ -1,0 +1,146 @@
+-- Hashes and identifiers are raw bytes, times microseconds since 1970 UTC (0: none).
+-- Secrets are sealed under the key-encryption key, tokens and sessions hashed.
+
+-- +goose Up
+
+-- A row here is a lock on an uploaded file: whoever starts or ends its use holds it.
+CREATE TABLE artifacts (
+	sha256  BYTEA  NOT NULL PRIMARY KEY,
+	used_at BIGINT NOT NULL
+);
+
+CREATE TABLE images (
+	id                BYTEA   NOT NULL PRIMARY KEY,
+	name              TEXT    NOT NULL UNIQUE,
+	name_folded       TEXT    NOT NULL,
+	enabled           BOOLEAN NOT NULL,
+	simulated         BOOLEAN NOT NULL,
+	created_at        BIGINT  NOT NULL,
+	id_key_digest     BYTEA   NOT NULL,
+	author_key_digest BYTEA   NOT NULL,
+	id_key_sealed     BYTEA   NOT NULL,
+	author_key_sealed BYTEA   NOT NULL,
+	UNIQUE (id_key_digest, author_key_digest)
+);
+CREATE INDEX images_age ON images (created_at, id);
+
+CREATE TABLE image_labels (
+	image_id BYTEA NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+	label    TEXT  NOT NULL,
+	content  TEXT  NOT NULL,
+	PRIMARY KEY (image_id, label)
+);
+CREATE INDEX image_labels_content ON image_labels (label, content, image_id);
+
+CREATE TABLE releases (
+	id                   BYTEA   NOT NULL PRIMARY KEY,
+	image_id             BYTEA   NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+	enabled              BOOLEAN NOT NULL,
+	created_at           BIGINT  NOT NULL,
+	cmdline              TEXT    NOT NULL,
+	firmware_sha256      BYTEA   NOT NULL REFERENCES artifacts (sha256),
+	firmware_size        BIGINT  NOT NULL,
+	kernel_sha256        BYTEA   NOT NULL REFERENCES artifacts (sha256),
+	kernel_size          BIGINT  NOT NULL,
+	initrd_sha256        BYTEA            REFERENCES artifacts (sha256),
+	initrd_size          BIGINT  NOT NULL,
+	guest_policy         BIGINT  NOT NULL,
+	guest_svn            BIGINT  NOT NULL,
+	policy               BYTEA   NOT NULL,
+	policy_revision      BIGINT  NOT NULL,
+	unsealing_key_sealed BYTEA   NOT NULL
+);
+CREATE INDEX releases_image ON releases (image_id, created_at, id);
+CREATE INDEX releases_firmware ON releases (firmware_sha256);
+CREATE INDEX releases_kernel ON releases (kernel_sha256);
+CREATE INDEX releases_initrd ON releases (initrd_sha256);
+
+CREATE TABLE variants (
+	release_id  BYTEA  NOT NULL REFERENCES releases (id) ON DELETE CASCADE,
+	position    BIGINT NOT NULL,
+	vcpus       BIGINT NOT NULL,
+	vcpu_type   TEXT   NOT NULL,
+	signature   BIGINT NOT NULL,
+	measurement BYTEA  NOT NULL,
+	id_block    BYTEA  NOT NULL,
+	id_auth     BYTEA  NOT NULL,
+	PRIMARY KEY (release_id, position),
+	UNIQUE (release_id, vcpus, vcpu_type)
+);
+
+CREATE TABLE tokens (
+	id           BYTEA  NOT NULL PRIMARY KEY,
+	name         TEXT   NOT NULL,
+	role         TEXT   NOT NULL,
+	hash         BYTEA  NOT NULL UNIQUE,
+	created_at   BIGINT NOT NULL,
+	expires_at   BIGINT NOT NULL,
+	revoked_at   BIGINT NOT NULL,
+	last_used_at BIGINT NOT NULL
+);
+CREATE INDEX tokens_age ON tokens (created_at, id);
+
+CREATE TABLE sessions (
+	hash       BYTEA  NOT NULL PRIMARY KEY,
+	created_at BIGINT NOT NULL,
+	expires_at BIGINT NOT NULL
+);
+
+-- Wrong passwords by who sent them; the empty origin counts all.
+CREATE TABLE login_failures (
+	origin       TEXT   NOT NULL PRIMARY KEY,
+	failures     BIGINT NOT NULL,
+	window_start BIGINT NOT NULL
+);
+
+CREATE TABLE secrets (
+	name   TEXT  NOT NULL PRIMARY KEY,
+	sealed BYTEA NOT NULL
+);
+
+CREATE TABLE settings (
+	name    TEXT  NOT NULL PRIMARY KEY,
+	content BYTEA NOT NULL
+);
+
+-- The body is what was hashed; the columns after it only find it.
+CREATE TABLE audit (
+	seq         BIGINT NOT NULL PRIMARY KEY,
+	hash        BYTEA  NOT NULL,
+	body        BYTEA  NOT NULL,
+	recorded_at BIGINT NOT NULL,
+	kind        TEXT   NOT NULL,
+	outcome     TEXT   NOT NULL,
+	reason      TEXT   NOT NULL,
+	request_id  TEXT   NOT NULL,
+	image_id    BYTEA,
+	chip_id     BYTEA
+);
+CREATE INDEX audit_recorded ON audit (recorded_at);
+CREATE INDEX audit_outcome ON audit (outcome, seq);
+CREATE INDEX audit_reason ON audit (reason, seq);
+CREATE INDEX audit_request ON audit (request_id);
+CREATE INDEX audit_image ON audit (image_id, seq);
+CREATE INDEX audit_chip ON audit (chip_id, seq);
+
+-- The one row is the end of the chain, and the lock under which it grows.
+CREATE TABLE audit_head (
+	id   BIGINT NOT NULL PRIMARY KEY,
+	seq  BIGINT NOT NULL,
+	hash BYTEA
+);
+INSERT INTO audit_head (id, seq) VALUES (1, 0);
+
+CREATE TABLE nonces (
+	hash       BYTEA  NOT NULL PRIMARY KEY,
+	expires_at BIGINT NOT NULL
+);
+CREATE INDEX nonces_expiry ON nonces (expires_at);
+
+-- Which launches have been given their key, and under which key of their own.
+CREATE TABLE grants (
+	report_id  BYTEA  NOT NULL PRIMARY KEY,
+	key_hash   BYTEA  NOT NULL,
+	release_id BYTEA  NOT NULL,
+	seq        BIGINT NOT NULL
+);

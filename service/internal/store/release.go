@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// Release is one measured set of artifacts of an image.
+type Release struct {
+	ID        wire.UUID // IMAGE_ID of its reports
+	ImageID   wire.UUID // set by the store
+	Enabled   bool
+	CreatedAt time.Time // set by the store
+
+	// What is measured.
+	Cmdline                  string
+	Firmware, Kernel, Initrd ArtifactRef // Initrd is the zero value when there is none
+	GuestPolicy              uint64
+	GuestSVN                 uint32
+
+	// Policy is a JSON document: what a report must meet beyond its
+	// measurement. PolicyRevision counts its changes from 1.
+	Policy         []byte
+	PolicyRevision int64
+
+	// UnsealingKeySealed is the private key that opens the sealed VMK, sealed
+	// under the key-encryption key.
+	UnsealingKeySealed []byte
+
+	// Variants are in order; the first is the default. Lists leave them out.
+	Variants []Variant
+}
+
+// The error wraps ErrInvalid.
+func (r *Release) validate() error {
+	if r.ID.IsZero() {
+		return invalidf("release has no ID")
+	}
+	for name, artifact := range map[string]ArtifactRef{"firmware": r.Firmware, "kernel": r.Kernel, "initrd": r.Initrd} {
+		optional := name == "initrd" && artifact.none()
+		if artifact.SHA256 == [32]byte{} && !optional || artifact.Size < 0 {
+			return invalidf("release has no %s", name)
+		}
+	}
+	return errors.Join(
+		checkText("command line", r.Cmdline, MaxCmdline),
+		checkBytes("policy", r.Policy),
+		checkBytes("sealed unsealing key", r.UnsealingKeySealed),
+		checkVariants(r.Variants),
+	)
+}
+
+// AddRelease adds a release to an image and returns it as it is kept. The error
+// wraps ErrInvalid, ErrNotFound (the image), ErrExists (the ID) or
+// ErrArtifactGone.
+func (s *Store) AddRelease(ctx context.Context, image wire.UUID, release Release, present Present) (Release, error) {
+	if err := release.validate(); err != nil {
+		return Release{}, fmt.Errorf("add release: %w", err)
+	}
+	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
+		if err := lockImage(ctx, q, image); err != nil {
+			return err
+		}
+		var err error
+		release, err = s.addRelease(ctx, q, image, release, present)
+		return err
+	})
+	if err != nil {
+		return Release{}, fmt.Errorf("add release: %w", err)
+	}
+	return release, nil
+}
+
+// addRelease needs a lock on the image, or to have made it.
+func (s *Store) addRelease(ctx context.Context, q querier, image wire.UUID, r Release, present Present) (Release, error) {
+	var count int64
+	if err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM releases WHERE image_id = $1`, image[:]).Scan(&count); err != nil {
+		return Release{}, err
+	}
+	if count >= MaxReleases {
+		return Release{}, invalidf("image has %d releases, no more are taken", count)
+	}
+	if err := takeArtifacts(ctx, q, artifactUse{s.clock(), present}, r.artifacts()); err != nil {
+		return Release{}, err
+	}
+	r.ImageID, r.CreatedAt, r.PolicyRevision = image, s.clock(), 1
+	if err := insertRelease(ctx, q, &r); err != nil {
+		return Release{}, err
+	}
+	r.Variants = numbered(r.Variants)
+	return r, insertVariants(ctx, q, r.ID, r.Variants)
+}
+
+// artifacts returns those that there are.
+func (r *Release) artifacts() []ArtifactRef {
+	if r.Initrd.none() {
+		return []ArtifactRef{r.Firmware, r.Kernel}
+	}
+	return []ArtifactRef{r.Firmware, r.Kernel, r.Initrd}
+}
+
+func insertRelease(ctx context.Context, q querier, r *Release) error {
+	done, err := q.ExecContext(ctx, `INSERT INTO releases (`+releaseColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING`,
+		r.ID[:], r.ImageID[:], r.Enabled, micros(r.CreatedAt), r.Cmdline,
+		r.Firmware.SHA256[:], r.Firmware.Size, r.Kernel.SHA256[:], r.Kernel.Size, r.Initrd.hash(), r.Initrd.Size,
+		int64(r.GuestPolicy), int64(r.GuestSVN), r.Policy, r.PolicyRevision, r.UnsealingKeySealed)
+	if err != nil {
+		return err
+	}
+	n, err := done.RowsAffected()
+	if err == nil && n == 0 {
+		err = ErrExists
+	}
+	return err
+}
+
+const releaseColumns = `id, image_id, enabled, created_at, cmdline, firmware_sha256, firmware_size, kernel_sha256, kernel_size,
+	initrd_sha256, initrd_size, guest_policy, guest_svn, policy, policy_revision, unsealing_key_sealed`
+
+// bits scans a BIGINT into an unsigned number.
+type bits struct{ number *uint64 }
+
+// Scan implements sql.Scanner. The error wraps ErrCorrupt.
+func (b bits) Scan(src any) error {
+	n, ok := src.(int64)
+	if !ok {
+		return fmt.Errorf("%w: column has %T, want a number", ErrCorrupt, src)
+	}
+	*b.number = uint64(n)
+	return nil
+}
+
+func (r *Release) fields() []any {
+	return []any{
+		exactly(r.ID[:]), exactly(r.ImageID[:]), &r.Enabled, instant{&r.CreatedAt}, &r.Cmdline,
+		exactly(r.Firmware.SHA256[:]), &r.Firmware.Size, exactly(r.Kernel.SHA256[:]), &r.Kernel.Size,
+		maybe(r.Initrd.SHA256[:]), &r.Initrd.Size,
+		bits{&r.GuestPolicy}, &r.GuestSVN, &r.Policy, &r.PolicyRevision, &r.UnsealingKeySealed,
+	}
+}
+
+func scanRelease(row scanner) (Release, error) {
+	var r Release
+	err := row.Scan(r.fields()...)
+	return r, err
+}
+
+// ReleaseByID returns a release with its variants. The error wraps ErrNotFound.
+func (s *Store) ReleaseByID(ctx context.Context, id wire.UUID) (Release, error) {
+	var release Release
+	err := s.view(ctx, func(ctx context.Context, q querier) error {
+		found, err := collect(ctx, q, query{`SELECT ` + releaseColumns + ` FROM releases WHERE id = $1`, []any{id[:]}}, scanRelease)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return ErrNotFound
+		}
+		release = found[0]
+		release.Variants, err = loadVariants(ctx, q, id)
+		return err
+	})
+	if err != nil {
+		return Release{}, fmt.Errorf("release: %w", err)
+	}
+	return release, nil
+}
+
+// ListReleases returns all releases of an image, newest first, without their
+// variants; MaxReleases at most.
+func (s *Store) ListReleases(ctx context.Context, image wire.UUID) ([]Release, error) {
+	var releases []Release
+	err := s.view(ctx, func(ctx context.Context, q querier) (err error) {
+		releases, err = collect(ctx, q, query{
+			`SELECT ` + releaseColumns + ` FROM releases WHERE image_id = $1 ORDER BY created_at DESC, id DESC`, []any{image[:]},
+		}, scanRelease)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list releases: %w", err)
+	}
+	return releases, nil
+}

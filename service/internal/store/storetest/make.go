@@ -1,0 +1,64 @@
+package storetest
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// Image returns an image as no other is.
+func Image(name string) store.Image {
+	i := store.Image{
+		ID: wire.NewUUID(), Name: name, Labels: map[string]string{}, Enabled: true,
+		IDKeySealed: []byte("sealed ID key"), AuthorKeySealed: []byte("sealed author key"),
+	}
+	copy(i.IDKeyDigest[:], i.ID[:])
+	copy(i.AuthorKeyDigest[32:], i.ID[:])
+	return i
+}
+
+// Release returns a release of two variants whose artifacts have the given names.
+func Release(firmware, kernel, initrd string) store.Release {
+	return store.Release{
+		ID: wire.NewUUID(), Enabled: true, Cmdline: "root=/dev/mapper/cryptroot",
+		Firmware: Artifact(firmware), Kernel: Artifact(kernel), Initrd: Artifact(initrd),
+		GuestPolicy: 1<<63 | 0x30000, GuestSVN: 1<<32 - 1,
+		Policy: []byte("{}"), UnsealingKeySealed: []byte("sealed unsealing key"),
+		Variants: []store.Variant{Variant(4, "EPYC-Milan"), Variant(1, "EPYC-Genoa")},
+	}
+}
+
+// Variant returns a variant.
+func Variant(vcpus int, name string) store.Variant {
+	v := store.Variant{
+		VCPUs: vcpus, VCPUType: name, Signature: 0xFF800F12,
+		IDBlock: make([]byte, store.IDBlockSize), IDAuth: make([]byte, store.IDAuthSize),
+	}
+	copy(v.Measurement[:], fmt.Sprintf("%d x %s", vcpus, name))
+	v.IDBlock[95], v.IDAuth[4095] = byte(vcpus), byte(vcpus)
+	return v
+}
+
+// Artifact names an artifact.
+func Artifact(name string) store.ArtifactRef {
+	return store.ArtifactRef{SHA256: sha256.Sum256([]byte(name)), Size: int64(len(name))}
+}
+
+// Present says that every artifact is there.
+func Present(context.Context, store.ArtifactRef) (bool, error) { return true, nil }
+
+// create registers an image with one release.
+func create(t *testing.T, s *store.Store, image store.Image, release store.Release) (store.Image, store.Release) {
+	t.Helper()
+	image, release, err := s.CreateImage(t.Context(), image, release, Present)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image, release
+}
+
+func ptr[T any](v T) *T { return &v }

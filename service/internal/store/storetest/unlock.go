@@ -1,0 +1,285 @@
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+func unlockTests() map[string]func(*testing.T, Database) {
+	return map[string]func(*testing.T, Database){
+		"unlock decisions":     testUnlockDecisions,
+		"unlock refusals":      testUnlockRefusals,
+		"unlock one nonce":     testOneNonce,
+		"unlock one launch":    testOneLaunch,
+		"unlock in batches":    testBatches,
+		"unlock failed batch":  testFailedBatch,
+		"unlock cancelled":     testCancelled,
+		"unlock while closing": testClosing,
+		"unlock old nonces":    testOldNonces,
+		"unlock two stores":    testTwoStores,
+		"unlock killed":        testKilled,
+	}
+}
+
+// Hash returns 32 random bytes.
+func Hash() (h [32]byte) {
+	rand.Read(h[:]) // never fails, see crypto/rand
+	return h
+}
+
+// Granted returns an unlock as no other is.
+func Granted() store.UnlockRecord {
+	release := wire.NewUUID()
+	return store.UnlockRecord{
+		Audit: store.Record{RequestID: release.String(), ReleaseID: release, ImageID: wire.NewUUID(), ChipID: make([]byte, 64), Report: make([]byte, 1184)},
+		Nonce: &store.Nonce{Hash: Hash(), Expires: time.Now().Add(time.Minute)},
+		Grant: &store.Claim{ReportID: Hash(), KeyHash: Hash(), ReleaseID: release},
+
+		NonceUsed: store.Denial{Rule: "nonce", Expected: "unused", Found: "used"},
+		Released:  store.Denial{Rule: "report_id", Expected: "first unlock", Found: "second"},
+	}
+}
+
+// Denied returns an unlock that is denied for a reason.
+func Denied(reason string) store.UnlockRecord {
+	u := Granted()
+	u.Audit.Reason, u.Grant = reason, nil
+	return u
+}
+
+// unlock records and fails the test when that fails.
+func unlock(t *testing.T, s *store.Store, u store.UnlockRecord) store.Decision {
+	t.Helper()
+	decision, err := s.RecordUnlock(t.Context(), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decision
+}
+
+// atOnce records so many unlocks at the same time and returns the last record.
+func atOnce(t *testing.T, s *store.Store, count int) store.Entry {
+	t.Helper()
+	var mu sync.Mutex
+	var last store.Entry
+	var wg sync.WaitGroup
+	for range count {
+		wg.Go(func() {
+			decision, err := s.RecordUnlock(t.Context(), Granted())
+			if err != nil || !decision.Granted {
+				t.Errorf("got %+v, %v", decision, err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if decision.Entry.Seq > last.Seq {
+				last = decision.Entry
+			}
+		})
+	}
+	wg.Wait()
+	return last
+}
+
+func testUnlockDecisions(t *testing.T, d Database) {
+	s := d.Open(t)
+	first := Granted()
+	use := func(change func(*store.UnlockRecord)) store.UnlockRecord {
+		u, claim := Granted(), *first.Grant
+		u.Grant = &claim
+		change(&u)
+		return u
+	}
+	denied := Denied("measurement")
+	for i, tc := range []struct {
+		name           string
+		unlock         store.UnlockRecord
+		reason         string // empty: granted
+		retry          bool
+		rule, original string
+	}{
+		{name: "first", unlock: first},
+		{name: "same nonce, other launch", unlock: use(func(u *store.UnlockRecord) { u.Nonce, u.Grant = first.Nonce, Granted().Grant }), reason: "nonce_used", rule: "nonce"},
+		{name: "same nonce, same launch", unlock: first, reason: "nonce_used", rule: "nonce"},
+		{name: "other guest key", unlock: use(func(u *store.UnlockRecord) { u.Grant.KeyHash = Hash() }), reason: "report_id_released", rule: "report_id", original: "1"},
+		{name: "other release", unlock: use(func(u *store.UnlockRecord) { u.Grant.ReleaseID = wire.NewUUID() }), reason: "report_id_released", rule: "report_id", original: "1"},
+		{name: "retry", unlock: use(func(*store.UnlockRecord) {}), retry: true, original: "1"},
+		{name: "other launch, same key", unlock: use(func(u *store.UnlockRecord) { u.Grant.ReportID = Hash() })},
+		{name: "denied", unlock: denied, reason: "measurement"},
+		{name: "its nonce", unlock: use(func(u *store.UnlockRecord) { u.Nonce = denied.Nonce }), reason: "nonce_used", rule: "nonce"},
+		{name: "denied, used nonce", unlock: denied, reason: "nonce_used", rule: "nonce"},
+		{name: "denied, no nonce", unlock: store.UnlockRecord{Audit: store.Record{Reason: "malformed"}}, reason: "malformed"},
+	} {
+		got := unlock(t, s, tc.unlock)
+		want := store.OutcomeDenied
+		if tc.reason == "" {
+			want = store.OutcomeGranted
+		}
+		e := got.Entry
+		if e.Kind != store.KindUnlock || e.Outcome != want || got.Granted != (tc.reason == "") || e.Reason != tc.reason ||
+			e.Retry != tc.retry || e.Rule != tc.rule || e.Details["first_grant"] != tc.original || e.Seq != int64(i)+1 {
+			t.Errorf("%s: got %+v", tc.name, got)
+		}
+	}
+	if _, err := s.VerifyAudit(t.Context(), 1, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func testUnlockRefusals(t *testing.T, d Database) {
+	s := d.Open(t)
+	for name, change := range map[string]func(*store.UnlockRecord){
+		"no nonce":             func(u *store.UnlockRecord) { u.Nonce = nil },
+		"stale nonce":          func(u *store.UnlockRecord) { u.Nonce.Expires = time.Now().Add(-time.Hour) },
+		"granted for a reason": func(u *store.UnlockRecord) { u.Audit.Reason = "measurement" },
+		"denied for none":      func(u *store.UnlockRecord) { u.Grant = nil },
+		"large report":         func(u *store.UnlockRecord) { u.Audit.Report = make([]byte, store.MaxAuditReport+1) },
+	} {
+		u := Granted()
+		change(&u)
+		if decision, err := s.RecordUnlock(t.Context(), u); !errors.Is(err, store.ErrInvalid) || decision.Granted {
+			t.Errorf("%s: got %+v, %v", name, decision, err)
+		}
+	}
+	if head, err := s.AuditHead(t.Context()); err != nil || head.Seq != 0 {
+		t.Errorf("got %s, %v", head, err)
+	}
+}
+
+// When a batch cannot be written, nothing of it is granted nor used up.
+func testFailedBatch(t *testing.T, d Database) {
+	s := d.Open(t)
+	unlock(t, s, Granted())
+	d.exec(t, q(`ALTER TABLE audit RENAME TO audit_away`)...)
+	var unlocks []store.UnlockRecord
+	var wg sync.WaitGroup
+	for range 20 {
+		u := Granted()
+		unlocks = append(unlocks, u)
+		wg.Go(func() {
+			if decision, err := s.RecordUnlock(t.Context(), u); err == nil || decision.Granted {
+				t.Errorf("got %+v, %v", decision, err)
+			}
+		})
+	}
+	wg.Wait()
+	if stats := s.Stats(); stats.Failures != 20 {
+		t.Errorf("got %+v", stats)
+	}
+	d.exec(t, q(`ALTER TABLE audit_away RENAME TO audit`)...)
+	for _, u := range unlocks {
+		if decision := unlock(t, s, u); !decision.Granted || decision.Entry.Retry {
+			t.Errorf("afterwards: got %+v", decision)
+		}
+	}
+	if head, err := s.VerifyAudit(t.Context(), 1, nil); err != nil || head.Seq != 21 {
+		t.Errorf("got %s, %v", head, err)
+	}
+}
+
+// Who gives up does not take others along.
+func testCancelled(t *testing.T, d Database) {
+	s := d.Open(t)
+	var wg sync.WaitGroup
+	for n := range 100 {
+		wg.Go(func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if n%2 == 0 {
+				go cancel()
+			}
+			switch decision, err := s.RecordUnlock(ctx, Granted()); {
+			case err == nil && decision.Granted:
+			case n%2 == 0 && errors.Is(err, context.Canceled) && !decision.Granted:
+			default:
+				t.Errorf("%d: got %+v, %v", n, decision, err)
+			}
+		})
+	}
+	wg.Wait()
+	if head, err := s.VerifyAudit(t.Context(), 1, nil); err != nil || head.Seq < 50 {
+		t.Errorf("got %s, %v", head, err)
+	}
+}
+
+// Close writes what waits, and later records are refused.
+func testClosing(t *testing.T, d Database) {
+	s, err := store.Open(t.Context(), d.DSN, store.Options{MaxConns: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	acknowledged := make(chan string, 400)
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			for {
+				u := Granted()
+				_, err := s.RecordUnlock(t.Context(), u)
+				if errors.Is(err, store.ErrClosed) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				select {
+				case acknowledged <- u.Audit.RequestID:
+				default:
+				}
+			}
+		})
+	}
+	for range 50 {
+		<-acknowledged
+	}
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	close(acknowledged)
+	again := d.Open(t)
+	for id := range acknowledged {
+		if found, err := again.ListAudit(t.Context(), store.AuditFilter{RequestID: id}, store.AuditRange{}); err != nil || len(found) != 1 {
+			t.Errorf("%s: got %d records, %v", id, len(found), err)
+		}
+	}
+	if _, err := again.VerifyAudit(t.Context(), 1, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// Used nonces are forgotten some time after they expired, not before.
+func testOldNonces(t *testing.T, d Database) {
+	clock := NewClock(0)
+	s := d.Open(t, store.Options{Now: clock.Now})
+	u := Granted()
+	u.Nonce.Expires = clock.Now().Add(time.Minute)
+	nonces := func() string {
+		var n int
+		if err := d.Raw(t).QueryRowContext(t.Context(), `SELECT COUNT(*) FROM nonces`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return strconv.Itoa(n)
+	}
+	unlock(t, s, u)
+	clock.Advance(10*time.Minute + 59*time.Second)
+	if got := unlock(t, s, u); got.Granted || got.Entry.Reason != store.ReasonNonceUsed || nonces() != "1" {
+		t.Errorf("got %+v with %s nonces", got, nonces())
+	}
+	clock.Advance(time.Minute)
+	unlock(t, s, store.UnlockRecord{Audit: store.Record{Reason: "any"}})
+	if nonces() != "0" {
+		t.Errorf("%s nonces are kept", nonces())
+	}
+	if decision, err := s.RecordUnlock(t.Context(), u); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("a forgotten nonce: got %+v, %v", decision, err)
+	}
+}

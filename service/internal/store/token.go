@@ -1,0 +1,148 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// Token is an API token, of which the store knows the hash only. Whether it is
+// good at some time is the caller's to check.
+type Token struct {
+	ID         wire.UUID
+	Name, Role string
+	Hash       [32]byte  // SHA-256 of the 32 random bytes
+	CreatedAt  time.Time // set by CreateToken
+	ExpiresAt  time.Time // zero: never
+	RevokedAt  time.Time // zero: not revoked
+	LastUsedAt time.Time // zero: not used; see UseToken
+}
+
+const tokenColumns = `id, name, role, hash, created_at, expires_at, revoked_at, last_used_at`
+
+func scanToken(row scanner) (Token, error) {
+	var t Token
+	err := row.Scan(exactly(t.ID[:]), &t.Name, &t.Role, exactly(t.Hash[:]),
+		instant{&t.CreatedAt}, instant{&t.ExpiresAt}, instant{&t.RevokedAt}, instant{&t.LastUsedAt})
+	return t, err
+}
+
+// CreateToken keeps a token and returns it as it is kept. The error wraps
+// ErrInvalid or ErrExists.
+func (s *Store) CreateToken(ctx context.Context, t Token) (Token, error) {
+	if err := errors.Join(checkName("name", t.Name), checkName("role", t.Role)); err != nil || t.ID.IsZero() {
+		return Token{}, fmt.Errorf("create token: %w", errors.Join(err, ErrInvalid))
+	}
+	t.CreatedAt, t.RevokedAt, t.LastUsedAt = s.clock(), time.Time{}, time.Time{}
+	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
+		_, err := q.ExecContext(ctx, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 0, 0)`,
+			t.ID[:], t.Name, t.Role, t.Hash[:], micros(t.CreatedAt), micros(t.ExpiresAt))
+		if isUnique(err) {
+			return ErrExists
+		}
+		return err
+	})
+	if err != nil {
+		return Token{}, fmt.Errorf("create token: %w", err)
+	}
+	return t, nil
+}
+
+// TokenByHash returns a token, revoked and expired ones too. The error wraps
+// ErrNotFound.
+func (s *Store) TokenByHash(ctx context.Context, hash [32]byte) (Token, error) {
+	return s.token(ctx, query{`SELECT ` + tokenColumns + ` FROM tokens WHERE hash = $1`, []any{hash[:]}})
+}
+
+// TokenByID returns a token. The error wraps ErrNotFound.
+func (s *Store) TokenByID(ctx context.Context, id wire.UUID) (Token, error) {
+	return s.token(ctx, query{`SELECT ` + tokenColumns + ` FROM tokens WHERE id = $1`, []any{id[:]}})
+}
+
+func (s *Store) token(ctx context.Context, ask query) (Token, error) {
+	var found []Token
+	err := s.view(ctx, func(ctx context.Context, q querier) (err error) {
+		found, err = collect(ctx, q, ask, scanToken)
+		return err
+	})
+	if err == nil && len(found) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Token{}, fmt.Errorf("token: %w", err)
+	}
+	return found[0], nil
+}
+
+// ListTokens returns a page of tokens, newest first. The error wraps ErrCursor.
+func (s *Store) ListTokens(ctx context.Context, cursor string, limit int) (Page[Token], error) {
+	var b builder
+	b.add("SELECT " + tokenColumns + " FROM tokens WHERE TRUE")
+	if err := b.newest(cursor, limit); err != nil {
+		return Page[Token]{}, fmt.Errorf("list tokens: %w", err)
+	}
+	var found []Token
+	err := s.view(ctx, func(ctx context.Context, q querier) (err error) {
+		found, err = collect(ctx, q, b.query(), scanToken)
+		return err
+	})
+	if err != nil {
+		return Page[Token]{}, fmt.Errorf("list tokens: %w", err)
+	}
+	return pageOf(found, limit, func(t Token) position { return position{t.CreatedAt, t.ID} }), nil
+}
+
+// RevokeToken ends a token now. One that was revoked keeps its time. The error
+// wraps ErrNotFound.
+func (s *Store) RevokeToken(ctx context.Context, id wire.UUID) error {
+	return s.editOne(ctx, "token", query{
+		`UPDATE tokens SET revoked_at = CASE WHEN revoked_at = 0 THEN $1 ELSE revoked_at END WHERE id = $2`,
+		[]any{micros(s.clock()), id[:]},
+	})
+}
+
+// tokenUseGrain is how exactly the last use of a token is kept, so that not
+// every request writes.
+const tokenUseGrain = time.Minute
+
+// UseToken notes that a token was used now, to the minute. It writes nothing
+// when t, as it was read, says so already.
+func (s *Store) UseToken(ctx context.Context, t Token) error {
+	now := s.clock()
+	if now.Sub(t.LastUsedAt) < tokenUseGrain {
+		return nil
+	}
+	return s.editOne(ctx, "token", query{
+		`UPDATE tokens SET last_used_at = CASE WHEN last_used_at < $1 THEN $1 ELSE last_used_at END WHERE id = $2`,
+		[]any{micros(now), t.ID[:]},
+	})
+}
+
+// DeleteDeadTokens deletes the tokens that were revoked or had expired before
+// the given time, and returns how many.
+func (s *Store) DeleteDeadTokens(ctx context.Context, before time.Time) (int64, error) {
+	return s.deleteMany(ctx, "tokens", query{
+		`DELETE FROM tokens WHERE (revoked_at <> 0 AND revoked_at < $1) OR (expires_at <> 0 AND expires_at < $1)`, []any{micros(before)},
+	})
+}
+
+// deleteMany runs a deletion from the table named, and returns how many rows
+// are gone.
+func (s *Store) deleteMany(ctx context.Context, table string, deletion query) (int64, error) {
+	var n int64
+	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
+		done, err := q.ExecContext(ctx, deletion.text, deletion.args...)
+		if err != nil {
+			return err
+		}
+		n, err = done.RowsAffected()
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("delete %s: %w", table, err)
+	}
+	return n, nil
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/admin"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 func get(t *testing.T, h http.Handler, path string) (status int, body string) {
@@ -66,6 +67,7 @@ func TestMetrics(t *testing.T) {
 	m.Unlock(false, "measurement", time.Millisecond)
 	m.Request("/v1/images/:id", "GET", 404)
 	m.Simulated()
+	m.Store(func() store.Stats { return store.Stats{Waiting: 3, Records: 7, Batches: 2} })
 	looked := &cache{}
 	counted := m.KDSCache(looked)
 	for _, looked.err = range []error{nil, kds.ErrNotCached, errors.New("disk")} {
@@ -91,6 +93,10 @@ func TestMetrics(t *testing.T) {
 		`snpguard_kds_cache_lookups_total{result="miss"} 1`,
 		`snpguard_kds_cache_lookups_total{result="error"} 1`,
 		`snpguard_simulated_root 1`,
+		`snpguard_audit_records_waiting 3`,
+		`snpguard_audit_records_total 7`,
+		`snpguard_audit_batches_total 2`,
+		`snpguard_database_connections 0`,
 		`snpguard_build_info{revision=`,
 		`go_goroutines`,
 	} {

@@ -4,7 +4,6 @@ package metrics
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"net/http"
 	"strconv"
@@ -85,11 +84,6 @@ func (m *Metrics) Request(route, method string, status int) {
 
 // Simulated shows that a simulated AMD is trusted.
 func (m *Metrics) Simulated() { m.simulated.Set(1) }
-
-// Database exposes the statistics of a connection pool.
-func (m *Metrics) Database(name string, db *sql.DB) {
-	m.registry.MustRegister(collectors.NewDBStatsCollector(db, name))
-}
 
 // KDSTransport counts the requests that go through next.
 func (m *Metrics) KDSTransport(next http.RoundTripper) http.RoundTripper {

@@ -67,7 +67,13 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*service, e
 	return s, nil
 }
 
-func (s *service) close() error { return s.store.Close() }
+// close ends what may still write to the database, then closes it.
+func (s *service) close() error {
+	if s.kds != nil {
+		s.kds.Close()
+	}
+	return s.store.Close()
+}
 
 func (s *service) assemble(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{s.openKeys, s.openRoots, s.openKDS, s.openAPI} {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -146,6 +145,10 @@ func (o *measureOptions) config(firmware *measure.Firmware) (measure.Config, err
 	return config, err
 }
 
+// maxCommandLineSize bounds a command line in bytes. Linux takes less than 2 KiB
+// on x86.
+const maxCommandLineSize = 64 << 10
+
 // kernelHashes returns nil when there is no kernel.
 func (o *measureOptions) kernelHashes() (*measure.KernelHashes, error) {
 	if o.cmdline != "" && o.cmdlineFile != "" {
@@ -158,20 +161,20 @@ func (o *measureOptions) kernelHashes() (*measure.KernelHashes, error) {
 		return nil, nil
 	}
 	if o.cmdlineFile != "" {
-		text, err := os.ReadFile(o.cmdlineFile)
+		text, err := readWhole(o.cmdlineFile, maxCommandLineSize)
 		if err != nil {
 			return nil, err
 		}
 		o.cmdline = strings.TrimSuffix(string(text), "\n")
 	}
-	kernel, err := os.Open(o.kernel)
+	kernel, err := openInput(o.kernel)
 	if err != nil {
 		return nil, err
 	}
 	defer kernel.Close()
 	var initrd io.Reader
 	if o.initrd != "" {
-		f, err := os.Open(o.initrd)
+		f, err := openInput(o.initrd)
 		if err != nil {
 			return nil, err
 		}
@@ -185,6 +188,9 @@ func (o *measureOptions) kernelHashes() (*measure.KernelHashes, error) {
 	return &hashes, nil
 }
 
+// maxVariants bounds how many variants one command measures.
+const maxVariants = 4096
+
 // variants multiplies the counts of vCPUs with their types.
 func (o *measureOptions) variants(vmm measure.VMM) ([]measure.VCPUs, error) {
 	if len(o.vcpus) == 0 {
@@ -193,6 +199,9 @@ func (o *measureOptions) variants(vmm measure.VMM) ([]measure.VCPUs, error) {
 	types, err := o.types(vmm)
 	if err != nil {
 		return nil, err
+	}
+	if n := len(types) * len(o.vcpus); n > maxVariants {
+		return nil, usageErrorf("--vcpus and --vcpu-type make %d variants, want at most %d", n, maxVariants)
 	}
 	var variants []measure.VCPUs
 	for _, t := range types {
@@ -305,12 +314,7 @@ func readFirmware(path, flag string) (*measure.Firmware, error) {
 	if path == "" {
 		return nil, usageErrorf("%s is missing", flag)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, measure.MaxFirmwareSize+1))
+	data, err := readBounded(path, measure.MaxFirmwareSize+1)
 	if err != nil {
 		return nil, err
 	}

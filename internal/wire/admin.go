@@ -60,8 +60,9 @@ type AuditRecord struct {
 	TCB       string            `json:"tcb,omitempty"`     // reported
 	Report    []byte            `json:"report,omitempty"`  // the whole report
 	Details   map[string]string `json:"details,omitempty"`
-	PrevHash  string            `json:"prev_hash"` // hexadecimal
-	Hash      string            `json:"hash"`      // hexadecimal
+	PrevHash  string            `json:"prev_hash"`      // hexadecimal
+	Hash      string            `json:"hash"`           // hexadecimal
+	Body      []byte            `json:"body,omitempty"` // what the hash is over, in exports alone
 }
 
 // AuditList is one page of the audit log.
@@ -110,4 +111,9 @@ type KDSEntry struct {
 	Name      string    `json:"name"`
 	Size      int64     `json:"size"` // in bytes
 	FetchedAt time.Time `json:"fetched_at"`
+}
+
+// KDSImported answers an import into the KDS cache.
+type KDSImported struct {
+	Imported []string `json:"imported"` // names of the entries
 }

@@ -1,0 +1,118 @@
+package access_test
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+)
+
+func (w *world) newSession(t *testing.T) access.Session {
+	t.Helper()
+	session, err := w.sessions.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session
+}
+
+func (w *world) sessionEnded(t *testing.T, secret string) bool {
+	t.Helper()
+	_, err := w.sessions.Authenticate(t.Context(), secret)
+	if err != nil && !errors.Is(err, access.ErrUnauthenticated) {
+		t.Fatal(err)
+	}
+	return err != nil
+}
+
+func TestSession(t *testing.T) {
+	w := newWorld(t)
+	session := w.newSession(t)
+	p, err := w.sessions.Authenticate(t.Context(), session.Secret)
+	if err != nil || !p.Session || p.Role != wire.RoleAdmin || p.ID != session.ID || p.Actor() != "session "+session.ID {
+		t.Errorf("got %+v, %v", p, err)
+	}
+	if !access.IsSession(session.Secret) || access.IsSession("snpg_x") {
+		t.Error("sessions and tokens cannot be told apart")
+	}
+	if w.newSession(t).Secret == session.Secret {
+		t.Error("two sessions are the same")
+	}
+	if err := w.sessions.End(t.Context(), session.Secret); err != nil {
+		t.Fatal(err)
+	}
+	if !w.sessionEnded(t, session.Secret) {
+		t.Error("an ended session is good")
+	}
+}
+
+func TestSessionIdle(t *testing.T) {
+	w := newWorld(t)
+	idle, used := w.newSession(t), w.newSession(t)
+	for range 3 {
+		w.clock.Advance(access.SessionIdle / 2)
+		if w.sessionEnded(t, used.Secret) {
+			t.Fatal("a session in use has ended")
+		}
+	}
+	if !w.sessionEnded(t, idle.Secret) {
+		t.Error("an idle session is good")
+	}
+}
+
+func TestSessionLifetime(t *testing.T) {
+	w := newWorld(t)
+	session := w.newSession(t)
+	for range int(access.SessionLifetime/(access.SessionIdle/2)) - 1 {
+		w.clock.Advance(access.SessionIdle / 2)
+		if w.sessionEnded(t, session.Secret) {
+			t.Fatal("a session in use has ended")
+		}
+	}
+	w.clock.Advance(access.SessionIdle / 2)
+	if !w.clock.Now().Equal(session.ExpiresAt) || !w.sessionEnded(t, session.Secret) {
+		t.Errorf("at %s a session is good that ends at %s", w.clock.Now(), session.ExpiresAt)
+	}
+}
+
+// TestSessionForged changes the time in a secret and its form.
+func TestSessionForged(t *testing.T) {
+	w := newWorld(t)
+	secret := w.newSession(t).Secret
+	later := binary.BigEndian.AppendUint64(nil, uint64(w.clock.Now().Add(day).UnixMicro()))
+	for name, forged := range map[string]string{
+		"later":        "snps_" + base64.RawURLEncoding.EncodeToString(later) + secret[16:],
+		"short":        secret[:len(secret)-1],
+		"long":         secret + "A",
+		"only time":    secret[:16],
+		"prefix":       "snps_",
+		"token":        "snpg_" + secret[5:],
+		"not base64":   secret[:5] + "!" + secret[6:],
+		"another form": secret[:15] + "_" + secret[16:],
+	} {
+		if !w.sessionEnded(t, forged) {
+			t.Errorf("%s: %q is good", name, forged)
+		}
+	}
+	if w.sessionEnded(t, secret) {
+		t.Error("the session itself is not good")
+	}
+}
+
+// TestEndedSessionStaysEnded ends all sessions while one is used.
+func TestEndedSessionStaysEnded(t *testing.T) {
+	w := newWorld(t)
+	session := w.newSession(t)
+	w.clock.Advance(5 * time.Minute) // so that its use is worth writing
+	racing := access.NewSessions(endingStore{w.store}, w.clock.Now)
+	if _, err := racing.Authenticate(t.Context(), session.Secret); !errors.Is(err, access.ErrUnauthenticated) {
+		t.Errorf("got %v", err)
+	}
+	if !w.sessionEnded(t, session.Secret) {
+		t.Error("an ended session came back")
+	}
+}

@@ -1,0 +1,62 @@
+package access_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
+)
+
+// world is everything of this package on a real store, with a clock.
+type world struct {
+	clock     *storetest.Clock
+	store     *store.Store
+	kek       *keyring.KEK
+	tokens    *access.Tokens
+	sessions  *access.Sessions
+	passwords *access.Passwords
+}
+
+// cheap makes password hashes that cost next to nothing.
+func cheap() access.Params { return access.Params{Time: 1, Memory: 8, Threads: 1} }
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	clock := storetest.NewClock(0)
+	s := storetest.SQLite(t).Open(t, store.Options{Now: clock.Now})
+	kek, err := keyring.NewKEK(make([]byte, keyring.KEKSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{
+		clock: clock, store: s, kek: kek,
+		tokens: access.NewTokens(s, clock.Now), sessions: access.NewSessions(s, clock.Now),
+		passwords: access.NewPasswords(s, kek, cheap(), clock.Now),
+	}
+}
+
+// replica is another process with the same database.
+func (w *world) replica() *access.Passwords {
+	return access.NewPasswords(w.store, w.kek, cheap(), w.clock.Now)
+}
+
+// setPassword makes the first password.
+func (w *world) setPassword(t *testing.T) string {
+	t.Helper()
+	password, err := w.passwords.Init(t.Context())
+	if err != nil || password == "" {
+		t.Fatalf("got %q, %v", password, err)
+	}
+	return password
+}
+
+const day = 24 * time.Hour
+
+func isInvalid(err error) bool {
+	var invalid *access.InvalidError
+	return errors.As(err, &invalid)
+}

@@ -1,0 +1,165 @@
+package api
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// Unlocker carries out the attestation protocol. Its errors are *Denied or
+// *Unavailable where a client may know so much; every other one is a failure of
+// the service.
+type Unlocker interface {
+	Challenge(ctx context.Context) (*wire.Challenge, error)
+	Unlock(ctx context.Context, r *wire.UnlockRequest, c Caller) (*wire.Grant, error)
+}
+
+// Caller is who asks for a key, for the audit record.
+type Caller struct {
+	Address   string
+	RequestID string
+}
+
+// KDS is the cache of AMD's certificates; *kds.Client is one.
+type KDS interface {
+	Export(ctx context.Context, w io.Writer) (exported []kds.Key, left []kds.Inspected, err error)
+	Import(ctx context.Context, r io.Reader) ([]kds.Key, error)
+}
+
+// KDSCache lists that cache; every kds.Cache does.
+type KDSCache interface {
+	List(ctx context.Context) ([]kds.Listed, error)
+}
+
+// Config is what the API is made of. All of it is needed but Now and Observe.
+type Config struct {
+	Store     *store.Store
+	Registry  *registry.Registry
+	Tokens    *access.Tokens
+	Sessions  *access.Sessions
+	Passwords *access.Passwords
+	Unlocker  Unlocker
+	KDS       KDS
+	KDSCache  KDSCache
+	KDSInfo   wire.KDSStatus  // BaseURL and Offline
+	Info      wire.PublicInfo // as it is answered
+	Status    wire.Status     // Version, StartedAt, Database, Simulated and Warnings
+	Limits    Limits          // DefaultLimits
+	Log       *slog.Logger
+	Now       func() time.Time // for the rate limits; time.Now when nil
+
+	// Observe is told of each answer, with the pattern of its path: "" when
+	// there is no such path. It may be nil.
+	Observe func(route, method string, status int)
+}
+
+// Limits are what the API lets through.
+type Limits struct {
+	Attestation, AttestationAll Rate // challenges and unlocks, of each address and of all
+	Failures, FailuresAll       Rate // wrong tokens, sessions and passwords, likewise
+	Followers                   int  // who wait for audit records at the same time
+	Exports                     int  // bundles that are written at the same time
+
+	Body time.Duration // that a small body may take
+
+	// Stall is how long a large body may stand still, MinRate how many bytes
+	// a second it must move on average.
+	Stall   time.Duration
+	MinRate int64
+}
+
+// DefaultLimits returns limits for a service of its own machine.
+func DefaultLimits() Limits {
+	return Limits{
+		Attestation: Rate{5, 60}, AttestationAll: Rate{500, 2000},
+		Failures: Rate{0.2, 20}, FailuresAll: Rate{20, 200},
+		Followers: 64, Exports: 8,
+		Body: 15 * time.Second, Stall: 30 * time.Second, MinRate: 16 << 10,
+	}
+}
+
+// API serves HTTP.
+type API struct {
+	Config
+	log         *slog.Logger
+	attestation *limiter
+	failures    *limiter
+	followers   chan struct{}
+	exports     chan struct{}
+	pace        pace
+	routes      []route
+	handler     http.Handler
+}
+
+// New makes the API.
+func New(cfg Config) *API {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(string, string, int) {}
+	}
+	a := &API{
+		Config:      cfg,
+		log:         cfg.Log,
+		attestation: newLimiter(cfg.Limits.Attestation, cfg.Limits.AttestationAll, cfg.Now),
+		failures:    newLimiter(cfg.Limits.Failures, cfg.Limits.FailuresAll, cfg.Now),
+		followers:   make(chan struct{}, cfg.Limits.Followers),
+		exports:     make(chan struct{}, cfg.Limits.Exports),
+		pace:        pace{cfg.Limits.Stall, cfg.Limits.MinRate},
+	}
+	a.routes = a.table()
+	a.handler = a.outer(a.router())
+	return a
+}
+
+// ServeHTTP implements http.Handler.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+func (a *API) router() http.Handler {
+	router := &httprouter.Router{
+		HandleMethodNotAllowed: true,
+		NotFound:               a.refuse(fail(wire.CodeNotFound, "there is no such path")),
+		MethodNotAllowed:       a.refuse(fail(wire.CodeMethod, "")),
+	}
+	for _, rt := range a.routes {
+		router.Handle(rt.method, rt.path, func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+			if err := a.serve(w, r, params, rt); err != nil {
+				a.answer(r.Context(), w, err)
+			}
+		})
+	}
+	return router
+}
+
+// refuse answers everything in the same way.
+func (a *API) refuse(f *failure) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.answer(r.Context(), w, f) })
+}
+
+// answer tells the client of an error, as much as it may know, and the log all
+// of it. An answer that has begun is cut off.
+func (a *API) answer(ctx context.Context, w http.ResponseWriter, err error) {
+	f := classify(err)
+	level := slog.LevelInfo
+	if f.code == wire.CodeInternal {
+		level = slog.LevelError
+	}
+	a.log.Log(ctx, level, "request failed", "request_id", exchangeOf(ctx).id, "code", string(f.code), "error", err.Error())
+	if begun, ok := w.(interface{ begun() bool }); ok && begun.begun() {
+		panic(http.ErrAbortHandler)
+	}
+	if err := writeProblem(w, f, exchangeOf(ctx).id); err != nil {
+		a.log.InfoContext(ctx, "problem was not taken", "request_id", exchangeOf(ctx).id, "error", err.Error())
+	}
+}

@@ -1,0 +1,38 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+func (a *API) challenge(w http.ResponseWriter, r *request) error {
+	challenge, err := a.Unlocker.Challenge(r.Context())
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, challenge)
+}
+
+func (a *API) unlock(w http.ResponseWriter, r *request) error {
+	var body wire.UnlockRequest
+	if err := readJSON(r, &body); err != nil {
+		return err
+	}
+	if err := body.Validate(); err != nil {
+		return malformed("%v", err)
+	}
+	grant, err := a.Unlocker.Unlock(r.Context(), &body, Caller{Address: r.address, RequestID: r.id})
+	if errors.Is(err, wire.ErrShape) {
+		return malformed("the request does not have the form that it must").because(err)
+	}
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, grant)
+}
+
+func (a *API) publicInfo(w http.ResponseWriter, _ *request) error {
+	return writeJSON(w, http.StatusOK, a.Info)
+}

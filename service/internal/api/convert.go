@@ -1,0 +1,75 @@
+package api
+
+import (
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+func wireImage(i store.Image) wire.Image {
+	labels := i.Labels
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	return wire.Image{
+		ID: i.ID, Name: i.Name, Labels: labels, Enabled: i.Enabled, Simulated: i.Simulated, CreatedAt: i.CreatedAt,
+		IDKeyDigest: hex.EncodeToString(i.IDKeyDigest[:]), AuthorKeyDigest: hex.EncodeToString(i.AuthorKeyDigest[:]),
+	}
+}
+
+func wireRelease(r store.Release) wire.Release {
+	out := wire.Release{
+		ID: r.ID, Enabled: r.Enabled, CreatedAt: r.CreatedAt, Cmdline: r.Cmdline,
+		GuestPolicy: fmt.Sprintf("%#x", r.GuestPolicy), GuestSVN: r.GuestSVN,
+		Artifacts: []wire.Artifact{}, Variants: []wire.Variant{}, Policy: r.Policy, Revision: r.PolicyRevision,
+	}
+	for _, a := range registry.Artifacts(r) {
+		out.Artifacts = append(out.Artifacts, wire.Artifact{Name: a.Name, Size: a.Size, SHA256: hex.EncodeToString(a.SHA256[:])})
+	}
+	for _, v := range r.Variants {
+		out.Variants = append(out.Variants, wire.Variant{VCPUs: v.VCPUs, VCPUType: v.VCPUType, Measurement: hex.EncodeToString(v.Measurement[:])})
+	}
+	return out
+}
+
+func wireToken(t store.Token) wire.Token {
+	return wire.Token{
+		ID: t.ID.String(), Name: t.Name, Role: wire.Role(t.Role), CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt,
+		RevokedAt: orNull(t.RevokedAt), LastUsedAt: orNull(t.LastUsedAt),
+	}
+}
+
+// orNull returns nil for no time at all.
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func wireHead(h store.Head) wire.AuditHead {
+	return wire.AuditHead{Seq: h.Seq, Hash: hex.EncodeToString(h.Hash[:])}
+}
+
+// wireRecord needs the hash of the record before.
+func wireRecord(e store.Entry, previous [32]byte) wire.AuditRecord {
+	return wire.AuditRecord{
+		Seq: e.Seq, Time: e.Time, Kind: e.Kind, Outcome: e.Outcome, Reason: e.Reason,
+		Rule: e.Rule, Expected: e.Expected, Found: e.Found,
+		RequestID: e.RequestID, Address: e.Address, Actor: e.Actor,
+		ImageID: idOrEmpty(e.ImageID), ReleaseID: idOrEmpty(e.ReleaseID),
+		ChipID: hex.EncodeToString(e.ChipID), TCB: e.TCB, Report: e.Report, Details: e.Details,
+		PrevHash: hex.EncodeToString(previous[:]), Hash: hex.EncodeToString(e.Hash[:]),
+	}
+}
+
+func idOrEmpty(id wire.UUID) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.String()
+}

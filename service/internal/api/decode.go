@@ -1,0 +1,215 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// Content types.
+const (
+	typeJSON      = "application/json"
+	typeLines     = "application/jsonl"
+	typeMultipart = "multipart/form-data"
+	typeGzip      = "application/gzip"
+	typeBytes     = "application/octet-stream"
+)
+
+// checkType wants the content type that a route takes. JSON may say that it is
+// UTF-8, a multipart body has to name its boundary; nothing else may be there.
+func checkType(r *http.Request, want string) error {
+	header := r.Header.Values("Content-Type")
+	if len(header) != 1 {
+		return fail(wire.CodeUnsupportedType, "one content type is needed: %s", want)
+	}
+	got, params, err := mime.ParseMediaType(header[0])
+	if err != nil || got != want {
+		return fail(wire.CodeUnsupportedType, "the content type must be %s", want)
+	}
+	for name, value := range params {
+		switch {
+		case want == typeMultipart && name == "boundary":
+		case want == typeJSON && name == "charset" && strings.EqualFold(value, "utf-8"):
+		default:
+			return fail(wire.CodeUnsupportedType, "the content type has a parameter %.40q that is not taken", name)
+		}
+	}
+	return nil
+}
+
+// readJSON reads the body of a route that takes JSON into out, strictly.
+func readJSON(r *request, out any) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return bodyError(err)
+	}
+	if err := r.bodyDone(); err != nil {
+		return err
+	}
+	return decodeJSON(body, out)
+}
+
+// bodyError keeps what classify knows and makes all else the client's fault: it
+// went away, or sent less than it announced.
+func bodyError(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return err
+	}
+	return malformed("the body ended early or came too slowly").because(err)
+}
+
+// decodeJSON wants one JSON object in UTF-8, fields that out has, and nothing
+// behind it.
+func decodeJSON(body []byte, out any) error {
+	if !utf8.Valid(body) {
+		return malformed("the body is not UTF-8")
+	}
+	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
+		return malformed("the body is not a JSON object")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(out); err != nil {
+		return malformed("%s", jsonReason(err)).because(err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return malformed("there is something behind the JSON object")
+	}
+	return nil
+}
+
+// jsonReason says what is wrong without the names of Go types.
+func jsonReason(err error) string {
+	var mistyped *json.UnmarshalTypeError
+	if errors.As(err, &mistyped) {
+		return "field " + strconv.Quote(cut(mistyped.Field, 100)) + " does not take a " + cut(mistyped.Value, 40)
+	}
+	if unknown, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return "unknown field " + cut(unknown, 100)
+	}
+	return "the body is not valid JSON, or a value is not of its field's form"
+}
+
+// cut shortens text that a client chose.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
+}
+
+// query is a request's parameters, each of which is known and occurs once.
+type query struct {
+	values url.Values
+	err    error // the first
+}
+
+// queryOf reads the parameters. Those in many may occur several times.
+func queryOf(r *request, once []string, many ...string) *query {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return &query{err: malformed("the query is malformed")}
+	}
+	for name, all := range values {
+		switch {
+		case slices.Contains(many, name):
+		case !slices.Contains(once, name):
+			return &query{err: malformed("unknown parameter %.60q", name)}
+		case len(all) > 1:
+			return &query{err: malformed("parameter %s occurs twice", name)}
+		}
+	}
+	return &query{values: values}
+}
+
+// get returns a parameter, empty when it was not given.
+func (q *query) get(name string) string { return q.values.Get(name) }
+
+// set notes the first error.
+func (q *query) set(err error) {
+	if q.err == nil {
+		q.err = err
+	}
+}
+
+// number returns a parameter between bounds, or none when it was not given.
+func (q *query) number(name string, most int64) int64 {
+	text := q.get(name)
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 || n > most {
+		q.set(malformed("parameter %s: want a number from 1 to %d", name, most))
+	}
+	return n
+}
+
+// flag returns nil when the parameter was not given.
+func (q *query) flag(name string) *bool {
+	switch text := q.get(name); text {
+	case "":
+		return nil
+	case "true", "false":
+		value := text == "true"
+		return &value
+	}
+	q.set(malformed("parameter %s: want true or false", name))
+	return nil
+}
+
+// oneOf returns a parameter that is one of the choices, or empty.
+func (q *query) oneOf(name string, choices ...string) string {
+	text := q.get(name)
+	if text != "" && !slices.Contains(choices, text) {
+		q.set(malformed("parameter %s: want %s", name, strings.Join(choices, " or ")))
+	}
+	return text
+}
+
+// time returns a time as RFC 3339 writes it, zero when it was not given.
+func (q *query) time(name string) time.Time {
+	text := q.get(name)
+	if text == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		q.set(malformed("parameter %s: want a time such as 2026-01-02T15:04:05Z", name))
+	}
+	return t
+}
+
+// uuid returns an ID, zero when it was not given.
+func (q *query) uuid(name string) wire.UUID {
+	text := q.get(name)
+	if text == "" {
+		return wire.UUID{}
+	}
+	id, err := wire.ParseUUID(text)
+	if err != nil {
+		q.set(malformed("parameter %s: want a UUID", name))
+	}
+	return id
+}
+
+// boundaryOf returns the boundary of a multipart body (RFC 2046, section 5.1.1).
+func boundaryOf(contentType string) (string, error) {
+	_, params, err := mime.ParseMediaType(contentType)
+	if err != nil || params["boundary"] == "" || len(params["boundary"]) > 70 {
+		return "", fail(wire.CodeUnsupportedType, "the content type must name a boundary of 1 to 70 characters")
+	}
+	return params["boundary"], nil
+}

@@ -1,0 +1,116 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// emptyStore has no images yet. Nothing else is asked of it before Finish.
+type emptyStore struct{ registry.Store }
+
+func (emptyStore) ImageByID(context.Context, wire.UUID) (store.Image, error) {
+	return store.Image{}, store.ErrNotFound
+}
+
+func (emptyStore) ImageByName(context.Context, string) (store.Image, error) {
+	return store.Image{}, store.ErrNotFound
+}
+
+// FuzzRegistration reads bodies into a registry, up to the point where all has
+// come. When they are malformed, and when the upload is given up, no file is left.
+func FuzzRegistration(f *testing.F) {
+	key, err := seal.GenerateKey()
+	if err != nil {
+		f.Fatal(err)
+	}
+	dir := f.TempDir()
+	files, err := artifact.OpenFiles(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	reg := registry.New(registry.Config{
+		Store: emptyStore{}, Artifacts: files, Ingestion: key, Limits: registry.DefaultLimits(), Log: slog.New(slog.DiscardHandler),
+	})
+	part := func(name, data string) string {
+		return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"; filename=\"../x\"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + data + "\r\n"
+	}
+	registration := part("registration", `{"image_id":"00112233-4455-6677-8899-aabbccddeeff","name":"a","vcpus":[1],"vcpu_types":["EPYC"]}`)
+	whole := registration + part("kernel", "=41") + part("initrd", "b") + part("cmdline", "c") + "--b--\r\n"
+	for _, body := range []string{
+		whole, whole[:40], whole[:200], whole[:len(whole)-4], "--b--", "--b\r\n\r\n", "", "--b\r\n: x\r\n\r\n", part("registration", "{}") + "--b--",
+		registration + part("firmware", "x") + "--b--", registration + part("unsealing_key", "x") + "--b--", registration + part("x", "x") + "--b--",
+	} {
+		f.Add([]byte(body), "multipart/form-data; boundary=b")
+	}
+	f.Add([]byte(whole), "multipart/form-data")
+	f.Add([]byte(whole), "multipart/form-data; boundary=\"\"")
+	f.Fuzz(func(t *testing.T, body []byte, contentType string) {
+		upload, err := readRegistration(t.Context(), bytes.NewReader(body), contentType, reg.Begin)
+		if err == nil {
+			upload.Abort()
+		} else if code := classify(err).code; code == wire.CodeInternal || code == wire.CodeUnavailable {
+			t.Errorf("%s: %v", code, err)
+		}
+		left, err := os.ReadDir(filepath.Join(dir, "incoming"))
+		if err != nil || len(left) != 0 {
+			t.Errorf("%d files are left, %v", len(left), err)
+		}
+	})
+}
+
+// FuzzUnlockRequest decodes bodies; what is taken has the right sizes.
+func FuzzUnlockRequest(f *testing.F) {
+	good, err := json.Marshal(wire.UnlockRequest{
+		Report: make([]byte, 1184), Nonce: make([]byte, wire.NonceSize), PublicKey: make([]byte, wire.PublicKeySize),
+		SealedVMK: make([]byte, wire.SealedVMKSize),
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	for _, body := range []string{"", "{}", `{"report":""}`, `{"report":null}`, `{"nonce":"AA=="}`, `{"nonce":[1,2]}`, `{"x":1}`, "{}{}", "[]", "{\"nonce\":\"\xff\"}"} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var r wire.UnlockRequest
+		if err := decodeJSON(body, &r); err != nil {
+			if classify(err).code != wire.CodeMalformed {
+				t.Errorf("%v", err)
+			}
+			return
+		}
+		if r.Validate() == nil && (len(r.Report) != 1184 || len(r.Nonce) != 64 || len(r.Certificates) > wire.MaxCertificates) {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// FuzzAuditCursor: what is taken is written in the same way.
+func FuzzAuditCursor(f *testing.F) {
+	for _, cursor := range []string{"after-0", "before-1", "after-9223372036854775807", "after-9223372036854775808", "after-01", "after--1", "before-+1", "after", "-1", ""} {
+		f.Add(cursor)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parseAuditCursor(text)
+		if err != nil {
+			if classify(err).code != wire.CodeMalformed {
+				t.Errorf("%v", err)
+			}
+			return
+		}
+		if c.String() != text || c.seq < 0 {
+			t.Errorf("%q became %+v", text, c)
+		}
+	})
+}

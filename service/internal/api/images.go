@@ -1,0 +1,100 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+func (a *API) listImages(w http.ResponseWriter, r *request) error {
+	q := queryOf(r, []string{"name", "enabled", "cursor", "limit"}, "label")
+	filter := store.ImageFilter{
+		Name: q.get("name"), Enabled: q.flag("enabled"),
+		Cursor: q.get("cursor"), Limit: int(q.number("limit", store.MaxPage)),
+	}
+	for _, label := range q.values["label"] {
+		name, content, ok := strings.Cut(label, "=")
+		if !ok {
+			q.set(malformed("parameter label: want NAME=CONTENT"))
+		}
+		if filter.Labels == nil {
+			filter.Labels = make(map[string]string)
+		}
+		if other, twice := filter.Labels[name]; twice && other != content {
+			q.set(malformed("parameter label: no image has two contents of one label"))
+		}
+		filter.Labels[name] = content
+	}
+	if q.err == nil && len(filter.Labels) > store.MaxLabels {
+		q.set(malformed("parameter label: no image has more than %d labels", store.MaxLabels))
+	}
+	if q.err != nil {
+		return q.err
+	}
+	page, err := a.Store.ListImages(r.Context(), filter)
+	if err != nil {
+		return err
+	}
+	list := wire.ImageList{Images: []wire.Image{}, Next: page.Next}
+	for _, i := range page.Items {
+		list.Images = append(list.Images, wireImage(i))
+	}
+	return writeJSON(w, http.StatusOK, list)
+}
+
+func (a *API) showImage(w http.ResponseWriter, r *request) error {
+	id, err := r.uuid("id")
+	if err != nil {
+		return err
+	}
+	return a.writeImage(w, r, id)
+}
+
+// writeImage answers with an image and its releases.
+func (a *API) writeImage(w http.ResponseWriter, r *request, id wire.UUID) error {
+	image, err := a.Store.ImageByID(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	releases, err := a.Store.ListReleases(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	out := wireImage(image)
+	for _, release := range releases {
+		whole, err := a.Store.ReleaseByID(r.Context(), release.ID)
+		if err != nil {
+			return err
+		}
+		out.Releases = append(out.Releases, wireRelease(whole))
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+func (a *API) patchImage(w http.ResponseWriter, r *request) error {
+	id, err := r.uuid("id")
+	if err != nil {
+		return err
+	}
+	var patch wire.ImagePatch
+	if err := readJSON(r, &patch); err != nil {
+		return err
+	}
+	if err := a.Registry.PatchImage(r.Context(), id, patch, r.audit("")); err != nil {
+		return err
+	}
+	return a.writeImage(w, r, id)
+}
+
+func (a *API) deleteImage(w http.ResponseWriter, r *request) error {
+	id, err := r.uuid("id")
+	if err != nil {
+		return err
+	}
+	if err := a.Registry.DeleteImage(r.Context(), id, r.audit("")); err != nil {
+		return err
+	}
+	return writeNothing(w)
+}

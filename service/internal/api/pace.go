@@ -1,0 +1,69 @@
+package api
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// pace is how slowly a client may send or take a large body.
+type pace struct {
+	stall time.Duration // without anything
+	rate  int64         // bytes a second at least, on average
+}
+
+// deadline is when n bytes more or less must have gone through.
+func (p pace) deadline(start time.Time, n int64) time.Time {
+	stalled := time.Now().Add(p.stall)
+	average := start.Add(p.stall + time.Duration(float64(n)/float64(p.rate)*float64(time.Second)))
+	if average.Before(stalled) {
+		return average
+	}
+	return stalled
+}
+
+// pacedReader reads a body that must keep up the pace.
+type pacedReader struct {
+	io.Reader
+	control *http.ResponseController
+	pace    pace
+	start   time.Time
+	n       int64
+}
+
+func newPacedReader(r io.Reader, c *http.ResponseController, p pace) *pacedReader {
+	return &pacedReader{Reader: r, control: c, pace: p, start: time.Now()}
+}
+
+// Read implements io.Reader.
+func (r *pacedReader) Read(p []byte) (int, error) {
+	if err := readBy(r.control, r.pace.deadline(r.start, r.n)); err != nil {
+		return 0, err
+	}
+	n, err := r.Reader.Read(p)
+	r.n += int64(n)
+	return n, err
+}
+
+// pacedWriter writes an answer to a client that must keep up the pace.
+type pacedWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	pace    pace
+	start   time.Time
+	n       int64
+}
+
+func newPacedWriter(w http.ResponseWriter, c *http.ResponseController, p pace) *pacedWriter {
+	return &pacedWriter{ResponseWriter: w, control: c, pace: p, start: time.Now()}
+}
+
+// Write implements io.Writer.
+func (w *pacedWriter) Write(p []byte) (int, error) {
+	if err := writeBy(w.control, w.pace.deadline(w.start, w.n+int64(len(p)))); err != nil {
+		return 0, err
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.n += int64(n)
+	return n, err
+}

@@ -1,0 +1,157 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// defaultRetry is what clients are told to wait when nobody knows better.
+const defaultRetry = 5 * time.Second
+
+// describe returns the HTTP status and the title of a code.
+func describe(code wire.Code) (status int, title string) {
+	switch code {
+	case wire.CodeDenied:
+		return http.StatusForbidden, "The unlock was refused."
+	case wire.CodeUnavailable:
+		return http.StatusServiceUnavailable, "The service cannot do this now; try again later."
+	case wire.CodeRateLimited:
+		return http.StatusTooManyRequests, "There were too many requests; try again later."
+	case wire.CodeMalformed:
+		return http.StatusBadRequest, "The request is not what the API takes."
+	case wire.CodeTooLarge:
+		return http.StatusRequestEntityTooLarge, "The request is too large."
+	case wire.CodeUnauthenticated:
+		return http.StatusUnauthorized, "A valid token or session is needed."
+	case wire.CodeForbidden:
+		return http.StatusForbidden, "The role does not allow this."
+	case wire.CodeNotFound:
+		return http.StatusNotFound, "There is no such thing."
+	case wire.CodeMethod:
+		return http.StatusMethodNotAllowed, "The path does not take this method."
+	case wire.CodeConflict:
+		return http.StatusConflict, "It exists already, or has changed meanwhile."
+	case wire.CodeUnprocessable:
+		return http.StatusUnprocessableEntity, "The request was understood, but cannot be carried out."
+	case wire.CodeLocked:
+		return http.StatusTooManyRequests, "There were too many wrong passwords; try again later."
+	case wire.CodeUnsupportedType:
+		return http.StatusUnsupportedMediaType, "The content type is not taken."
+	}
+	return http.StatusInternalServerError, "The service failed; its log knows more under the request ID."
+}
+
+// classify maps any error to what may be said about it. What it does not know is
+// an internal error.
+func classify(err error) *failure {
+	if f, ok := as[*failure](err); ok {
+		return f
+	}
+	if f := classifyTyped(err); f != nil {
+		return f.because(err)
+	}
+	for _, known := range sentinels() {
+		if errors.Is(err, known.err) {
+			return fail(known.code, "%s", known.detail).because(err)
+		}
+	}
+	return (&failure{code: wire.CodeInternal}).because(err)
+}
+
+// classifyTyped knows the errors that carry something.
+func classifyTyped(err error) *failure {
+	if denied, ok := as[*Denied](err); ok {
+		_ = denied // why is for the audit log alone
+		return &failure{code: wire.CodeDenied}
+	}
+	if u, ok := as[*Unavailable](err); ok {
+		return &failure{code: wire.CodeUnavailable, retry: u.RetryAfter}
+	}
+	if locked, ok := as[*access.LockedError](err); ok {
+		return &failure{code: wire.CodeLocked, retry: locked.RetryAfter}
+	}
+	if invalid, ok := as[*access.InvalidError](err); ok {
+		return fail(wire.CodeUnprocessable, "%s", invalid.Reason)
+	}
+	if refused, ok := as[*registry.RefusedError](err); ok {
+		return fail(wire.CodeUnprocessable, "%s", refused.Reason)
+	}
+	if large, ok := as[*registry.TooLargeError](err); ok {
+		return fail(wire.CodeTooLarge, "%s", large.Error())
+	}
+	if tooLarge, ok := as[*http.MaxBytesError](err); ok {
+		return fail(wire.CodeTooLarge, "at most %d bytes are taken", tooLarge.Limit)
+	}
+	return nil
+}
+
+// sentinel is an error that tells all by being what it is.
+type sentinel struct {
+	err    error
+	code   wire.Code
+	detail string
+}
+
+func sentinels() []sentinel {
+	return []sentinel{
+		{store.ErrNameTaken, wire.CodeConflict, "the name is taken"},
+		{store.ErrExists, wire.CodeConflict, "it exists already"},
+		{store.ErrChanged, wire.CodeConflict, "it has changed meanwhile: read it again and repeat the change"},
+		{store.ErrNotFound, wire.CodeNotFound, ""},
+		{store.ErrCursor, wire.CodeMalformed, "the cursor is not one of this list"},
+		{store.ErrArtifactGone, wire.CodeUnavailable, "a file was deleted while it was registered: repeat the registration"},
+		{access.ErrUnauthenticated, wire.CodeUnauthenticated, ""},
+		{access.ErrWrongPassword, wire.CodeUnauthenticated, "the password is wrong"},
+		{access.ErrChanged, wire.CodeConflict, "the password was changed meanwhile"},
+		{registry.ErrBusy, wire.CodeUnavailable, "too many uploads are under way"},
+		{kds.ErrArchive, wire.CodeUnprocessable, "the archive is malformed or was changed"},
+		{kds.ErrAnswer, wire.CodeUnprocessable, "the archive holds what is not signed below a trusted root"},
+		{kds.ErrCRLSignature, wire.CodeUnprocessable, "the archive holds a revocation list that no trusted root signed"},
+		{kds.ErrCRLStale, wire.CodeUnprocessable, "the archive holds a revocation list from the future"},
+		{kds.ErrCRLRollback, wire.CodeUnprocessable, "the archive holds a revocation list older than the cached one"},
+		{kds.ErrCacheFull, wire.CodeUnprocessable, "the cache is full"},
+		{os.ErrDeadlineExceeded, wire.CodeMalformed, "the body came too slowly"},
+		{context.DeadlineExceeded, wire.CodeUnavailable, "it took too long"},
+		{context.Canceled, wire.CodeUnavailable, "the request was given up"},
+		{store.ErrClosed, wire.CodeUnavailable, "the service is shutting down"},
+	}
+}
+
+// writeProblem answers with a problem document (RFC 9457).
+func writeProblem(w http.ResponseWriter, f *failure, requestID string) error {
+	status, title := describe(f.code)
+	h := w.Header()
+	switch f.code {
+	case wire.CodeUnauthenticated:
+		h.Set("WWW-Authenticate", "Bearer")
+	case wire.CodeUnavailable, wire.CodeRateLimited, wire.CodeLocked:
+		h.Set("Retry-After", retryAfter(f.retry))
+	}
+	h.Set("Content-Type", wire.ProblemContentType)
+	h.Del("Content-Length")
+	h.Del("Content-Disposition")
+	w.WriteHeader(status)
+	return json.NewEncoder(w).Encode(wire.Problem{
+		Type: "about:blank", Title: title, Status: status, Detail: f.detail, Code: f.code, RequestID: requestID,
+	})
+}
+
+// retryAfter returns whole seconds, at least one.
+func retryAfter(d time.Duration) string {
+	if d <= 0 {
+		d = defaultRetry
+	}
+	return strconv.Itoa(int(math.Ceil(d.Seconds())))
+}

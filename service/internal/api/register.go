@@ -1,0 +1,165 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// partRegistration is the first part of a registration, in JSON.
+const partRegistration = "registration"
+
+// Limits of a registration, in bytes.
+const (
+	maxRegistration      = 128 << 10
+	maxMultipartOverhead = maxRegistration + 64<<10 // boundaries and headers
+)
+
+// finishTime bounds what follows the last byte of a registration: measuring and
+// signing hundreds of variants, and storing them.
+const finishTime = quick * 4
+
+func (a *API) registerImage(w http.ResponseWriter, r *request) error {
+	return a.register(w, r, a.Registry.Begin)
+}
+
+func (a *API) registerRelease(w http.ResponseWriter, r *request) error {
+	id, err := r.uuid("id")
+	if err != nil {
+		return err
+	}
+	return a.register(w, r, func(ctx context.Context, g wire.Registration) (*registry.Upload, error) {
+		return a.Registry.BeginRelease(ctx, id, g)
+	})
+}
+
+// beginUpload starts an upload.
+type beginUpload func(ctx context.Context, g wire.Registration) (*registry.Upload, error)
+
+func (a *API) register(w http.ResponseWriter, r *request, begin beginUpload) error {
+	body := newPacedReader(r.Body, r.control, a.pace)
+	upload, err := readRegistration(r.Context(), body, r.Header.Get("Content-Type"), begin)
+	if err != nil {
+		return err
+	}
+	defer upload.Abort()
+	if err := r.bodyDone(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), finishTime)
+	defer cancel()
+	image, release, err := upload.Finish(ctx, r.audit(""))
+	if err != nil {
+		return err
+	}
+	if err := writeBy(r.control, time.Now().Add(answerTime)); err != nil {
+		return err
+	}
+	w.Header().Set("Location", releasePath(image, release))
+	return writeJSON(w, http.StatusCreated, wire.Registered{Image: wireImage(image), Release: wireRelease(release)})
+}
+
+func releasePath(image store.Image, release store.Release) string {
+	return wire.PathImages + "/" + image.ID.String() + "/releases/" + release.ID.String()
+}
+
+// readRegistration reads a whole registration, up to the end of its body. When
+// it fails, the upload has been aborted.
+func readRegistration(ctx context.Context, body io.Reader, contentType string, begin beginUpload) (*registry.Upload, error) {
+	boundary, err := boundaryOf(contentType)
+	if err != nil {
+		return nil, err
+	}
+	parts := multipart.NewReader(body, boundary)
+	registration, err := firstPart(parts)
+	if err != nil {
+		return nil, err
+	}
+	upload, err := begin(ctx, registration)
+	if err != nil {
+		return nil, err
+	}
+	if err := addParts(ctx, parts, upload); err != nil {
+		upload.Abort()
+		return nil, err
+	}
+	// Reading to the end is how a body that was cut short is told from a whole
+	// one. What follows the last boundary means nothing (RFC 2046, section 5.1).
+	if _, err := io.Copy(io.Discard, io.LimitReader(body, maxMultipartOverhead)); err != nil {
+		upload.Abort()
+		return nil, bodyError(err)
+	}
+	return upload, nil
+}
+
+// firstPart wants the registration.
+func firstPart(parts *multipart.Reader) (wire.Registration, error) {
+	var registration wire.Registration
+	part, err := parts.NextRawPart()
+	if err != nil {
+		return registration, partError(err)
+	}
+	if part.FormName() != partRegistration {
+		return registration, malformed("the first part must be %s", partRegistration)
+	}
+	data, err := io.ReadAll(io.LimitReader(part, maxRegistration+1))
+	if err != nil {
+		return registration, bodyError(err)
+	}
+	if len(data) > maxRegistration {
+		return registration, fail(wire.CodeTooLarge, "part %s has more than %d bytes", partRegistration, maxRegistration)
+	}
+	return registration, decodeJSON(data, &registration)
+}
+
+// addParts hands the files to the upload, as they come.
+func addParts(ctx context.Context, parts *multipart.Reader, upload *registry.Upload) error {
+	for {
+		part, err := parts.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return partError(err)
+		}
+		body := &clientReader{Reader: part}
+		err = upload.Add(ctx, part.FormName(), body)
+		if body.err != nil {
+			return bodyError(body.err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// clientReader remembers whether it was the client that failed, not the disk.
+type clientReader struct {
+	io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (r *clientReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
+}
+
+// partError makes what multipart says fit for a client.
+func partError(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return err
+	}
+	return malformed("the multipart body is malformed, or ended early").because(err)
+}

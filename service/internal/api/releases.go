@@ -1,0 +1,58 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// releaseIDs returns the image and the release in the path.
+func releaseIDs(r *request) (image, release wire.UUID, err error) {
+	if image, err = r.uuid("id"); err != nil {
+		return image, release, err
+	}
+	release, err = r.uuid("rid")
+	return image, release, err
+}
+
+func (a *API) showRelease(w http.ResponseWriter, r *request) error {
+	image, id, err := releaseIDs(r)
+	if err != nil {
+		return err
+	}
+	return a.writeRelease(w, r, image, id)
+}
+
+func (a *API) writeRelease(w http.ResponseWriter, r *request, image, id wire.UUID) error {
+	release, err := a.Registry.Release(r.Context(), image, id)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, wireRelease(release))
+}
+
+func (a *API) patchRelease(w http.ResponseWriter, r *request) error {
+	image, id, err := releaseIDs(r)
+	if err != nil {
+		return err
+	}
+	var patch wire.ReleasePatch
+	if err := readJSON(r, &patch); err != nil {
+		return err
+	}
+	if err := a.Registry.PatchRelease(r.Context(), image, id, patch, r.audit("")); err != nil {
+		return err
+	}
+	return a.writeRelease(w, r, image, id)
+}
+
+func (a *API) deleteRelease(w http.ResponseWriter, r *request) error {
+	image, id, err := releaseIDs(r)
+	if err != nil {
+		return err
+	}
+	if err := a.Registry.DeleteRelease(r.Context(), image, id, r.audit("")); err != nil {
+		return err
+	}
+	return writeNothing(w)
+}

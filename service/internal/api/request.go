@@ -1,0 +1,81 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// request is a request on its way to its handler.
+type request struct {
+	*http.Request
+	params    httprouter.Params
+	id        string           // in the answer, the log and the audit record
+	address   string           // of the client
+	origin    string           // what counts as one address
+	principal access.Principal // where the route has a role
+	secret    string           // with which it authenticated
+	control   *http.ResponseController
+}
+
+// exchange is what is known of a request from its first moment to the log.
+type exchange struct {
+	id    string // of the request
+	route string // pattern of the path
+	actor string // who sent it
+}
+
+type exchangeKey struct{}
+
+// exchangeOf returns the exchange that outer began.
+func exchangeOf(ctx context.Context) *exchange {
+	if e, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+		return e
+	}
+	return &exchange{}
+}
+
+// uuid returns an ID in the path. One that is not a UUID names nothing.
+func (r *request) uuid(name string) (wire.UUID, error) {
+	id, err := wire.ParseUUID(r.params.ByName(name))
+	if err != nil {
+		return wire.UUID{}, fail(wire.CodeNotFound, "").because(err)
+	}
+	return id, nil
+}
+
+// audit begins the record of a change that the request makes.
+func (r *request) audit(reason string) store.Record {
+	return store.Record{
+		Kind: store.KindAdmin, Outcome: store.OutcomeDone, Reason: reason,
+		RequestID: r.id, Address: r.address, Actor: r.principal.Actor(),
+	}
+}
+
+// bodyDone ends the time limit of a body, which would otherwise end the request
+// some time after the body has come.
+func (r *request) bodyDone() error { return readBy(r.control, time.Time{}) }
+
+// readBy and writeBy set deadlines of the connection or stream; the zero time is
+// none. A connection without deadlines exists in no server, only in tests.
+func readBy(c *http.ResponseController, t time.Time) error {
+	return supported(c.SetReadDeadline(t))
+}
+
+func writeBy(c *http.ResponseController, t time.Time) error {
+	return supported(c.SetWriteDeadline(t))
+}
+
+func supported(err error) error {
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
+}

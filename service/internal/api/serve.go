@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+)
+
+// serve does what the route asks for before its handler, cheapest first, and
+// then calls it.
+func (a *API) serve(w http.ResponseWriter, hr *http.Request, params httprouter.Params, rt route) error {
+	e := exchangeOf(hr.Context())
+	e.route = rt.path
+	r := &request{
+		Request: hr, params: params, id: e.id,
+		address: addressOf(hr.RemoteAddr), origin: originOf(hr.RemoteAddr),
+		control: http.NewResponseController(w),
+	}
+	if err := a.setDeadlines(r, rt); err != nil {
+		return err
+	}
+	if err := a.checkRate(r, rt); err != nil {
+		return err
+	}
+	if err := checkBody(w, r, rt); err != nil {
+		return err
+	}
+	if rt.role != "" {
+		if err := a.authenticate(r); err != nil {
+			return err
+		}
+		e.actor = r.principal.Actor()
+		if !r.principal.May(rt.role) {
+			return fail(wire.CodeForbidden, "this needs the role %s", rt.role)
+		}
+	}
+	if rt.timeout > 0 {
+		ctx, cancel := context.WithTimeout(hr.Context(), rt.timeout)
+		defer cancel()
+		r.Request = r.WithContext(ctx)
+	}
+	return rt.handle(w, r)
+}
+
+// answerTime is how long a client may take for a small answer.
+const answerTime = 30 * time.Second
+
+// setDeadlines bounds how long a slow client can hold a connection. Routes
+// without a time limit set their own as they go. A limit on the body that
+// outlives it would end the request, see request.bodyDone.
+func (a *API) setDeadlines(r *request, rt route) error {
+	var read, write time.Time
+	if rt.timeout > 0 {
+		write = time.Now().Add(rt.timeout + answerTime)
+		if rt.body.most > 0 {
+			read = time.Now().Add(a.Limits.Body)
+		}
+	}
+	if err := readBy(r.control, read); err != nil {
+		return err
+	}
+	return writeBy(r.control, write)
+}
+
+// checkRate lets a request through or says when to come again.
+func (a *API) checkRate(r *request, rt route) error {
+	wait := time.Duration(0)
+	switch {
+	case rt.attestation:
+		wait = a.attestation.take(r.origin)
+	case rt.role != "" || rt.login:
+		wait = a.failures.blocked(r.origin)
+	}
+	if wait > 0 {
+		return &failure{code: wire.CodeRateLimited, retry: wait}
+	}
+	return nil
+}
+
+// checkBody looks at a body from outside and bounds it.
+func checkBody(w http.ResponseWriter, r *request, rt route) error {
+	if rt.body.contentType == "" {
+		if r.ContentLength != 0 {
+			return malformed("this takes no body")
+		}
+		return nil
+	}
+	if rt.body.optional && r.ContentLength == 0 {
+		return nil
+	}
+	if err := checkType(r.Request, rt.body.contentType); err != nil {
+		return err
+	}
+	if r.ContentLength > rt.body.most {
+		return fail(wire.CodeTooLarge, "at most %d bytes are taken", rt.body.most)
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, rt.body.most)
+	return nil
+}
+
+// authenticate finds out who sends the request.
+func (a *API) authenticate(r *request) error {
+	secret, err := bearer(r.Request)
+	if err != nil {
+		return err
+	}
+	authenticate := a.Tokens.Authenticate
+	if access.IsSession(secret) {
+		authenticate = a.Sessions.Authenticate
+	}
+	if r.principal, err = authenticate(r.Context(), secret); err != nil {
+		if errors.Is(err, access.ErrUnauthenticated) {
+			a.failures.spend(r.origin)
+		}
+		return err
+	}
+	r.secret = secret
+	return nil
+}
+
+// bearer returns the secret in the one Authorization header (RFC 6750, section
+// 2.1).
+func bearer(r *http.Request) (string, error) {
+	headers := r.Header.Values("Authorization")
+	if len(headers) != 1 {
+		return "", fail(wire.CodeUnauthenticated, "send one header Authorization: Bearer TOKEN")
+	}
+	scheme, secret, _ := strings.Cut(headers[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") || secret == "" {
+		return "", fail(wire.CodeUnauthenticated, "send one header Authorization: Bearer TOKEN")
+	}
+	return secret, nil
+}

@@ -1,0 +1,189 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
+)
+
+// world is a service without its unlock pipeline, on HTTPS.
+type world struct {
+	t         *testing.T
+	clock     *storetest.Clock
+	db        storetest.Database
+	store     *store.Store
+	files     *artifacts
+	keys      *keyring.Keyring
+	password  string
+	tokens    map[wire.Role]string
+	api       *api.API
+	server    *httptest.Server
+	unlocker  *fakeUnlocker
+	log       *logBuffer
+	documents *openAPI
+}
+
+// newWorld starts a service on SQLite. What change does to its configuration
+// happens before.
+func newWorld(t *testing.T, change ...func(*api.Config)) *world {
+	t.Helper()
+	return newWorldOn(t, storetest.SQLite(t), change...)
+}
+
+func newWorldOn(t *testing.T, db storetest.Database, change ...func(*api.Config)) *world {
+	t.Helper()
+	w := &world{
+		t: t, clock: storetest.NewClock(0), db: db, files: newArtifacts(t), unlocker: &fakeUnlocker{},
+		tokens: make(map[wire.Role]string), log: &logBuffer{}, documents: loadOpenAPI(t),
+	}
+	w.store = db.Open(t, store.Options{Now: w.clock.Now, MaxConns: 8})
+	kek, err := keyring.NewKEK(make([]byte, keyring.KEKSize))
+	must(t, err)
+	w.keys, err = keyring.Open(t.Context(), w.store, kek)
+	must(t, err)
+	passwords := access.NewPasswords(w.store, kek, access.Params{Time: 1, Memory: 8, Threads: 1}, w.clock.Now)
+	w.password, err = passwords.Init(t.Context())
+	must(t, err)
+	tokens := access.NewTokens(w.store, w.clock.Now)
+	for _, role := range []wire.Role{wire.RoleRead, wire.RoleRegister, wire.RoleAdmin} {
+		_, w.tokens[role], err = tokens.Create(t.Context(), wire.TokenRequest{Name: string(role), Role: role, ExpiresIn: 30 * 86400})
+		must(t, err)
+	}
+	logger := slog.New(slog.NewJSONHandler(w.log, nil))
+	limits := api.DefaultLimits()
+	limits.Attestation = api.Rate{PerSecond: 1000, Burst: 1000}
+	limits.Failures = api.Rate{PerSecond: 1000, Burst: 1000}
+	limits.FailuresAll = api.Rate{PerSecond: 1000, Burst: 1000}
+	cfg := api.Config{
+		Store: w.store,
+		Registry: registry.New(registry.Config{
+			Store: w.store, Artifacts: w.files, KEK: kek, Ingestion: w.keys.Ingestion, Identity: w.keys.Identity,
+			Limits: registry.DefaultLimits(), Log: logger,
+		}),
+		Tokens: tokens, Sessions: access.NewSessions(w.store, w.clock.Now), Passwords: passwords,
+		Unlocker: w.unlocker,
+		Info:     publicInfo(w.keys),
+		Status:   wire.Status{Version: "v1.2.3", StartedAt: w.clock.Now(), Database: "sqlite"},
+		Limits:   limits, Log: logger, Now: w.clock.Now,
+	}
+	newKDS(t, &cfg)
+	for _, c := range change {
+		c(&cfg)
+	}
+	w.api = api.New(cfg)
+	w.server = newServer(t, w.api, false)
+	t.Cleanup(func() { w.log.check(t, w) })
+	return w
+}
+
+func newServer(t *testing.T, handler http.Handler, http2 bool) *httptest.Server {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	server.EnableHTTP2 = http2
+	server.StartTLS()
+	server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	t.Cleanup(server.Close)
+	return server
+}
+
+func publicInfo(k *keyring.Keyring) wire.PublicInfo {
+	identity, _ := k.Identity.Public().(ed25519.PublicKey)
+	return wire.PublicInfo{
+		Version: "v1.2.3", CACertificate: k.Authority.PEM(), CAFingerprint: strings.Repeat("0a", 32),
+		IngestionKey: k.Ingestion.Public().Bytes(), IngestionKeyPrint: strings.Repeat("0b", 32),
+		IdentityKey: identity, IdentityKeyPrint: strings.Repeat("0c", 32),
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fakeUnlocker does what a test says.
+type fakeUnlocker struct {
+	mu     sync.Mutex
+	grant  *wire.Grant
+	err    error
+	doing  func()
+	caller api.Caller
+	calls  int
+}
+
+func (f *fakeUnlocker) Challenge(context.Context) (*wire.Challenge, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls++
+	return &wire.Challenge{Nonce: make([]byte, wire.NonceSize), ExpiresIn: 60}, f.err
+}
+
+func (f *fakeUnlocker) Unlock(_ context.Context, _ *wire.UnlockRequest, c api.Caller) (*wire.Grant, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls++
+	f.caller = c
+	if f.doing != nil {
+		f.doing()
+	}
+	return f.grant, f.err
+}
+
+// logBuffer is the service's log.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// check looks for secrets in the log of every test.
+func (l *logBuffer) check(t *testing.T, w *world) {
+	text := l.String()
+	for _, secret := range append([]string{w.password, "snpg_", "snps_", "PRIVATE"}, w.tokens[wire.RoleAdmin]) {
+		if strings.Contains(text, secret) {
+			t.Errorf("the log has %q", secret)
+		}
+	}
+}
+
+// sealedKey is an unsealing key as a converter sends it.
+func (w *world) sealedKey(image wire.UUID) []byte {
+	w.t.Helper()
+	key, err := seal.GenerateKey()
+	must(w.t, err)
+	data, err := key.Bytes()
+	must(w.t, err)
+	sealed, err := w.keys.Ingestion.Public().Seal(wire.UnsealingKeyInfo(image), data)
+	must(w.t, err)
+	return sealed
+}
+
+const minute = time.Minute

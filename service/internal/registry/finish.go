@@ -1,0 +1,143 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// Reasons in the audit records of this package.
+const (
+	ReasonImageRegistered   = "image.registered"
+	ReasonReleaseRegistered = "release.registered"
+	ReasonImageChanged      = "image.changed"
+	ReasonReleaseChanged    = "release.changed"
+	ReasonImageDeleted      = "image.deleted"
+	ReasonReleaseDeleted    = "release.deleted"
+)
+
+// Finish measures, signs and stores what was uploaded. The record says who did
+// it; the rest of it is filled in. The error is a *RefusedError or wraps
+// store.ErrNameTaken, store.ErrExists, store.ErrNotFound (the image was deleted
+// meanwhile) or store.ErrArtifactGone.
+func (u *Upload) Finish(ctx context.Context, who store.Record) (store.Image, store.Release, error) {
+	for _, part := range []string{PartFirmware, PartKernel, PartCmdline, PartUnsealingKey} {
+		if !u.parts[part] {
+			return store.Image{}, store.Release{}, refused("part %s is missing", part)
+		}
+	}
+	release, err := u.commit()
+	if err == nil {
+		var image store.Image
+		var stored store.Release
+		if image, stored, err = u.store(ctx, release, who); err == nil {
+			return image, stored, nil
+		}
+	}
+	return store.Image{}, store.Release{}, errors.Join(err, u.drop(ctx, release))
+}
+
+// commit keeps the artifacts and returns the release, without its variants. On
+// an error it names the artifacts that were kept.
+func (u *Upload) commit() (store.Release, error) {
+	release := store.Release{
+		ID: wire.NewUUID(), Enabled: u.image == nil || !u.plan.Disabled,
+		Cmdline: u.cmdline, GuestPolicy: uint64(u.plan.guestPolicy), GuestSVN: u.plan.GuestSVN,
+		Policy: u.plan.policy, UnsealingKeySealed: u.unsealingKey,
+	}
+	for part, ref := range map[string]*store.ArtifactRef{
+		PartFirmware: &release.Firmware, PartKernel: &release.Kernel, PartInitrd: &release.Initrd,
+	} {
+		w, ok := u.files[part]
+		if !ok {
+			continue // there need not be an initrd
+		}
+		var err error
+		if *ref, err = w.Commit(); err != nil {
+			return release, fmt.Errorf("store %s: %w", part, err)
+		}
+		delete(u.files, part)
+	}
+	return release, nil
+}
+
+// store measures and signs the release and writes it down with its audit record.
+func (u *Upload) store(ctx context.Context, release store.Release, who store.Record) (store.Image, store.Release, error) {
+	digests, err := u.measured(release.Kernel, release.Initrd)
+	if err != nil {
+		return store.Image{}, store.Release{}, err
+	}
+	image, keys, err := u.keys()
+	if err != nil {
+		return store.Image{}, store.Release{}, err
+	}
+	if release.Variants, err = u.signed(release.ID, keys, digests); err != nil {
+		return store.Image{}, store.Release{}, err
+	}
+	who.ImageID, who.ReleaseID = image.ID, release.ID
+	who.Details = map[string]string{"name": image.Name, "guest_policy": u.plan.guestPolicy.String(), "variants": fmt.Sprint(len(digests))}
+	var storedImage store.Image
+	var storedRelease store.Release
+	_, err = u.registry.Store.Audited(ctx, func(ctx context.Context) (_ store.Record, err error) {
+		if u.image == nil {
+			who.Reason = ReasonImageRegistered
+			storedImage, storedRelease, err = u.registry.Store.CreateImage(ctx, image, release, artifact.Present(u.registry.Artifacts))
+		} else {
+			who.Reason = ReasonReleaseRegistered
+			storedImage = image
+			storedRelease, err = u.registry.Store.AddRelease(ctx, image.ID, release, artifact.Present(u.registry.Artifacts))
+		}
+		return who, err
+	})
+	return storedImage, storedRelease, err
+}
+
+// keys returns the image, which is made where there is none yet, and its keys.
+func (u *Upload) keys() (store.Image, *keyring.ImageKeys, error) {
+	kek := u.registry.KEK
+	if u.image != nil {
+		keys, err := kek.OpenImageKeys(u.image.ID, u.image.IDKeySealed, u.image.AuthorKeySealed)
+		return *u.image, keys, err
+	}
+	keys, sealed, err := kek.NewImageKeys(u.plan.ImageID)
+	if err != nil {
+		return store.Image{}, nil, err
+	}
+	return store.Image{
+		ID: u.plan.ImageID, Name: u.plan.Name, Labels: u.plan.Labels,
+		Enabled: !u.plan.Disabled, Simulated: u.registry.Simulated,
+		IDKeyDigest: sealed.IDDigest, AuthorKeyDigest: sealed.AuthorDigest,
+		IDKeySealed: sealed.ID, AuthorKeySealed: sealed.Author,
+	}, keys, nil
+}
+
+// cleanupTime bounds how long it may take to remove what failed, also after the
+// client has gone.
+const cleanupTime = 30 * time.Second
+
+// drop removes the artifacts of a release that was not stored, unless another
+// one uses them.
+func (u *Upload) drop(ctx context.Context, release store.Release) error {
+	return u.registry.dropAll(ctx, release.Firmware.SHA256, release.Kernel.SHA256, release.Initrd.SHA256)
+}
+
+// dropAll removes artifacts that no release refers to.
+func (r *Registry) dropAll(ctx context.Context, hashes ...[32]byte) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	var errs []error
+	for _, hash := range hashes {
+		if hash == [32]byte{} {
+			continue
+		}
+		_, err := r.Store.DropArtifact(ctx, hash, func(ctx context.Context) error { return r.Artifacts.Delete(ctx, hash) })
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

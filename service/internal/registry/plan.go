@@ -1,0 +1,73 @@
+package registry
+
+import (
+	"slices"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// plan is a registration that was checked as far as that goes without the files.
+type plan struct {
+	wire.Registration
+	guestPolicy idblock.GuestPolicy
+	policy      []byte          // report policy
+	variants    []measure.VCPUs // in order, the default first
+}
+
+// newPlan checks a registration. The error is a *RefusedError.
+func newPlan(r wire.Registration) (*plan, error) {
+	p := &plan{Registration: r, guestPolicy: idblock.DefaultPolicy}
+	if r.ImageID.IsZero() {
+		return nil, refused("image_id is missing")
+	}
+	var err error
+	if r.GuestPolicy != "" {
+		if p.guestPolicy, err = idblock.ParseGuestPolicy(r.GuestPolicy); err != nil {
+			return nil, refused("guest_policy: %v", err)
+		}
+	}
+	policy, encoded, err := parsePolicy(r.Policy)
+	if err != nil {
+		return nil, err
+	}
+	p.policy = encoded
+	if err := checkGuestPolicy(p.guestPolicy, policy); err != nil {
+		return nil, err
+	}
+	p.variants, err = variants(r.VCPUs, r.VCPUTypes)
+	return p, err
+}
+
+// variants multiplies counts of vCPUs with their types.
+func variants(counts []int, names []string) ([]measure.VCPUs, error) {
+	switch {
+	case len(counts) == 0:
+		return nil, refused("vcpus is missing: how many vCPUs does the guest have?")
+	case len(names) == 0:
+		return nil, refused("vcpu_types is missing: of which type are the vCPUs?")
+	case len(counts) > store.MaxVariants || len(names) > store.MaxVariants || len(counts)*len(names) > store.MaxVariants:
+		return nil, refused("%d counts of vCPUs for %d types are more than %d variants", len(counts), len(names), store.MaxVariants)
+	}
+	for i, n := range counts {
+		if n < 1 || n > measure.MaxVCPUs || slices.Contains(counts[:i], n) {
+			return nil, refused("vcpus: %d: want numbers from 1 to %d, each once", n, measure.MaxVCPUs)
+		}
+	}
+	var all []measure.VCPUs
+	for i, name := range names {
+		t, err := measure.ParseVCPUType(name)
+		if err != nil {
+			return nil, refused("vcpu_types: %v", err)
+		}
+		if slices.Contains(names[:i], name) {
+			return nil, refused("vcpu_types: %s is there twice", name)
+		}
+		for _, n := range counts {
+			all = append(all, measure.VCPUs{Count: n, Type: t})
+		}
+	}
+	return all, nil
+}

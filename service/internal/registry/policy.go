@@ -1,0 +1,73 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// defaultPolicy asks for nothing that attest.Policy does not ask for by itself.
+const defaultPolicy = `{"version":1}`
+
+// parsePolicy reads the report policy of a release and returns it also as it is
+// stored: as it came, without white space. The error is a *RefusedError.
+func parsePolicy(document json.RawMessage) (*attest.Policy, []byte, error) {
+	if len(document) == 0 || string(document) == "null" {
+		document = json.RawMessage(defaultPolicy)
+	}
+	policy, err := attest.ParsePolicy(document)
+	if err != nil {
+		return nil, nil, refused("policy: %v", err)
+	}
+	if err := checkOwnFields(policy); err != nil {
+		return nil, nil, err
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, document); err != nil {
+		return nil, nil, refused("policy: %v", err)
+	}
+	if compact.Len() > store.MaxBytes {
+		return nil, nil, refused("policy: it has more than %d bytes", store.MaxBytes)
+	}
+	return policy, compact.Bytes(), nil
+}
+
+// checkOwnFields refuses fields that the service fixes from what it measured and
+// signed, or from the protocol: a second opinion could only be wrong.
+func checkOwnFields(p *attest.Policy) error {
+	for _, field := range []struct {
+		name  string
+		given bool
+	}{
+		{"vmpls", p.VMPLs != nil},
+		{"measurements", p.Measurements != nil},
+		{"id_key_digests", p.IDKeyDigests != nil},
+		{"author_key", p.AuthorKey != nil},
+		{"author_key_digests", p.AuthorKeyDigests != nil},
+		{"family_id", p.FamilyID != nil},
+		{"image_id", p.ImageID != nil},
+		{"report_data", p.ReportData != nil},
+	} {
+		if field.given {
+			return refused("policy: leave %s out: the service itself sets it for each release", field.name)
+		}
+	}
+	return nil
+}
+
+// checkGuestPolicy refuses a guest policy that opens the guest to its host,
+// unless the report policy says in so many words that this is wanted.
+func checkGuestPolicy(guest idblock.GuestPolicy, p *attest.Policy) error {
+	if guest.Has(idblock.PolicyDebug) && !p.GuestPolicy.AllowDebug {
+		return refused("guest policy %s lets the host read and write the guest's memory; "+
+			"if that is wanted, set guest_policy.allow_debug in the report policy too", guest)
+	}
+	if guest.Has(idblock.PolicyMigrateMA) && !p.GuestPolicy.AllowMigrationAgent {
+		return refused("guest policy %s lets a migration agent move the guest elsewhere; "+
+			"if that is wanted, set guest_policy.allow_migration_agent in the report policy too", guest)
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package registry
+
+import (
+	"context"
+	"crypto/ed25519"
+	"log/slog"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// Store keeps images and releases; *store.Store is one.
+type Store interface {
+	ImageByID(ctx context.Context, id wire.UUID) (store.Image, error)
+	ImageByName(ctx context.Context, name string) (store.Image, error)
+	ReleaseByID(ctx context.Context, id wire.UUID) (store.Release, error)
+
+	CreateImage(ctx context.Context, i store.Image, r store.Release, present store.Present) (store.Image, store.Release, error)
+	AddRelease(ctx context.Context, image wire.UUID, r store.Release, present store.Present) (store.Release, error)
+
+	RenameImage(ctx context.Context, id wire.UUID, name string) error
+	SetImageEnabled(ctx context.Context, id wire.UUID, enabled bool) error
+	SetImageLabels(ctx context.Context, id wire.UUID, labels map[string]string) error
+	SetReleaseEnabled(ctx context.Context, id wire.UUID, enabled bool) error
+	UpdateReleasePolicy(ctx context.Context, id wire.UUID, policy []byte, revision int64) (int64, error)
+
+	DeleteImage(ctx context.Context, id wire.UUID) ([][32]byte, error)
+	DeleteRelease(ctx context.Context, id wire.UUID) ([][32]byte, error)
+	DropArtifact(ctx context.Context, hash [32]byte, remove func(ctx context.Context) error) (bool, error)
+
+	// Audited makes a change and writes its record, both or neither.
+	Audited(ctx context.Context, do func(ctx context.Context) (store.Record, error)) (store.Entry, error)
+}
+
+// Limits bound what is uploaded, in bytes.
+type Limits struct {
+	Firmware, Kernel, Initrd int64
+
+	Uploads int // under way at the same time; each holds one firmware in memory
+}
+
+// DefaultLimits returns room for what distributions have. No firmware larger
+// than measure.MaxFirmwareSize can be launched, whatever its limit says.
+func DefaultLimits() Limits {
+	return Limits{Firmware: 64 << 20, Kernel: 256 << 20, Initrd: 1 << 30, Uploads: 4}
+}
+
+// MaxCmdline is the longest command line in bytes that Linux takes on x86: its
+// COMMAND_LINE_SIZE without the NUL. It cuts longer ones.
+const MaxCmdline = 2047
+
+// Config is what a registry is made of. All of it is needed.
+type Config struct {
+	Store     Store
+	Artifacts artifact.Store
+	KEK       *keyring.KEK       // seals the images' keys
+	Ingestion *seal.PrivateKey   // opens unsealing keys
+	Identity  ed25519.PrivateKey // signs bundles
+	Limits    Limits
+	Simulated bool // a simulated AMD root is trusted
+	Log       *slog.Logger
+}
+
+// Registry registers images. Its methods are safe for concurrent use.
+type Registry struct {
+	Config
+	slots chan struct{} // one for each upload
+}
+
+// New makes a registry.
+func New(cfg Config) *Registry {
+	cfg.Limits.Firmware = min(cfg.Limits.Firmware, measure.MaxFirmwareSize)
+	return &Registry{cfg, make(chan struct{}, cfg.Limits.Uploads)}
+}
+
+// MaxUpload returns how many bytes the files of a registration may have in all.
+func (r *Registry) MaxUpload() int64 {
+	return r.Limits.Firmware + r.Limits.Kernel + r.Limits.Initrd + MaxCmdline + 1 + wire.SealedUnsealingKeySize
+}

@@ -1,0 +1,180 @@
+package registry_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// TestFaults fails at each step of a registration that is not the client's.
+func TestFaults(t *testing.T) {
+	broken := errors.New("broken")
+	for name, tc := range map[string]struct {
+		faults faults
+		files  int // that are left, for the sweeper
+	}{
+		"none":                              {faults{}, 3},
+		"database":                          {faults{audited: broken}, 0},
+		"disk":                              {faults{create: broken}, 0},
+		"database, and then disk":           {faults{audited: broken, remove: broken}, 3},
+		"database, and then database again": {faults{audited: broken, drop: broken}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := tc.faults
+			w := newWorld(t, &f)
+			u, id := w.begin(t.Context(), "a")
+			err := w.fill(t.Context(), u, id)
+			if err == nil {
+				_, _, err = u.Finish(t.Context(), who())
+			}
+			u.Abort()
+			if failed := tc.faults != (faults{}); errors.Is(err, broken) != failed || (w.images() == 0) != failed || w.left() != tc.files {
+				t.Errorf("got %v, %d images, %d files", err, w.images(), w.left())
+			}
+		})
+	}
+}
+
+// TestContextEnds gives the request up between the last file and the end.
+func TestContextEnds(t *testing.T) {
+	w := newWorld(t, &faults{})
+	ctx, cancel := context.WithCancel(t.Context())
+	u, id := w.begin(ctx, "a")
+	must(t, w.fill(ctx, u, id))
+	cancel()
+	if _, _, err := u.Finish(ctx, who()); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	u.Abort()
+	if w.left() != 0 || w.images() != 0 {
+		t.Errorf("%d files, %d images", w.left(), w.images())
+	}
+}
+
+// TestReadErrors passes on the error of a body that breaks.
+func TestReadErrors(t *testing.T) {
+	w := newWorld(t, &faults{})
+	broken := errors.New("broken")
+	for _, part := range []string{registry.PartFirmware, registry.PartKernel, registry.PartInitrd, registry.PartCmdline, registry.PartUnsealingKey} {
+		u, _ := w.begin(t.Context(), "a")
+		if err := u.Add(t.Context(), part, io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken))); !errors.Is(err, broken) {
+			t.Errorf("%s: got %v", part, err)
+		}
+		u.Abort()
+		u.Abort() // does nothing more
+	}
+	if w.left() != 0 {
+		t.Errorf("%d files are left", w.left())
+	}
+}
+
+// TestFileLimits uploads files that are as large as they may be, and one byte more.
+func TestFileLimits(t *testing.T) {
+	w := newWorld(t, &faults{})
+	w.registry.Limits.Kernel, w.registry.Limits.Initrd = 100, 200
+	for part, limit := range map[string]int{registry.PartKernel: 100, registry.PartInitrd: 200} {
+		for size, want := range map[int]bool{limit - 1: true, limit: true, limit + 1: false, limit + 100_000: false} {
+			u, _ := w.begin(t.Context(), "a")
+			err := u.Add(t.Context(), part, iotest.OneByteReader(bytes.NewReader(make([]byte, size))))
+			var large *registry.TooLargeError
+			if errors.As(err, &large) == want || want && err != nil || !want && (large.Limit != int64(limit) || large.Part != part) {
+				t.Errorf("%s of %d bytes: got %v", part, size, err)
+			}
+			u.Abort()
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	r := registry.New(registry.Config{Limits: registry.DefaultLimits()})
+	if r.Limits.Firmware != measure.MaxFirmwareSize {
+		t.Errorf("firmware of up to %d bytes is taken, %d can be measured", r.Limits.Firmware, measure.MaxFirmwareSize)
+	}
+	if want := int64(measure.MaxFirmwareSize + 256<<20 + 1<<30 + 2048 + wire.SealedUnsealingKeySize); r.MaxUpload() != want {
+		t.Errorf("uploads of up to %d bytes, want %d", r.MaxUpload(), want)
+	}
+}
+
+// TestTooManyUploads starts as many as there may be, and one more.
+func TestTooManyUploads(t *testing.T) {
+	w := newWorld(t, &faults{})
+	first, _ := w.begin(t.Context(), "0")
+	for range registry.DefaultLimits().Uploads - 1 {
+		w.begin(t.Context(), "a")
+	}
+	another := wire.Registration{ImageID: wire.NewUUID(), Name: "b", VCPUs: []int{1}, VCPUTypes: []string{"EPYC"}}
+	if _, err := w.registry.Begin(t.Context(), another); !errors.Is(err, registry.ErrBusy) {
+		t.Errorf("got %v", err)
+	}
+	first.Abort()
+	u, err := w.registry.Begin(t.Context(), another)
+	must(t, err)
+	u.Abort()
+}
+
+// TestDeleteWithFaults deletes an image whose files cannot be removed: it is gone,
+// and the sweeper can find them.
+func TestDeleteWithFaults(t *testing.T) {
+	f := &faults{}
+	w := newWorld(t, f)
+	u, id := w.begin(t.Context(), "a")
+	must(t, w.fill(t.Context(), u, id))
+	_, release, err := u.Finish(t.Context(), who())
+	must(t, err)
+	f.audited = errors.New("broken")
+	if err := w.registry.DeleteImage(t.Context(), id, who()); !errors.Is(err, f.audited) || w.images() != 1 || w.left() != 3 {
+		t.Errorf("got %v, %d images, %d files", err, w.images(), w.left())
+	}
+	if _, err := w.registry.Export(t.Context(), id, release.ID, "", bundle.Tar); err != nil {
+		t.Error(err)
+	}
+	*f = faults{remove: errors.New("read-only file system")}
+	if err := w.registry.DeleteImage(t.Context(), id, who()); err != nil || w.images() != 0 || w.left() != 3 {
+		t.Errorf("got %v, %d images, %d files", err, w.images(), w.left())
+	}
+	if !strings.Contains(w.log.String(), "read-only file system") {
+		t.Errorf("log: %s", w.log)
+	}
+	if _, err := w.registry.Export(t.Context(), id, release.ID, "", bundle.Tar); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func who() store.Record {
+	return store.Record{Outcome: store.OutcomeDone, Reason: "x", RequestID: "r", Address: "a", Actor: "token x"}
+}
+
+// TestMissingArtifact exports a release one of whose files is gone.
+func TestMissingArtifact(t *testing.T) {
+	w := newWorld(t, &faults{})
+	u, id := w.begin(t.Context(), "a")
+	must(t, w.fill(t.Context(), u, id))
+	_, release, err := u.Finish(t.Context(), who())
+	must(t, err)
+	files, err := filepath.Glob(filepath.Join(w.dir, "??", "*"))
+	must(t, err)
+	for _, f := range files {
+		must(t, os.Remove(f))
+	}
+	export, err := w.registry.Export(t.Context(), id, release.ID, "", bundle.Tar)
+	must(t, err)
+	if err := export.Stream(io.Discard); !errors.Is(err, artifact.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	if _, _, err := w.registry.OpenArtifact(t.Context(), release, bundle.NameKernel); !errors.Is(err, artifact.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+}

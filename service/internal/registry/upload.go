@@ -1,0 +1,231 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// Names of the files of a registration.
+const (
+	PartFirmware     = "firmware"
+	PartKernel       = "kernel"
+	PartInitrd       = "initrd"
+	PartCmdline      = "cmdline"
+	PartUnsealingKey = "unsealing_key"
+)
+
+// Upload is a registration under way.
+type Upload struct {
+	registry *Registry
+	plan     *plan
+	image    *store.Image // of a further release; nil for a new image
+
+	parts        map[string]bool // that came
+	files        map[string]*artifact.Writer
+	firmware     *measure.Firmware
+	cmdline      string
+	unsealingKey []byte // as received
+}
+
+// Begin starts the registration of a new image. The error is a *RefusedError or
+// wraps ErrBusy, store.ErrNameTaken or store.ErrExists.
+func (r *Registry) Begin(ctx context.Context, registration wire.Registration) (*Upload, error) {
+	p, err := newPlan(registration)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(CheckName(p.Name), checkLabels(p.Labels)); err != nil {
+		return nil, err
+	}
+	// Finish finds out for certain; this is before the files are on their way.
+	if _, err := r.Store.ImageByName(ctx, p.Name); !errors.Is(err, store.ErrNotFound) {
+		return nil, orFound(err, store.ErrNameTaken)
+	}
+	if _, err := r.Store.ImageByID(ctx, p.ImageID); !errors.Is(err, store.ErrNotFound) {
+		return nil, orFound(err, store.ErrExists)
+	}
+	return r.begin(p, nil)
+}
+
+// orFound returns what went wrong when something was looked for that must not
+// be there.
+func orFound(err, found error) error {
+	if err != nil {
+		return err
+	}
+	return found
+}
+
+// BeginRelease starts the registration of a further release. The error is a
+// *RefusedError or wraps ErrBusy or store.ErrNotFound.
+func (r *Registry) BeginRelease(ctx context.Context, id wire.UUID, registration wire.Registration) (*Upload, error) {
+	image, err := r.Store.ImageByID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPlan(registration)
+	switch {
+	case err != nil:
+		return nil, err
+	case p.ImageID != id:
+		return nil, refused("image_id is %s, but the release is for image %s", p.ImageID, id)
+	case p.Name != "" && p.Name != image.Name:
+		return nil, refused("name: a release does not rename its image; leave the name out")
+	case len(p.Labels) > 0:
+		return nil, refused("labels: they are the image's; leave them out")
+	}
+	return r.begin(p, &image)
+}
+
+func (r *Registry) begin(p *plan, image *store.Image) (*Upload, error) {
+	select {
+	case r.slots <- struct{}{}:
+	default:
+		return nil, ErrBusy
+	}
+	return &Upload{registry: r, plan: p, image: image, parts: make(map[string]bool), files: make(map[string]*artifact.Writer)}, nil
+}
+
+// Abort ends an upload. What was not finished leaves nothing behind.
+func (u *Upload) Abort() {
+	if u.registry == nil {
+		return
+	}
+	for part, w := range u.files {
+		if err := w.Abort(); err != nil {
+			u.registry.Log.Warn("upload was not removed", "part", part, "error", err)
+		}
+	}
+	<-u.registry.slots
+	*u = Upload{}
+}
+
+// Add takes a file. It reads it to its end, or up to its limit. The error is a
+// *RefusedError or *TooLargeError; errors of body come back as they are.
+func (u *Upload) Add(ctx context.Context, part string, body io.Reader) error {
+	if u.parts[part] {
+		return refused("part %s is there twice", part)
+	}
+	add := map[string]func(context.Context, io.Reader) error{
+		PartFirmware: u.addFirmware, PartKernel: u.addKernel, PartInitrd: u.addInitrd,
+		PartCmdline: u.addCmdline, PartUnsealingKey: u.addUnsealingKey,
+	}[part]
+	if add == nil {
+		return refused("unknown part %.40q", part)
+	}
+	u.parts[part] = true
+	return add(ctx, body)
+}
+
+// addFirmware holds the firmware in memory, since it is measured page by page.
+func (u *Upload) addFirmware(ctx context.Context, body io.Reader) error {
+	data, err := readSmall(PartFirmware, body, u.registry.Limits.Firmware)
+	if err != nil {
+		return err
+	}
+	if u.firmware, err = measure.ParseFirmware(data); err != nil {
+		return refused("firmware: %v", err)
+	}
+	if _, err := u.firmware.KernelHashesGPA(); err != nil {
+		return refused("firmware: %v", err)
+	}
+	return u.stream(ctx, PartFirmware, bytes.NewReader(data), u.registry.Limits.Firmware)
+}
+
+func (u *Upload) addKernel(ctx context.Context, body io.Reader) error {
+	return u.stream(ctx, PartKernel, body, u.registry.Limits.Kernel)
+}
+
+func (u *Upload) addInitrd(ctx context.Context, body io.Reader) error {
+	return u.stream(ctx, PartInitrd, body, u.registry.Limits.Initrd)
+}
+
+// stream writes a file to the artifacts.
+func (u *Upload) stream(ctx context.Context, part string, body io.Reader, limit int64) error {
+	w, err := u.registry.Artifacts.Create(ctx, limit)
+	if err != nil {
+		return fmt.Errorf("store %s: %w", part, err)
+	}
+	u.files[part] = w
+	n, err := io.Copy(w, io.LimitReader(body, limit))
+	if err != nil {
+		return fmt.Errorf("store %s: %w", part, err)
+	}
+	if n == limit {
+		if more, err := io.CopyN(io.Discard, body, 1); more > 0 {
+			return &TooLargeError{part, limit}
+		} else if !errors.Is(err, io.EOF) {
+			return fmt.Errorf("store %s: %w", part, err)
+		}
+	}
+	if n == 0 {
+		return refused("part %s is empty", part)
+	}
+	return nil
+}
+
+// addCmdline takes the command line as it is measured. One newline at the end
+// of the file does not belong to it.
+func (u *Upload) addCmdline(_ context.Context, body io.Reader) error {
+	data, err := readSmall(PartCmdline, body, MaxCmdline+1)
+	if err != nil {
+		return err
+	}
+	u.cmdline = strings.TrimSuffix(string(data), "\n")
+	switch {
+	case len(u.cmdline) > MaxCmdline:
+		return &TooLargeError{PartCmdline, MaxCmdline}
+	case !utf8.ValidString(u.cmdline) || strings.ContainsFunc(u.cmdline, unicode.IsControl):
+		return refused("cmdline: it is one line of text without control characters")
+	}
+	return nil
+}
+
+// addUnsealingKey takes a key that only this service can open, for this image.
+func (u *Upload) addUnsealingKey(_ context.Context, body io.Reader) error {
+	sealed, err := readSmall(PartUnsealingKey, body, wire.SealedUnsealingKeySize)
+	if err != nil {
+		return err
+	}
+	image := u.plan.ImageID
+	key, err := u.registry.Ingestion.Open(wire.UnsealingKeyInfo(image), sealed)
+	if err != nil {
+		return refused("unsealing_key: it was not sealed to the ingestion key of this service for image %s; "+
+			"convert the image with this service's ingestion key", image)
+	}
+	defer clear(key)
+	if _, err := seal.ParsePrivateKey(key); err != nil {
+		return refused("unsealing_key: what is sealed in it is not an HPKE private key")
+	}
+	u.unsealingKey = sealed
+	return nil
+}
+
+// noBytes is an empty file.
+type noBytes struct{}
+
+// Read implements io.Reader.
+func (noBytes) Read([]byte) (int, error) { return 0, io.EOF }
+
+func readSmall(part string, body io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", part, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, &TooLargeError{part, limit}
+	}
+	return data, nil
+}

@@ -79,7 +79,7 @@ func (p *Passwords) Init(ctx context.Context) (string, error) {
 }
 
 // Check checks a password that came from an address. The error wraps
-// ErrWrongPassword or is a *LockedError.
+// ErrWrongPassword, or is an *InvalidError or a *LockedError.
 func (p *Passwords) Check(ctx context.Context, address, password string) error {
 	_, err := p.check(ctx, address, password)
 	return err
@@ -87,8 +87,8 @@ func (p *Passwords) Check(ctx context.Context, address, password string) error {
 
 // check also returns the sealed hash that the password matches.
 func (p *Passwords) check(ctx context.Context, address, password string) ([]byte, error) {
-	if len(password) > MaxPassword {
-		return nil, ErrWrongPassword
+	if len(password) > MaxPassword { // not counted: it cannot be right, and costs nothing
+		return nil, invalidf("a password has at most %d bytes", MaxPassword)
 	}
 	if err := p.guard.begin(ctx, address); err != nil {
 		return nil, err

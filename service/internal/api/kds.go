@@ -41,6 +41,13 @@ func (a *API) importKDS(w http.ResponseWriter, r *request) error {
 	defer leave()
 	body := &clientReader{Reader: newPacedReader(r.Body, r.control, a.pace)}
 	keys, err := a.KDS.Import(r.Context(), body)
+	if len(keys) > 0 { // also some of them, when the cache failed
+		record := r.audit(reasonKDSImported)
+		record.Details = map[string]string{"entries": strconv.Itoa(len(keys))}
+		if _, err := a.Store.RecordAdmin(r.Context(), record); err != nil {
+			return err
+		}
+	}
 	if body.err != nil {
 		return bodyError(body.err)
 	}
@@ -53,11 +60,6 @@ func (a *API) importKDS(w http.ResponseWriter, r *request) error {
 	imported := wire.KDSImported{Imported: []string{}}
 	for _, k := range keys {
 		imported.Imported = append(imported.Imported, k.String())
-	}
-	record := r.audit(reasonKDSImported)
-	record.Details = map[string]string{"entries": strconv.Itoa(len(keys))}
-	if _, err := a.Store.RecordAdmin(r.Context(), record); err != nil {
-		return err
 	}
 	return writeJSON(w, http.StatusOK, imported)
 }

@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"context"
 	"crypto/x509"
+	"errors"
+	"io"
 	"slices"
 	"testing"
 
@@ -64,6 +67,26 @@ func TestKDSImportRefused(t *testing.T) {
 		})
 	}
 	if r := into[wire.AuditList](w.get("/v1/audit", wire.RoleRead)); len(r.Records) != 0 {
+		t.Errorf("recorded %+v", r)
+	}
+}
+
+// halfKDS imports one entry and then fails.
+type halfKDS struct{ api.KDS }
+
+func (k halfKDS) Import(ctx context.Context, r io.Reader) ([]kds.Key, error) {
+	keys, err := k.KDS.Import(ctx, r)
+	return keys, errors.Join(err, kds.ErrCacheFull)
+}
+
+// TestHalfImport records what was imported before the cache failed.
+func TestHalfImport(t *testing.T) {
+	w := newWorld(t, func(c *api.Config) { c.KDS = halfKDS{c.KDS} })
+	archive := w.get("/v1/kds/export", wire.RoleRead).want(200).body
+	w.do(call{
+		method: "POST", path: "/v1/kds/import", token: w.tokens[wire.RoleAdmin], contentType: "application/gzip", body: archive,
+	}).problem(wire.CodeUnprocessable)
+	if r := w.lastAudit(); r.Reason != "kds.imported" || r.Details["entries"] != "1" {
 		t.Errorf("recorded %+v", r)
 	}
 }

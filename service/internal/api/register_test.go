@@ -209,3 +209,16 @@ func TestSameNameAtOnce(t *testing.T) {
 		t.Errorf("%+v, %d files", counts, w.files.left())
 	}
 }
+
+// TestEncodedPart says that a part is encoded: it is taken as it is.
+func TestEncodedPart(t *testing.T) {
+	w := newWorld(t)
+	body, contentType := w.newUpload("a").set("kernel", []byte("=41=42")).encode(t)
+	body = bytes.ReplaceAll(body, []byte("Content-Type: application/octet-stream"), []byte("Content-Transfer-Encoding: quoted-printable"))
+	r := into[wire.Registered](w.do(call{
+		method: "POST", path: "/v1/images", token: w.tokens[wire.RoleRegister], contentType: contentType, body: body,
+	}).want(201))
+	if got := w.get(releasePath(r)+"/artifacts/vmlinuz", wire.RoleRegister).want(200).body; string(got) != "=41=42" {
+		t.Errorf("the kernel became %q", got)
+	}
+}

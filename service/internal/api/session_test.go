@@ -38,6 +38,15 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
+// TestLongPassword sends what nobody can mean: it leaves no record.
+func TestLongPassword(t *testing.T) {
+	w := newWorld(t)
+	w.send("POST", "/v1/session", "", wire.Login{Password: strings.Repeat("a", access.MaxPassword+1)}).problem(wire.CodeUnprocessable)
+	if n, err := w.store.Count(t.Context()); err != nil || n.AuditRecords != 0 {
+		t.Errorf("%d records, %v", n.AuditRecords, err)
+	}
+}
+
 // TestGuessing sends ten thousand wrong passwords, one a second, and then the
 // right one.
 func TestGuessing(t *testing.T) {

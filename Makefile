@@ -21,6 +21,7 @@ deps: ## install (as root) or name the packages that the other targets need
 .PHONY: build
 build: deps ## compile the programs into bin/
 	$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/...
+	$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/snpguard-service ./service
 
 .PHONY: agent
 agent: ## compile the guest agent

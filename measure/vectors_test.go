@@ -42,10 +42,10 @@ func TestLaunchDigestVectors(t *testing.T) {
 	if len(file.Cases) != 69 {
 		t.Fatalf("%d cases, want 69", len(file.Cases))
 	}
-	refused := 0
+	refused, read := 0, vectors.Memo()
 	for _, c := range file.Cases {
 		t.Run(c.ID, func(t *testing.T) {
-			got, err := c.digest(t)
+			got, err := c.digest(t, read)
 			switch {
 			case c.ExpectError && err == nil:
 				t.Errorf("%s: got %s, want an error", c.Note, got)
@@ -66,8 +66,8 @@ func TestLaunchDigestVectors(t *testing.T) {
 	}
 }
 
-func (c vectorCase) digest(t *testing.T) (measure.Digest, error) {
-	firmware, err := c.parse(t, c.Firmware)
+func (c vectorCase) digest(t *testing.T, read readFile) (measure.Digest, error) {
+	firmware, err := c.parse(t, read, c.Firmware)
 	if err != nil {
 		return measure.Digest{}, err
 	}
@@ -82,7 +82,7 @@ func (c vectorCase) digest(t *testing.T) (measure.Digest, error) {
 		return measure.Digest{}, err
 	}
 	if c.SVSM != "" {
-		if config.SVSM, err = c.parse(t, c.SVSM); err != nil {
+		if config.SVSM, err = c.parse(t, read, c.SVSM); err != nil {
 			return measure.Digest{}, err
 		}
 	}
@@ -102,8 +102,11 @@ func (c vectorCase) digest(t *testing.T) (measure.Digest, error) {
 	return launch.Digest(measure.VCPUs{Count: c.VCPUs, Type: vcpuType})
 }
 
-func (c vectorCase) parse(t *testing.T, name string) (*measure.Firmware, error) {
-	data, err := vectors.ReadFile("measure/inputs/" + name)
+// readFile is vectors.ReadFile, or one that remembers.
+type readFile func(name string) ([]byte, error)
+
+func (c vectorCase) parse(t *testing.T, read readFile, name string) (*measure.Firmware, error) {
+	data, err := read("measure/inputs/" + name)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +178,7 @@ func TestPeerDigests(t *testing.T) {
 		} `json:"suites"`
 	}
 	vectors.ReadJSON(t, "measure/peer_tests.json", &file)
-	ran := 0
+	ran, read := 0, vectors.Memo()
 	for _, raw := range file.Suites[0].Cases {
 		var c struct {
 			Test         string     `json:"test"`
@@ -193,7 +196,7 @@ func TestPeerDigests(t *testing.T) {
 		}
 		ran++
 		t.Run(c.Test, func(t *testing.T) {
-			got, err := call.digest(c.ExpectedHash)
+			got, err := call.digest(read, c.ExpectedHash)
 			if c.ExpectError != "" {
 				if !errors.Is(err, measure.ErrNoKernelHashes) {
 					t.Errorf("got %v, want %v", err, measure.ErrNoKernelHashes)
@@ -210,9 +213,9 @@ func TestPeerDigests(t *testing.T) {
 	}
 }
 
-func (c peerCall) digest(ovmfHash string) (measure.Digest, error) {
+func (c peerCall) digest(read readFile, ovmfHash string) (measure.Digest, error) {
 	parse := func(name string) (*measure.Firmware, error) {
-		data, err := vectors.ReadFile("measure/inputs/fw/" + name)
+		data, err := read("measure/inputs/fw/" + name)
 		if err != nil {
 			return nil, err
 		}

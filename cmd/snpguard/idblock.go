@@ -4,7 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -65,6 +65,9 @@ type signedIDBlock struct {
 func runIDBlock(cmd *cobra.Command, o *idBlockOptions) error {
 	if (o.blockOut == "" || o.authOut == "") && !o.json {
 		return usageErrorf("--id-block-out and --id-auth-out say where the result goes; they may be left out with --json")
+	}
+	if o.blockOut != "" && filepath.Clean(o.blockOut) == filepath.Clean(o.authOut) {
+		return usageErrorf("--id-block-out and --id-auth-out name one file, want two")
 	}
 	block, err := o.block()
 	if err != nil {
@@ -178,13 +181,17 @@ func (o *idBlockOptions) writeFiles(block, auth []byte) error {
 	return nil
 }
 
+// maxKeySize bounds a PEM file with a key in bytes. A P-384 key has less than 1
+// KiB.
+const maxKeySize = 64 << 10
+
 // readKey reads a key from the PEM file that a flag names.
 func readKey[K any](path, flag string, parse func([]byte) (K, error)) (K, error) {
 	var none K
 	if path == "" {
 		return none, usageErrorf("%s is missing", flag)
 	}
-	data, err := os.ReadFile(path)
+	data, err := readWhole(path, maxKeySize)
 	if err != nil {
 		return none, err
 	}

@@ -65,6 +65,7 @@ func runKDSFetch(cmd *cobra.Command, o *kdsFetchOptions) error {
 	if err != nil {
 		return err
 	}
+	defer client.Close()
 	fetched := fetchedChip{key: key}
 	if err := fetched.fetch(cmd, client, !o.noCRL); err != nil {
 		return sayNo(cmd.ErrOrStderr(), err, kds.ErrUnknownChip)

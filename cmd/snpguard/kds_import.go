@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +33,7 @@ func runKDSImport(cmd *cobra.Command, path string, o *kdsOptions) error {
 	}
 	in := cmd.InOrStdin()
 	if path != "-" {
-		f, err := os.Open(path)
+		f, err := openInput(path)
 		if err != nil {
 			return err
 		}

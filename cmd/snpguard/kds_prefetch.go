@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,6 +76,7 @@ func runKDSPrefetch(cmd *cobra.Command, path string, o *kdsPrefetchOptions) erro
 	if err != nil {
 		return err
 	}
+	defer client.Close()
 	counts := make(map[kds.Outcome]int)
 	err = client.Prefetch(cmd.Context(), keys, func(p kds.Prefetched) {
 		counts[p.Outcome]++
@@ -98,7 +98,7 @@ func runKDSPrefetch(cmd *cobra.Command, path string, o *kdsPrefetchOptions) erro
 func readChipList(cmd *cobra.Command, path string) ([]kds.Key, error) {
 	in := cmd.InOrStdin()
 	if path != "-" {
-		f, err := os.Open(path)
+		f, err := openInput(path)
 		if err != nil {
 			return nil, err
 		}

@@ -4,14 +4,26 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// interruptGrace is how long a command may take to end after a signal: longer
+// than "snpguard sim kds" gives running requests.
+const interruptGrace = 7 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	// A second signal ends the program at once, and so does a command that does
+	// not hear the first one, as one that reads from a pipe.
+	context.AfterFunc(ctx, func() {
+		stop()
+		time.Sleep(interruptGrace)
+		fmt.Fprintln(os.Stderr, "snpguard: interrupted")
+		os.Exit(exitEnvironment)
+	})
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

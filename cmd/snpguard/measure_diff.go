@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -54,10 +53,14 @@ func printDifference(cmd *cobra.Command, d *measure.Difference, asJSON bool) err
 	return err
 }
 
+// maxExplanationSize bounds a saved explanation in bytes. One has less than 64
+// KiB.
+const maxExplanationSize = 1 << 20
+
 // readExplanation reads the output of "snpguard measure --explain --json" for
 // one variant.
 func readExplanation(path string) (*measure.Explanation, error) {
-	data, err := os.ReadFile(path)
+	data, err := readWhole(path, maxExplanationSize)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"strings"
 	"unicode"
@@ -32,20 +29,6 @@ certificate table behind it that the host handed to the guest.`,
 // that a file that is too long is refused as a report and not read.
 func readReportFile(path string) ([]byte, error) {
 	return readBounded(path, snp.ReportSize+snp.MaxCertTableSize+1)
-}
-
-// readBounded reads at most limit bytes of a regular file.
-func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return data, nil
 }
 
 // printable returns text from outside so that a terminal only shows it: quoted

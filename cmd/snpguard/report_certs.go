@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -13,8 +14,11 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
-// maxCertFiles bounds how many files of --certs are looked at.
-const maxCertFiles = 10_000
+// Bounds of what is read of --certs. A certificate takes some 10 KiB of memory.
+const (
+	maxCertFiles = 10_000
+	maxPoolCerts = 10_000
+)
 
 // checkSources refuses more than one source of certificates.
 func (o *verifyOptions) checkSources() error {
@@ -148,6 +152,9 @@ func readPool(dir string) (*attest.Pool, error) {
 			return err
 		}
 		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a link to nowhere
+		}
 		if err != nil {
 			return err
 		}
@@ -163,6 +170,9 @@ func readPool(dir string) (*attest.Pool, error) {
 		}
 		if certs, err := attest.ParseCertificates(data); err == nil {
 			pool.Add(certs...)
+		}
+		if pool.Len() > maxPoolCerts {
+			return fmt.Errorf("%s: more than %d certificates", dir, maxPoolCerts)
 		}
 		return nil
 	})

@@ -127,6 +127,34 @@ func TestVerifyRefusedWithKDS(t *testing.T) {
 	}
 }
 
+// The host hands on the certificates, so a revoked one comes with the report.
+func TestVerifyRevokedOfTable(t *testing.T) {
+	w := newKDSWorld(t, snp.Genoa)
+	line := w.amd.Line(snp.Genoa)
+	table := snp.CertTable{VCEK: w.vek.Certificate.Raw, ASK: w.ask, ARK: w.ark}
+	w.write("extended.bin", append(w.sign(nil), table.Bytes()...))
+	if code, stdout, stderr := w.fetch("extended.bin"); code != exitOK || stderr != "" {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if requests := w.kds.Requests(); len(requests) != 1 || !strings.HasSuffix(requests[0], "/vcek/v1/Genoa/crl") {
+		t.Errorf("asked for more than the revocation list: %q", requests)
+	}
+
+	w.kds.Set(func(b *sim.Behaviour) { b.CRL.Revoked = append(b.CRL.Revoked, line.ASK.Certificate.SerialNumber) })
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	if code, stdout, stderr := w.fetch("extended.bin"); code != exitNo || !strings.Contains(stdout, "certificate_revoked") {
+		t.Errorf("revoked: exit code %d: %s%s", code, stdout, stderr)
+	}
+	w.server.Close()
+	if code, stdout, stderr := w.fetch("extended.bin"); code != exitNo || !strings.Contains(stdout, "certificate_revoked") {
+		t.Errorf("revoked, with KDS down: exit code %d: %s%s", code, stdout, stderr)
+	}
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	if code, stdout, stderr := w.fetch("extended.bin"); code != exitOK || !strings.Contains(stderr, "NOT CHECKED") {
+		t.Errorf("with KDS down: exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
 func TestVerifyKDSDown(t *testing.T) {
 	w := newKDSWorld(t, snp.Milan)
 	w.server.Close()

@@ -21,6 +21,8 @@ type verifyOptions struct {
 	reportData, measurement   string
 	time                      string
 	json                      bool
+
+	asked bool // whether the chain was not enough that flags or the report gave
 }
 
 func newReportVerifyCommand() *cobra.Command {
@@ -34,7 +36,9 @@ for) and acceptable (as a policy wants it).
 Certificates are PEM or DER. Those of an extended report are used before --certs
 and --kds; AMD's own, ASK, ASVK and ARK, are part of this program and may be left
 out. Nothing is fetched without --kds, which keeps what it fetched where
-"snpguard kds" does and refuses what AMD revoked. AMD's roots alone count, unless
+"snpguard kds" does and refuses what AMD revoked, also of certificates that came
+with the report: when those are enough and KDS cannot be reached, a warning says
+that nobody asked. AMD's roots alone count, unless
 --trust-root gives others in their place. See docs/report-verification.md.
 
 Without --policy, the guest must not allow debugging or a migration agent, and
@@ -94,6 +98,9 @@ func runReportVerify(cmd *cobra.Command, path string, o *verifyOptions) error {
 	}
 	result := verifyResult{Time: at}
 	verified, err := o.verify(cmd.Context(), data, roots, at)
+	if err == nil && o.kds != "" && !o.asked {
+		err = o.checkGiven(cmd, roots, verified)
+	}
 	var refusal *attest.Refusal
 	switch {
 	case errors.As(err, &refusal):
@@ -131,6 +138,7 @@ func (o *verifyOptions) verify(ctx context.Context, data []byte, roots *attest.R
 	if refusal == nil || !mayHaveBetter(refusal) {
 		return verified, refusal
 	}
+	o.asked = true
 	source, err := o.source(roots)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // run executes one command line and returns its exit code.
@@ -41,6 +42,13 @@ Exit codes:
 		newMeasureCommand(),
 		newIDBlockCommand(),
 		newKeyDigestCommand(),
+		newLoginCommand(),
+		newLogoutCommand(),
+		newStatusCommand(),
+		newRegisterCommand(),
+		newImageCommand(),
+		newTokenCommand(),
+		newAuditCommand(),
 		newReportCommand(),
 		newKDSCommand(),
 		newSimCommand(),
@@ -55,7 +63,11 @@ Exit codes:
 func markRunErrors(cmd *cobra.Command) {
 	if runE := cmd.RunE; runE != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			if err := runE(cmd, args); err != nil {
+			err := checkNotEmpty(cmd)
+			if err == nil {
+				err = runE(cmd, args)
+			}
+			if err != nil {
 				return runError{err}
 			}
 			return nil
@@ -64,6 +76,19 @@ func markRunErrors(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		markRunErrors(sub)
 	}
+}
+
+// checkNotEmpty refuses flags that are given without a value. A variable that a
+// script forgot to set, as in --report-data "$NONCE", must not pass for a wish for
+// nothing. The command line of a kernel may be empty.
+func checkNotEmpty(cmd *cobra.Command) error {
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" && f.Name != "cmdline" && err == nil {
+			err = usageErrorf("--%s is given without a value", f.Name)
+		}
+	})
+	return err
 }
 
 // The exit codes, documented in the root command's help.

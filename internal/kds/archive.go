@@ -88,7 +88,7 @@ func readMember(tr *tar.Reader, name string, limit int) ([]byte, error) {
 	if header.Name != name {
 		return nil, fmt.Errorf("found %.200q, want %s", header.Name, name)
 	}
-	if header.Typeflag != tar.TypeReg || header.Linkname != "" {
+	if header.Typeflag != tar.TypeReg {
 		return nil, fmt.Errorf("%s is not a plain file", name)
 	}
 	for record := range header.PAXRecords {
@@ -96,10 +96,10 @@ func readMember(tr *tar.Reader, name string, limit int) ([]byte, error) {
 			return nil, fmt.Errorf("%s has a record %.200q", name, record)
 		}
 	}
-	if header.Size < 0 || header.Size > int64(limit) {
+	if header.Size > int64(limit) {
 		return nil, fmt.Errorf("%s has %d bytes, want at most %d", name, header.Size, limit)
 	}
-	data, err := io.ReadAll(io.LimitReader(tr, int64(limit)+1))
+	data, err := io.ReadAll(tr)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -126,7 +126,7 @@ func pack(t *testing.T, members []member) []byte {
 	tw := tar.NewWriter(zw)
 	for _, m := range members {
 		m.header.Format = tar.FormatUnknown
-		if m.header.Typeflag == tar.TypeReg {
+		if m.header.Typeflag == tar.TypeReg || m.header.Typeflag == tar.TypeCont {
 			m.header.Size = int64(len(m.data))
 		}
 		if err := tw.WriteHeader(&m.header); err != nil {

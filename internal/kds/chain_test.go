@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -146,6 +147,16 @@ func TestRealChains(t *testing.T) {
 	}
 	if _, err := c.Chain(t.Context(), snp.Genoa, snp.SignedByVLEK); !errors.Is(err, kds.ErrUnavailable) {
 		t.Errorf("Milan's ASVK passes for Genoa's: %v", err)
+	}
+}
+
+// A KDS without such a product line is no KDS of AMD's.
+func TestChainNotFound(t *testing.T) {
+	w := newWorld(t)
+	w.kds.Set(func(b *sim.Behaviour) { b.Fail, b.FailStatus = 1, http.StatusNotFound })
+	_, err := w.client().Chain(t.Context(), snp.Milan, snp.SignedByVCEK)
+	if !errors.Is(err, kds.ErrAnswer) || errors.Is(err, kds.ErrUnknownChip) {
+		t.Errorf("got %v, want %v", err, kds.ErrAnswer)
 	}
 }
 

@@ -73,7 +73,7 @@ func parseChain(key Key, data []byte, roots []*x509.Certificate) (Chain, error) 
 	rest := data
 	for len(bytes.TrimSpace(rest)) > 0 {
 		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" || len(certs) == 2 {
+		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" {
 			return Chain{}, fmt.Errorf("%w: it is not a chain of two certificates in PEM", ErrAnswer)
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)

@@ -28,6 +28,7 @@ type Client struct {
 	known   map[Key]Chain
 
 	flights  singleflight.Group
+	running  running
 	failures failures
 	vceks    memo[*x509.Certificate]
 	chains   memo[chainState]
@@ -82,8 +83,11 @@ func (c *Client) addKnown(key Key) {
 // ends leaves; the others still get the answer.
 func flight[T any](ctx context.Context, c *Client, name string, do func(context.Context) (T, error)) (T, error) {
 	done := c.flights.DoChan(name, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.Pace.Timeout)
-		defer cancel()
+		ctx, end, err := c.running.start(context.WithoutCancel(ctx), c.cfg.Pace.Timeout)
+		if err != nil {
+			return nil, err
+		}
+		defer end()
 		return do(ctx)
 	})
 	var none T

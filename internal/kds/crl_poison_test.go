@@ -19,6 +19,10 @@ func TestBadlySignedCRL(t *testing.T) {
 	for name, signer := range map[string]func(*testing.T, *world) *sim.Authority{
 		"impostor":      func(t *testing.T, _ *world) *sim.Authority { return simtest.Impostor(t).Line(snp.Milan).ARK },
 		"other product": func(_ *testing.T, w *world) *sim.Authority { return w.amd.Line(snp.Genoa).ARK },
+		// A trusted key under the name of another.
+		"other name": func(_ *testing.T, w *world) *sim.Authority {
+			return &sim.Authority{Key: w.amd.Line(snp.Milan).ARK.Key, Certificate: w.amd.Line(snp.Genoa).ARK.Certificate}
+		},
 		// The name of the ARK, but the ASK's key.
 		"ASK": func(_ *testing.T, w *world) *sim.Authority {
 			line := w.amd.Line(snp.Milan)

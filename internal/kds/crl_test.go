@@ -244,6 +244,21 @@ func TestNoCRLAtAll(t *testing.T) {
 	}
 }
 
+// A cache that another wrote can have a list from the future too.
+func TestFutureCRLInCache(t *testing.T) {
+	w := newWorld(t)
+	der, err := w.amd.Line(snp.Milan).CRL(sim.CRLBehaviour{ThisUpdate: w.time.Now().AddDate(0, 0, 1)}, w.time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.put(crlKey(t), der)
+	for name, mode := range map[string]func(*kds.Config){"strict": func(*kds.Config) {}, "cached": cached} {
+		if err := w.check(w.client(mode, offline)); !errors.Is(err, kds.ErrCRLStale) {
+			t.Errorf("%s: got %v, want %v", name, err, kds.ErrCRLStale)
+		}
+	}
+}
+
 func TestDamagedCRLInCache(t *testing.T) {
 	w := newWorld(t)
 	der, err := simtest.Impostor(t).Line(snp.Milan).CRL(sim.CRLBehaviour{}, w.time.Now())

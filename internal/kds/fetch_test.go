@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -41,6 +40,44 @@ func checkBackoff(t *testing.T, got []time.Duration, want ...time.Duration) {
 			t.Errorf("slept %v, want up to %v", got, want)
 		}
 	}
+}
+
+func TestBackoffIsBounded(t *testing.T) {
+	w := newWorld(t)
+	w.kds.Set(func(b *sim.Behaviour) { b.Fail, b.FailStatus = 7, http.StatusInternalServerError })
+	c := w.client(known(w.amd), func(cfg *kds.Config) { cfg.Pace.Attempts, cfg.Pace.Timeout = 8, time.Hour })
+	if _, err := vcek(t.Context(), c, milan("a")); err != nil {
+		t.Fatal(err)
+	}
+	s := time.Second
+	checkBackoff(t, w.time.sleeps(), s, 2*s, 4*s, 8*s, 16*s, 30*s, 30*s)
+}
+
+// A lookup does not begin a wait that it has no time for.
+func TestBackoffEndsWithTheLookup(t *testing.T) {
+	w := newWorld(t)
+	w.kds.Set(func(b *sim.Behaviour) { b.Fail, b.FailStatus = 1000, http.StatusInternalServerError })
+	c := w.client(known(w.amd), func(cfg *kds.Config) { cfg.Pace.Attempts, cfg.Pace.Timeout = 100, 10*time.Second })
+	begin := w.time.Now()
+	if _, err := vcek(t.Context(), c, milan("a")); !errors.Is(err, kds.ErrUnavailable) {
+		t.Errorf("got %v, want %v", err, kds.ErrUnavailable)
+	}
+	if took := w.time.Now().Sub(begin); took > 10*time.Second {
+		t.Errorf("the lookup took %s", took)
+	}
+}
+
+// After an answer the next refusal is the first again.
+func TestAnswerEndsTheRowOfRefusals(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(known(w.amd))
+	for _, name := range []string{"a", "b"} {
+		w.kds.Set(func(b *sim.Behaviour) { b.Fail, b.FailStatus = 2, http.StatusTooManyRequests })
+		if _, err := vcek(t.Context(), c, milan(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkBackoff(t, w.time.sleeps(), time.Second, 2*time.Second, time.Second, 2*time.Second)
 }
 
 func TestAttemptsEnd(t *testing.T) {
@@ -100,104 +137,6 @@ func TestLongRetryAfter(t *testing.T) {
 	w.time.pass(10*time.Minute + time.Second)
 	if _, err := vcek(t.Context(), c, milan("0")); err != nil {
 		t.Error(err)
-	}
-}
-
-// Many guests on many chips while KDS limits the rate: no more than the allowed
-// requests, plus those in flight, in any window.
-func TestFleetNeverHammers(t *testing.T) {
-	w := newWorld(t)
-	const limit, window = 3, 10 * time.Second
-	var mu sync.Mutex
-	var times []time.Time
-	w.kds.Set(func(b *sim.Behaviour) {
-		b.Limit, b.Window = limit, window
-		b.Before = func(*http.Request) {
-			mu.Lock()
-			defer mu.Unlock()
-			times = append(times, w.time.Now())
-		}
-	})
-	c := w.client(known(w.amd))
-	var done sync.WaitGroup
-	for i := range 60 {
-		done.Go(func() {
-			_, err := vcek(t.Context(), c, milan(fmt.Sprint(i)))
-			if err != nil && !errors.Is(err, kds.ErrUnavailable) {
-				t.Error(err)
-			}
-		})
-	}
-	done.Wait()
-	mu.Lock()
-	defer mu.Unlock()
-	for i := range times {
-		if j := i + limit + 2; j < len(times) && times[j].Sub(times[i]) < window {
-			t.Fatalf("requests %d to %d came within %s", i, j, times[j].Sub(times[i]))
-		}
-	}
-	if len(times) <= limit+2 {
-		t.Errorf("only %d requests: the fleet starves", len(times))
-	}
-}
-
-// A KDS that refuses everything sees ever fewer requests.
-func TestRefusalsHoldEverybodyBack(t *testing.T) {
-	w := newWorld(t)
-	w.kds.Set(func(b *sim.Behaviour) { b.Fail, b.FailStatus = 1<<30, 429 })
-	c := w.client(known(w.amd))
-	begin := w.time.Now()
-	for i := range 100 {
-		_, _ = vcek(t.Context(), c, milan(fmt.Sprint(i)))
-	}
-	// Back-off ends at 30 s, of which half is sure.
-	most := 10 + int(w.time.Now().Sub(begin)/(15*time.Second))
-	if got := len(w.requests("")); got > most {
-		t.Errorf("%d requests in %s", got, w.time.Now().Sub(begin))
-	}
-}
-
-func TestParallelRequestsAreBounded(t *testing.T) {
-	w := newWorld(t)
-	var mu sync.Mutex
-	now, most := 0, 0
-	w.kds.Set(func(b *sim.Behaviour) {
-		b.Before = func(*http.Request) {
-			mu.Lock()
-			now++
-			most = max(most, now)
-			mu.Unlock()
-			time.Sleep(2 * time.Millisecond)
-			mu.Lock()
-			now--
-			mu.Unlock()
-		}
-	})
-	c := w.client(known(w.amd), func(cfg *kds.Config) { cfg.Pace.Parallel = 3 })
-	var done sync.WaitGroup
-	for i := range 30 {
-		done.Go(func() {
-			if _, err := vcek(t.Context(), c, milan(fmt.Sprint(i))); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	done.Wait()
-	if most > 3 {
-		t.Errorf("%d requests at a time, want 3 at most", most)
-	}
-}
-
-func TestInterval(t *testing.T) {
-	w := newWorld(t)
-	c := w.client(known(w.amd), func(cfg *kds.Config) { cfg.Pace.Interval = 5 * time.Second })
-	for i := range 3 {
-		if _, err := vcek(t.Context(), c, milan(fmt.Sprint(i))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := fmt.Sprint(w.time.sleeps()); got != "[5s 5s]" {
-		t.Errorf("slept %s", got)
 	}
 }
 

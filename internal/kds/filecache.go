@@ -53,7 +53,7 @@ func (c *FileCache) Get(_ context.Context, key Key) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("read cache: %w", err)
 	}
-	if !info.Mode().IsRegular() || info.Size() == 0 || info.Size() > int64(key.MaxSize()) {
+	if !info.Mode().IsRegular() || info.Size() == 0 {
 		return Entry{}, fmt.Errorf("%w: %s is %s, %d bytes", ErrCorrupt, path, info.Mode(), info.Size())
 	}
 	f, err := os.Open(path)

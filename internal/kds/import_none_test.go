@@ -82,18 +82,30 @@ func TestArchiveOfHeaders(t *testing.T) {
 	}
 }
 
+// Archives whose manifest promises too much, or whose files are more than it says.
 func TestArchiveTooLarge(t *testing.T) {
-	members := edit(t, unpack(t, export(t, newWorld(t).client())), func([]map[string]any) []map[string]any {
-		var e []map[string]any
-		for i := range 513 {
-			e = append(e, map[string]any{
-				"name": fmt.Sprintf("vcek-Turin-%016x-0000000000000000.der", i+1), "size": 1 << 20, "sha256": strings.Repeat("ab", 32),
-			})
+	for want, tc := range map[string]struct{ entries, size int }{
+		"100001 entries, want at most 100000": {100_001, 1},
+		"want at most 536870912":              {513, 1 << 20},
+	} {
+		members := edit(t, unpack(t, export(t, newWorld(t).client())), func([]map[string]any) []map[string]any {
+			var e []map[string]any
+			for i := range tc.entries {
+				e = append(e, map[string]any{
+					"name": fmt.Sprintf("vcek-Turin-%016x-0000000000000000.der", i+1), "size": tc.size, "sha256": strings.Repeat("ab", 32),
+				})
+			}
+			return e
+		})
+		_, err := newWorld(t).client().Import(t.Context(), bytes.NewReader(pack(t, members)))
+		if !errors.Is(err, kds.ErrArchive) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
 		}
-		return e
-	})
+	}
+	members := unpack(t, export(t, filled(t).client()))
+	members[mVCEK].data = make([]byte, 1<<20)
 	_, err := newWorld(t).client().Import(t.Context(), bytes.NewReader(pack(t, members)))
-	if !errors.Is(err, kds.ErrArchive) || !strings.Contains(err.Error(), "want at most 536870912") {
+	if !errors.Is(err, kds.ErrArchive) || !strings.Contains(err.Error(), "1048576 bytes, want at most") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
@@ -106,6 +107,27 @@ func TestPrefetchGivesUp(t *testing.T) {
 func turinKey(t *testing.T) kds.Key {
 	t.Helper()
 	return chipKey(t, sim.NewChip(snp.Turin, "a", snp.TCB{FMC: 1}))
+}
+
+// Chips that KDS fails for now and then are not a KDS that is down.
+func TestPrefetchGoesOnBetweenFailures(t *testing.T) {
+	w := newWorld(t)
+	keys := chips(t, 8)
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		for i := range keys {
+			if i%2 == 1 && r.URL.Path == fmt.Sprintf("/vcek/v1/Milan/%x", keys[i].ChipID) {
+				http.Error(rw, "", http.StatusInternalServerError)
+				return
+			}
+		}
+		w.kds.ServeHTTP(rw, r)
+	}))
+	defer server.Close()
+	c := w.client(func(cfg *kds.Config) { cfg.BaseURL, cfg.Pace.Parallel = server.URL, 1 })
+	got, err := prefetch(t.Context(), c, keys)
+	if err != nil || got[kds.OutcomeFailed] != 4 || got[kds.OutcomeFetched] != 4+2 {
+		t.Errorf("got %v, %v", got, err)
+	}
 }
 
 // One chip that KDS stumbles over does not stop the others.

@@ -80,8 +80,7 @@ func (r Revocation) accepts(list *x509.RevocationList, now time.Time) error {
 		return nil
 	}
 	err := checkCurrent(list, now)
-	if err != nil && r.Mode == FailCached && checkBegun(list, now) == nil &&
-		!list.NextUpdate.IsZero() && now.Sub(list.NextUpdate) <= r.MaxStale {
+	if err != nil && r.Mode == FailCached && checkBegun(list, now) == nil && now.Sub(list.NextUpdate) <= r.MaxStale {
 		return nil
 	}
 	return err
@@ -96,13 +95,10 @@ func checkBegun(list *x509.RevocationList, now time.Time) error {
 }
 
 // checkCurrent wants now to be between thisUpdate and nextUpdate. A list without a
-// nextUpdate would be current for ever, so it never is.
+// nextUpdate has ended in the year 1, so it never is current.
 func checkCurrent(list *x509.RevocationList, now time.Time) error {
 	if err := checkBegun(list, now); err != nil {
 		return err
-	}
-	if list.NextUpdate.IsZero() {
-		return fmt.Errorf("%w: it has no nextUpdate", ErrCRLStale)
 	}
 	if now.After(list.NextUpdate) {
 		return fmt.Errorf("%w: it has ended on %s", ErrCRLStale, list.NextUpdate.UTC().Format(time.RFC3339))

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"strings"
 	"testing"
@@ -57,6 +58,9 @@ func TestPoisonedAnswers(t *testing.T) {
 		},
 		"expired": func(t *testing.T, w *world) []byte {
 			return reissued(t, w, w.amd.Line(snp.Milan).ASK, func(c *x509.Certificate) { c.NotAfter = c.NotBefore.Add(time.Hour) })
+		},
+		"other product, by the right ASK": func(t *testing.T, w *world) []byte {
+			return reissued(t, w, w.amd.Line(snp.Milan).ASK, func(c *x509.Certificate) { c.ExtraExtensions = genoaExtensions(t) })
 		},
 		"extension missing": func(t *testing.T, w *world) []byte {
 			return reissued(t, w, w.amd.Line(snp.Milan).ASK, func(c *x509.Certificate) { c.ExtraExtensions = c.ExtraExtensions[1:] })
@@ -141,4 +145,16 @@ func reissued(t *testing.T, w *world, by *sim.Authority, change func(*x509.Certi
 		t.Fatal(err)
 	}
 	return cert.Raw
+}
+
+// genoaExtensions are those of chip "a" that say that it is a Genoa.
+func genoaExtensions(t *testing.T) []pkix.Extension {
+	t.Helper()
+	chip := milan("a")
+	e := snp.Extensions{StructVersion: 1, ProductName: "Genoa", Product: snp.Genoa, TCB: chip.TCB, HardwareID: chip.ID[:]}
+	out, err := e.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }

@@ -130,6 +130,7 @@ func TestUnknownChipIsRemembered(t *testing.T) {
 		if _, err := vcek(t.Context(), c, milan("a")); !errors.Is(err, kds.ErrUnknownChip) {
 			t.Fatalf("got %v, want %v", err, kds.ErrUnknownChip)
 		}
+		w.time.pass(3 * time.Minute)
 	}
 	w.wantRequests(1, "")
 	w.kds.Set(func(*sim.Behaviour) { unknown = false })

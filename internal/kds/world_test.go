@@ -55,6 +55,8 @@ func (w *world) client(change ...func(*kds.Config)) *kds.Client {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	// A lookup that nobody waits for any more still writes to the cache.
+	w.t.Cleanup(c.Close)
 	return c
 }
 

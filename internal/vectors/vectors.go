@@ -41,6 +41,22 @@ func ReadFile(name string) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
+// Memo returns a ReadFile that expands each file once. What it returns is shared
+// and must not be changed. It is not for concurrent use.
+func Memo() func(name string) ([]byte, error) {
+	read := make(map[string][]byte)
+	return func(name string) ([]byte, error) {
+		if data, ok := read[name]; ok {
+			return data, nil
+		}
+		data, err := ReadFile(name)
+		if err == nil {
+			read[name] = data
+		}
+		return data, err
+	}
+}
+
 // MustRead is ReadFile for a file that has to be there.
 func MustRead(tb testing.TB, name string) []byte {
 	tb.Helper()

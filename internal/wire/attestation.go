@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 )
@@ -51,7 +52,7 @@ func (r *UnlockRequest) Validate() error {
 	if len(r.Certificates) > MaxCertificates {
 		return fmt.Errorf("%w: certificates have %d bytes, at most %d are taken", ErrShape, len(r.Certificates), MaxCertificates)
 	}
-	return errors.Join(
+	return cmp.Or(
 		checkSize("report", r.Report, reportSize),
 		checkSize("nonce", r.Nonce, NonceSize),
 		checkSize("public_key", r.PublicKey, PublicKeySize),
@@ -68,7 +69,7 @@ type Grant struct {
 
 // Validate checks the sizes. The error wraps ErrShape.
 func (g *Grant) Validate() error {
-	return errors.Join(
+	return cmp.Or(
 		checkSize("enc", g.Enc, EncSize),
 		checkSize("ciphertext", g.Ciphertext, GrantSize),
 		checkSize("signature", g.Signature, 64),

@@ -3,6 +3,7 @@ package artifact_test
 import (
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -116,22 +117,26 @@ func openDatabase(t *testing.T, d storetest.Database) backend {
 	}
 }
 
-// TestDamagedChunks deletes a chunk and adds one.
+// TestDamagedChunks deletes, cuts and renumbers chunks. No byte of a chunk of the
+// wrong size is handed out.
 func TestDamagedChunks(t *testing.T) {
-	d := storetest.SQLite(t)
-	s := d.Open(t)
-	database := artifact.OpenDatabase(s, time.Now)
-	for name, statement := range map[string]string{
-		"first gone": `DELETE FROM blob_chunks WHERE position = 0`,
-		"last gone":  `DELETE FROM blob_chunks WHERE position = 1`,
-		"wrong size": `UPDATE blobs SET size = 2000000`,
+	for name, tc := range map[string]struct {
+		statement string
+		read      int
+	}{
+		"first gone":  {`DELETE FROM blob_chunks WHERE position = 0`, 0},
+		"last gone":   {`DELETE FROM blob_chunks WHERE position = 1`, chunk},
+		"first short": {`UPDATE blob_chunks SET content = (SELECT content FROM blob_chunks WHERE position = 1) WHERE position = 0`, 0},
+		"last long":   {`UPDATE blob_chunks SET content = (SELECT content FROM blob_chunks WHERE position = 0) WHERE position = 1`, chunk},
 	} {
-		ref := put(t, database, append(content(chunk), name...))
-		if _, err := d.Raw(t).ExecContext(t.Context(), statement); err != nil {
+		d := storetest.SQLite(t)
+		database := artifact.OpenDatabase(d.Open(t), time.Now)
+		ref := put(t, database, content(chunk+10))
+		if _, err := d.Raw(t).ExecContext(t.Context(), tc.statement); err != nil {
 			t.Fatal(err)
 		}
-		if err := artifact.Verify(t.Context(), database, ref); !errors.Is(err, artifact.ErrCorrupt) {
-			t.Errorf("%s: got %v", name, err)
+		if data, err := get(t.Context(), database, ref); !errors.Is(err, artifact.ErrCorrupt) || len(data) != tc.read {
+			t.Errorf("%s: got %d bytes, %v", name, len(data), err)
 		}
 	}
 }
@@ -179,8 +184,42 @@ func TestFilesForeign(t *testing.T) {
 	if err := os.Symlink(path+"1", path); err != nil {
 		t.Fatal(err)
 	}
-	if err := artifact.Verify(t.Context(), files, ref); err == nil {
-		t.Error("followed a symbolic link")
+	if _, err := files.Stat(t.Context(), ref.SHA256); !errors.Is(err, artifact.ErrCorrupt) {
+		t.Errorf("a symbolic link: got %v", err)
+	}
+}
+
+// TestFilesGrow makes a file longer while it is read.
+func TestFilesGrow(t *testing.T) {
+	b := openFiles(t)
+	ref := put(t, b, content(10))
+	r, err := b.Open(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.damage(t, ref.SHA256, func(d []byte) []byte { return append(d, content(chunk)...) })
+	data, err := io.ReadAll(r)
+	if !errors.Is(err, artifact.ErrCorrupt) || len(data) > 10 || r.Close() != nil {
+		t.Errorf("got %d bytes, %v", len(data), err)
+	}
+}
+
+// TestAbortedElsewhere goes on with an upload that Sweep has just marked.
+func TestAbortedElsewhere(t *testing.T) {
+	d := storetest.SQLite(t)
+	s := d.Open(t)
+	id, err := s.BeginBlob(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Raw(t).ExecContext(t.Context(), `UPDATE blobs SET touched_at = 0`); err != nil {
+		t.Fatal(err)
+	}
+	_, finishErr := s.FinishBlob(t.Context(), id, store.ArtifactRef{})
+	for _, err := range []error{finishErr, s.AppendBlob(t.Context(), id, 0, []byte{1})} {
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

@@ -87,6 +87,23 @@ func unused(ctx context.Context, q querier, hashes [][32]byte) ([][32]byte, erro
 // reports whether it did. Remove is called in a transaction, so that no release
 // takes the artifact up meanwhile; it may be called again when that failed.
 func (s *Store) DropArtifact(ctx context.Context, hash [32]byte, remove func(ctx context.Context) error) (bool, error) {
+	// Most artifacts are in use, which is cheap to see without a lock.
+	var free [][32]byte
+	err := s.view(ctx, func(ctx context.Context, q querier) (err error) {
+		free, err = unused(ctx, q, [][32]byte{hash})
+		return err
+	})
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("drop artifact %x: %w", hash, err)
+	case len(free) == 0:
+		return false, nil
+	}
+	return s.dropUnused(ctx, hash, remove)
+}
+
+// dropUnused looks again, with a lock on the artifact.
+func (s *Store) dropUnused(ctx context.Context, hash [32]byte, remove func(ctx context.Context) error) (bool, error) {
 	dropped := false
 	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
 		dropped = false

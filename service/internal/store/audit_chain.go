@@ -31,7 +31,7 @@ func ParseHead(text string) (Head, error) {
 	seq, err := strconv.ParseInt(number, 10, 64)
 	raw, hexErr := hex.DecodeString(hash)
 	h := Head{Seq: seq}
-	if copy(h.Hash[:], raw); err != nil || hexErr != nil || len(raw) != len(h.Hash) || h.String() != strings.ToLower(text) {
+	if copy(h.Hash[:], raw); err != nil || hexErr != nil || seq < 0 || len(raw) != len(h.Hash) || h.String() != strings.ToLower(text) {
 		return Head{}, invalidf("%.100q is not SEQ:HASH", text)
 	}
 	return h, nil

@@ -43,11 +43,8 @@ func (p sqlitePath) copyTo(ctx context.Context, path string) error {
 	if err := os.Truncate(path, 0); err != nil {
 		return err
 	}
-	db, err := p.open(1)
-	if err != nil {
-		return err
-	}
+	db := p.writer()
 	defer closing(db)
-	_, err = db.ExecContext(ctx, `VACUUM INTO $1`, path)
+	_, err := db.ExecContext(ctx, `VACUUM INTO $1`, path)
 	return err
 }

@@ -1,6 +1,9 @@
 package store
 
-import "testing"
+import (
+	"context"
+	"testing"
+)
 
 // SynchronousCommit returns the setting of a connection.
 func SynchronousCommit(t *testing.T, s *Store) string {
@@ -21,6 +24,26 @@ func text(t *testing.T, s *Store, query string) string {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// RecordTogether writes records in one transaction, as those are that wait at the
+// same time.
+func RecordTogether(t *testing.T, s *Store, unlocks []UnlockRecord) []Decision {
+	t.Helper()
+	for i := range unlocks {
+		if err := unlocks[i].validate(s.clock()); err != nil {
+			t.Fatal(err)
+		}
+		unlocks[i].Audit.Kind = KindUnlock
+	}
+	var decisions []Decision
+	if err := s.inTx(t.Context(), func(ctx context.Context, q querier) (err error) {
+		decisions, err = record(ctx, q, unlocks, s.clock())
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return decisions
 }
 
 // WriteByReader tries to write with a connection that reads.

@@ -47,10 +47,14 @@ func (p position) cursor() string {
 // parseCursor reads a cursor. The error wraps ErrCursor.
 func parseCursor(cursor string) (position, error) {
 	b, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || len(b) != cursorSize || b[0] != 1 {
+	if err != nil || len(b) != cursorSize {
 		return position{}, fmt.Errorf("%w: %.60q", ErrCursor, cursor)
 	}
-	return position{time.UnixMicro(int64(binary.BigEndian.Uint64(b[1:]))), wire.UUID(b[9:])}, nil
+	p := position{time.UnixMicro(int64(binary.BigEndian.Uint64(b[1:]))), wire.UUID(b[9:])}
+	if p.cursor() != cursor { // another version, or base64 that has line breaks or spare bits
+		return position{}, fmt.Errorf("%w: %.60q", ErrCursor, cursor)
+	}
+	return p, nil
 }
 
 // newest appends what restricts a list to a page after the cursor: one row more

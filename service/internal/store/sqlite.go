@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
-	_ "github.com/mattn/go-sqlite3" // driver "sqlite3"
+	"github.com/mattn/go-sqlite3"
 	"github.com/pressly/goose/v3"
 	"golang.org/x/sys/unix"
 )
@@ -39,26 +40,37 @@ func (p sqlitePath) dsn(more ...string) string {
 }
 
 func (p sqlitePath) connect(options Options) (write, read *sql.DB, err error) {
-	if write, err = p.open(1); err != nil {
-		return nil, nil, err
-	}
-	if read, err = sql.Open("sqlite3", p.dsn("_query_only", "on", "_txlock", "deferred")); err != nil {
-		return nil, nil, errors.Join(err, write.Close())
-	}
-	read.SetMaxOpenConns(options.MaxConns)
-	read.SetMaxIdleConns(options.MaxConns)
-	return write, read, nil
+	read = pool(p.dsn("_query_only", "on", "_txlock", "deferred"), options.MaxConns)
+	return p.writer(), read, nil
 }
 
-// open returns a pool of connections that may write.
-func (p sqlitePath) open(conns int) (*sql.DB, error) {
-	db, err := sql.Open("sqlite3", p.dsn())
-	if err != nil {
-		return nil, err
-	}
+// writer returns a pool of the one connection that writes.
+func (p sqlitePath) writer() *sql.DB { return pool(p.dsn("_cache_size", "-32000"), 1) } // KiB
+
+func pool(dsn string, conns int) *sql.DB {
+	db := sql.OpenDB(sqliteConnector(dsn))
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
-	return db, nil
+	return db
+}
+
+// sqliteConnector makes connections of a data source name.
+type sqliteConnector string
+
+// Driver implements driver.Connector.
+func (sqliteConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{ConnectHook: tuneWAL} }
+
+// Connect implements driver.Connector.
+func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
+	return c.Driver().Open(string(c))
+}
+
+// tuneWAL lets the log grow to 8000 pages (32 MB) before they are copied into the
+// database: unlocks change the same few pages over and over. After a rush the file
+// shrinks to 64 MB again.
+func tuneWAL(conn *sqlite3.SQLiteConn) error {
+	_, err := conn.Exec(`PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864`, nil)
+	return err
 }
 
 func (p sqlitePath) migrate(ctx context.Context) error {
@@ -70,10 +82,7 @@ func (p sqlitePath) migrate(ctx context.Context) error {
 	if err := p.create(); err != nil {
 		return err
 	}
-	db, err := p.open(1)
-	if err != nil {
-		return err
-	}
+	db := p.writer()
 	defer closing(db)
 	return migrate(ctx, db, goose.DialectSQLite3)
 }

@@ -68,7 +68,8 @@ func TestSQLiteMode(t *testing.T) {
 // TestSQLiteSettings reads what keeps records safe.
 func TestSQLiteSettings(t *testing.T) {
 	s := storetest.SQLite(t).Open(t)
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000", "query_only": "0"} {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000", "query_only": "0",
+		"wal_autocheckpoint": "8000", "journal_size_limit": "67108864", "cache_size": "-32000"} {
 		if got := store.Pragma(t, s, pragma); got != want {
 			t.Errorf("%s: got %s, want %s", pragma, got, want)
 		}

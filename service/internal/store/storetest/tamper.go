@@ -149,16 +149,7 @@ func testWrittenAnew(t *testing.T, d Database) {
 	s := d.Open(t)
 	entries := chain(t, s, 3)
 	anchor := store.Head{Seq: 3, Hash: entries[2].Hash}
-	var hash [32]byte
-	for _, e := range entries {
-		e.Body = []byte(strings.Replace(string(e.Body), "größer", "kleiner", 1))
-		data := append([]byte("\x00\x00\x00\x11snpguard/v1/audit\x00\x00\x00\x20"), hash[:]...)
-		data = binary.BigEndian.AppendUint64(append(data, 0, 0, 0, 8), uint64(e.Seq))
-		data = binary.BigEndian.AppendUint32(data, uint32(len(e.Body)))
-		hash = sha256.Sum256(append(data, e.Body...))
-		d.exec(t, q(`UPDATE audit SET hash = $1, body = $2 WHERE seq = $3`, hash[:], e.Body, e.Seq)...)
-	}
-	d.exec(t, q(`UPDATE audit_head SET hash = $1`, hash[:])...)
+	rewrite(t, d, entries, func(body string) string { return strings.Replace(body, "größer", "kleiner", 1) })
 	if _, err := s.VerifyAudit(t.Context(), 1, nil); err != nil {
 		t.Fatalf("the chain is not as documented: %v", err)
 	}
@@ -166,4 +157,24 @@ func testWrittenAnew(t *testing.T, d Database) {
 	if err := s.VerifyAuditAgainst(t.Context(), anchor); !errors.As(err, &broken) || broken.Fault != store.FaultAnchor {
 		t.Errorf("got %v", err)
 	}
+	// A record that is longer than any is not even read.
+	rewrite(t, d, entries, func(body string) string { return body + strings.Repeat(" ", 1<<20) })
+	if _, err := s.VerifyAudit(t.Context(), 1, nil); !errors.As(err, &broken) || broken.Fault != store.FaultChanged || broken.Seq != 1 {
+		t.Errorf("long records: got %v", err)
+	}
+}
+
+// rewrite changes records and makes the chain whole again.
+func rewrite(t *testing.T, d Database, entries []store.Entry, change func(body string) string) {
+	t.Helper()
+	var hash [32]byte
+	for _, e := range entries {
+		e.Body = []byte(change(string(e.Body)))
+		data := append([]byte("\x00\x00\x00\x11snpguard/v1/audit\x00\x00\x00\x20"), hash[:]...)
+		data = binary.BigEndian.AppendUint64(append(data, 0, 0, 0, 8), uint64(e.Seq))
+		data = binary.BigEndian.AppendUint32(data, uint32(len(e.Body)))
+		hash = sha256.Sum256(append(data, e.Body...))
+		d.exec(t, q(`UPDATE audit SET hash = $1, body = $2 WHERE seq = $3`, hash[:], e.Body, e.Seq)...)
+	}
+	d.exec(t, q(`UPDATE audit_head SET hash = $1`, hash[:])...)
 }

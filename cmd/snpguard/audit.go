@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+func newAuditCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Read and verify the audit log of the service",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newAuditListCommand(), newAuditVerifyCommand())
+	return cmd
+}
+
+func newAuditListCommand() *cobra.Command {
+	var f client.AuditFilter
+	var since time.Duration
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List audit records, newest first",
+		Long: `List audit records, newest first: every grant and denial of a key, with the rule
+that failed, what it expected and what it found, and every change to the service.`,
+		Example: "  snpguard audit list --outcome denied --since 24h",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if since > 0 {
+				f.Since = time.Now().Add(-since)
+			}
+			service, err := connect()
+			if err != nil {
+				return err
+			}
+			records, err := service.Audit(cmd.Context(), f)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), records)
+			}
+			t := newTable(cmd)
+			fmt.Fprintln(t, "SEQ\tTIME\tOUTCOME\tREASON\tIMAGE\tADDRESS\tEXPECTED\tFOUND")
+			for _, r := range records {
+				fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Seq, stamp(r.Time), safe(r.Outcome), safe(r.Reason),
+					safe(r.ImageID), safe(r.Address), short(r.Expected), short(r.Found))
+			}
+			return t.Flush()
+		},
+	}
+	cmd.Flags().StringVar(&f.Outcome, "outcome", "", "granted, denied or done")
+	cmd.Flags().StringVar(&f.Reason, "reason", "", "only this reason")
+	cmd.Flags().StringVar(&f.Image, "image", "", "only this image, by its ID")
+	cmd.Flags().DurationVar(&since, "since", 0, "only records of the last so much time")
+	cmd.Flags().IntVar(&f.Limit, "limit", 100, "at most so many records; 0 for all")
+	addJSONFlag(cmd, &asJSON)
+	return cmd
+}
+
+// short cuts what would break a table; --json has all of it.
+func short(s string) string {
+	const most = 40
+	if s = safe(s); len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
+}
+
+func newAuditVerifyCommand() *cobra.Command {
+	var head string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Verify the hash chain of the audit log",
+		Long: `Verify the hash chain of the audit log: no record was changed, left out or put in
+between. Keep the head that it prints in another place and give it the next time:
+then it also shows that the end was not cut off. Exit code 1 when it is broken.`,
+		Example: "  snpguard audit verify --head 1042:5f3a...",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			expected, err := parseHead(head)
+			if err != nil {
+				return usageError{err}
+			}
+			service, err := connect()
+			if err != nil {
+				return err
+			}
+			v, err := service.VerifyAudit(cmd.Context(), expected)
+			if err != nil {
+				return err
+			}
+			return printVerification(cmd, v, asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&head, "head", "", "SEQ:HASH of a record that must still be there")
+	addJSONFlag(cmd, &asJSON)
+	return cmd
+}
+
+// parseHead reads SEQ:HASH; empty means none.
+func parseHead(s string) (wire.AuditHead, error) {
+	if s == "" {
+		return wire.AuditHead{}, nil
+	}
+	seq, hash, found := strings.Cut(s, ":")
+	n, err := strconv.ParseInt(seq, 10, 64)
+	if err != nil || !found || len(hash) != 64 {
+		return wire.AuditHead{}, fmt.Errorf("--head %q is not SEQ:HASH", s)
+	}
+	return wire.AuditHead{Seq: n, Hash: hash}, nil
+}
+
+func printVerification(cmd *cobra.Command, v *wire.AuditVerification, asJSON bool) error {
+	out := cmd.OutOrStdout()
+	switch {
+	case asJSON:
+		if err := printJSON(out, v); err != nil {
+			return err
+		}
+	case v.Valid:
+		fmt.Fprintf(out, "valid: %d records, head %d:%s\n", v.Records, v.Head.Seq, safe(v.Head.Hash))
+	default:
+		fmt.Fprintf(out, "BROKEN at record %d: %s\n", v.Broken, safe(v.Problem))
+	}
+	if !v.Valid {
+		return errNo
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+func newImageDeleteCommand() *cobra.Command {
+	var release string
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "delete IMAGE",
+		Short: "Delete an image with all that it holds, or one of its releases",
+		Long: `Delete an image with its keys, releases and artifacts, or one of its releases. No
+disk of it can be unlocked afterwards but with a recovery key. Its audit records
+stay. The name has to be typed, unless --yes is given.`,
+		Example: "  snpguard image delete debian-12",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			service, err := connect()
+			if err != nil {
+				return err
+			}
+			image, err := service.findImage(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			if err := confirmDeletion(cmd, image, yes); err != nil {
+				return err
+			}
+			if release == "" {
+				return service.DeleteImage(cmd.Context(), image.ID)
+			}
+			found, err := findRelease(image, release)
+			if err != nil {
+				return err
+			}
+			return service.DeleteRelease(cmd.Context(), image.ID, found.ID)
+		},
+	}
+	cmd.Flags().StringVar(&release, "release", "", "only this release")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func confirmDeletion(cmd *cobra.Command, image *wire.Image, yes bool) error {
+	if yes {
+		return nil
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "Type the name %s to delete: ", safe(image.Name))
+	line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if strings.TrimSuffix(line, "\n") != image.Name {
+		return errors.New("the name does not match, nothing was deleted")
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+)
+
+func newImageExportCommand() *cobra.Command {
+	var out, release, variant, format string
+	cmd := &cobra.Command{
+		Use:   "export IMAGE --bundle FILE",
+		Short: "Download the launch bundle of a release",
+		Long: `Download the launch bundle of a release. Its signature and every file in it are
+checked before it appears under its name; SquashFS is taken as it comes.`,
+		Example: "  snpguard image export debian-13 --bundle launch-artifacts.tar.gz --variant 4xEPYC-Genoa",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if out == "" {
+				return usageErrorf("--bundle is missing")
+			}
+			f, err := bundle.ParseFormat(format)
+			if err != nil {
+				return usageError{err}
+			}
+			service, err := connect()
+			if err != nil {
+				return err
+			}
+			image, err := service.findImage(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			found, err := findRelease(image, release)
+			if err != nil {
+				return err
+			}
+			return service.download(cmd, client.BundleRequest{Image: image.ID, Release: found.ID, Variant: variant, Format: f}, out)
+		},
+	}
+	cmd.Flags().StringVar(&out, "bundle", "", "file to write")
+	cmd.Flags().StringVar(&release, "release", "", "release to export (default the newest)")
+	cmd.Flags().StringVar(&variant, "variant", "", "variant to make the only one, such as 4xEPYC-Genoa")
+	cmd.Flags().StringVar(&format, "format", string(bundle.TarGz), "tar.gz, tar or squashfs")
+	return cmd
+}
+
+// download writes a bundle to a file, whole and checked or not at all.
+func (c *connected) download(cmd *cobra.Command, r client.BundleRequest, out string) error {
+	pending, err := renameio.NewPendingFile(out, renameio.WithPermissions(0o644))
+	if err != nil {
+		return err
+	}
+	defer pending.Cleanup() //nolint:errcheck // nothing is left to do about it
+	bar := newProgress(cmd, "download "+out, -1)
+	err = c.Bundle(cmd.Context(), r, bar.writer(pending))
+	bar.done()
+	if err != nil {
+		return err
+	}
+	if r.Format != bundle.SquashFS {
+		if err := c.checkBundle(pending.File, r); err != nil {
+			return err
+		}
+	}
+	return pending.CloseAtomicallyReplace()
+}
+
+// checkBundle reads back what was downloaded.
+func (c *connected) checkBundle(f *os.File, r client.BundleRequest) error {
+	if _, err := f.Seek(0, 0); err != nil {
+		return err
+	}
+	m, err := bundle.Verify(f, c.identity())
+	if err != nil {
+		return err
+	}
+	if m.Image != r.Image || m.Release != r.Release {
+		return fmt.Errorf("the bundle is of release %s of image %s", m.Release, m.Image)
+	}
+	return nil
+}

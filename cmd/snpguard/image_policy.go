@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+func newImagePolicyCommand() *cobra.Command {
+	var release, set string
+	cmd := &cobra.Command{
+		Use:   "policy IMAGE",
+		Short: "Show or replace the report policy of a release",
+		Long: `Show the report policy of a release: TCB floors, rules on the platform, chips and
+providers (docs/report-policy.md), or replace it. The policy is not measured, so
+the change counts at the next unlock; a policy that somebody else changed
+meanwhile is not overwritten.`,
+		Example: `  snpguard image policy debian-13 > policy.json
+  snpguard image policy debian-13 --set policy.json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			service, err := connect()
+			if err != nil {
+				return err
+			}
+			image, err := service.findImage(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			found, err := findRelease(image, release)
+			if err != nil {
+				return err
+			}
+			if set == "" {
+				return printJSON(cmd.OutOrStdout(), found.Policy)
+			}
+			policy, err := readReleasePolicy(set)
+			if err != nil {
+				return err
+			}
+			_, err = service.PatchRelease(cmd.Context(), image.ID, found.ID, wire.ReleasePatch{Policy: policy, Revision: found.Revision})
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&release, "release", "", "release that is meant (default the newest)")
+	cmd.Flags().StringVar(&set, "set", "", "file with the new policy")
+	return cmd
+}
+
+// readReleasePolicy reads a report policy and checks it before it is sent.
+func readReleasePolicy(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := attest.ParsePolicy(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, nil
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// loginVariable names the file with the login, where it is not the usual one.
+const loginVariable = "SNPGUARD_LOGIN"
+
+// loginPath returns the file in which logins are kept.
+func loginPath() (string, error) {
+	if path := os.Getenv(loginVariable); path != "" {
+		return path, nil
+	}
+	return client.LoginPath()
+}
+
+// connected is a service that somebody has logged in to.
+type connected struct {
+	*client.Client
+	login *client.Login
+}
+
+// connect reads the login.
+func connect() (*connected, error) {
+	path, err := loginPath()
+	if err != nil {
+		return nil, err
+	}
+	login, err := client.ReadLogin(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := login.Client()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &connected{c, login}, nil
+}
+
+// identity returns the identity key that was confirmed at login.
+func (c *connected) identity() ed25519.PublicKey { return c.login.IdentityKey }
+
+// newTable returns a writer for columns that are separated by tabs.
+func newTable(cmd *cobra.Command) *tabwriter.Writer {
+	return tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+}
+
+// safe quotes what came from outside when it would do things to a terminal.
+func safe(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.QuoteToGraphic(s)
+	}
+	return s
+}
+
+// stamp writes a time as people read it here: UTC, to the second.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+// enabled names a switch.
+func enabled(on bool) string {
+	if on {
+		return "enabled"
+	}
+	return "disabled"
+}
+
+// labelText writes labels as flags take them.
+func labelText(labels map[string]string) string {
+	var words []string
+	for key, value := range labels {
+		words = append(words, safe(key+"="+value))
+	}
+	return strings.Join(slices.Sorted(slices.Values(words)), ",")
+}
+
+// findImage finds an image by its ID or its exact name.
+func (c *connected) findImage(cmd *cobra.Command, text string) (*wire.Image, error) {
+	if id, err := wire.ParseUUID(text); err == nil {
+		return c.Image(cmd.Context(), id)
+	}
+	images, err := c.Images(cmd.Context(), client.ImageFilter{Name: text})
+	if err != nil {
+		return nil, err
+	}
+	for _, image := range images {
+		if image.Name == text {
+			return c.Image(cmd.Context(), image.ID)
+		}
+	}
+	return nil, fmt.Errorf("there is no image %q; \"snpguard image list\" shows all", text)
+}
+
+// findRelease finds a release of an image by its ID; empty means the newest.
+func findRelease(image *wire.Image, text string) (*wire.Release, error) {
+	if len(image.Releases) == 0 {
+		return nil, fmt.Errorf("image %s has no releases", image.ID)
+	}
+	if text == "" {
+		return &image.Releases[0], nil
+	}
+	for i, r := range image.Releases {
+		if r.ID.String() == strings.ToLower(text) {
+			return &image.Releases[i], nil
+		}
+	}
+	return nil, fmt.Errorf("image %s has no release %q", image.ID, text)
+}
+
+// note writes words that are no result.
+func note(cmd *cobra.Command, format string, args ...any) {
+	fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+}

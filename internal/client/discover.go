@@ -1,0 +1,101 @@
+package client
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// Discovered is a service as it presents itself, not yet trusted.
+type Discovered struct {
+	Info wire.PublicInfo
+
+	// PubliclyTrusted says that the machine's own roots vouch for the service's
+	// certificate, so that its CA need not be pinned.
+	PubliclyTrusted bool
+}
+
+// Fingerprint returns the SHA-256 of a certificate in PEM, of its DER, or an
+// error when it is not one.
+func Fingerprint(certificate string) (string, error) {
+	block, _ := pem.Decode([]byte(certificate))
+	if block == nil {
+		return "", errors.New("the CA is not a PEM certificate")
+	}
+	sum := sha256.Sum256(block.Bytes)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// Discover asks a service who it is. When the machine's roots do not vouch for
+// its certificate, it asks again without any, takes the CA that the service
+// names, and makes sure that it vouches for the connection: what is left to the
+// operator is to compare one fingerprint. All of it is checked to be consistent.
+func Discover(ctx context.Context, service string) (*Discovered, error) {
+	trusting, err := New(service, "", "")
+	if err != nil {
+		return nil, err
+	}
+	info, err := trusting.PublicInfo(ctx)
+	if err == nil {
+		return &Discovered{Info: *info, PubliclyTrusted: true}, checkInfo(info)
+	}
+	if !errors.As(err, new(*tls.CertificateVerificationError)) {
+		return nil, err
+	}
+	var peers []*x509.Certificate
+	blind := &Client{base: trusting.base, http: newHTTP(&tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		InsecureSkipVerify: true, // the CA that the answer names is checked below
+		VerifyConnection:   func(s tls.ConnectionState) error { peers = s.PeerCertificates; return nil },
+	})}
+	if info, err = blind.PublicInfo(ctx); err != nil {
+		return nil, err
+	}
+	if err := checkInfo(info); err != nil {
+		return nil, err
+	}
+	return &Discovered{Info: *info}, checkAuthority(info.CACertificate, trusting.base.Hostname(), peers)
+}
+
+// checkAuthority wants the named CA to vouch for the certificate of the
+// connection.
+func checkAuthority(ca, host string, peers []*x509.Certificate) error {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(ca)) || len(peers) == 0 {
+		return fmt.Errorf("%w: it has a certificate that nobody vouches for, and names no CA", ErrService)
+	}
+	if _, err := peers[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: host, CurrentTime: time.Now()}); err != nil {
+		return fmt.Errorf("%w: its own CA does not vouch for its certificate: %w", ErrService, err)
+	}
+	return nil
+}
+
+// checkInfo computes the fingerprints itself: they are what people compare.
+func checkInfo(info *wire.PublicInfo) error {
+	if len(info.IdentityKey) != 32 || len(info.IngestionKey) != wire.PublicKeySize {
+		return fmt.Errorf("%w: its keys have the wrong sizes", ErrService)
+	}
+	info.IdentityKeyPrint, info.IngestionKeyPrint, info.CAFingerprint = fingerprint(info.IdentityKey), fingerprint(info.IngestionKey), ""
+	if info.CACertificate == "" {
+		return nil
+	}
+	ca, err := Fingerprint(info.CACertificate)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrService, err)
+	}
+	info.CAFingerprint = ca
+	return nil
+}
+
+func fingerprint(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}

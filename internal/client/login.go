@@ -1,0 +1,73 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+)
+
+// Login is what "snpguard login" remembers of a service. It holds the token, so
+// its file is for its owner alone.
+type Login struct {
+	URL          string `json:"url"`
+	CA           string `json:"ca"`            // PEM, pinned; empty when publicly trusted
+	IdentityKey  []byte `json:"identity_key"`  // Ed25519, confirmed
+	IngestionKey []byte `json:"ingestion_key"` // HPKE, confirmed
+	Token        string `json:"token"`
+}
+
+// ErrNoLogin is a machine on which nobody has logged in.
+var ErrNoLogin = errors.New(`not logged in: run "snpguard login URL" first`)
+
+// LoginPath returns where the login is kept: login.json in the directory
+// snpguard of the user's configuration.
+func LoginPath() (string, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "snpguard", "login.json"), nil
+}
+
+// ReadLogin reads a login. The error wraps ErrNoLogin when there is none.
+func ReadLogin(path string) (*Login, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoLogin
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s holds a token and others may read it (mode %o): run chmod 600, and revoke the token", path, info.Mode().Perm())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var login Login
+	if err := json.Unmarshal(data, &login); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &login, nil
+}
+
+// Write keeps a login, in place of an earlier one.
+func (l *Login) Write(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(l, "", "  ")
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, append(data, '\n'), 0o600, renameio.IgnoreUmask())
+}
+
+// Client returns a client of the service.
+func (l *Login) Client() (*Client, error) { return New(l.URL, l.CA, l.Token) }

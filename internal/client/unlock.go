@@ -1,0 +1,26 @@
+package client
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// Challenge asks for a nonce. It needs no token.
+func (c *Client) Challenge(ctx context.Context) (*wire.Challenge, error) {
+	var challenge wire.Challenge
+	if err := c.call(ctx, request{method: http.MethodPost, path: wire.PathChallenge}, nil, &challenge); err != nil {
+		return nil, err
+	}
+	return &challenge, challenge.Validate()
+}
+
+// Unlock asks for a volume key. It needs no token: the report speaks for itself.
+func (c *Client) Unlock(ctx context.Context, r *wire.UnlockRequest) (*wire.Grant, error) {
+	var grant wire.Grant
+	if err := c.call(ctx, request{method: http.MethodPost, path: wire.PathUnlock}, r, &grant); err != nil {
+		return nil, err
+	}
+	return &grant, grant.Validate()
+}

@@ -1,0 +1,81 @@
+package kds
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+)
+
+// nthKey is one of many keys.
+func nthKey(n int) Key {
+	return Key{Kind: KindVCEK, Product: snp.Milan, ChipID: [snp.ChipIDSize]byte{byte(n), byte(n >> 8)}}
+}
+
+// What is kept in memory does not grow with the chips that hosts claim to be.
+func TestMemoryIsBounded(t *testing.T) {
+	m := memo[int]{max: 10}
+	f := failures{now: time.Now}
+	for n := range maxFailures + 10 {
+		m.put(nthKey(n), n)
+		f.put(nthKey(n), ErrUnknownChip, time.Hour)
+		if v, ok := m.get(nthKey(n)); !ok || v != n {
+			t.Fatalf("lost %d", n)
+		}
+		if f.get(nthKey(n)) == nil {
+			t.Fatalf("forgot %d", n)
+		}
+	}
+	if len(m.values) > 10 || len(f.entries) > maxFailures {
+		t.Errorf("%d values, %d failures", len(m.values), len(f.entries))
+	}
+}
+
+// While one lookup waits, KDS may tell another to wait for longer than the first
+// has time.
+func TestGateWhoseHoldGrows(t *testing.T) {
+	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	slept := 0
+	g := &gate{slots: make(chan struct{}, 1), pace: Pace{}.withDefaults(), clock: func() time.Time { return now }}
+	g.sleep = func(_ context.Context, d time.Duration) error {
+		slept++
+		now = now.Add(d)
+		g.refused(5 * time.Minute)
+		return nil
+	}
+	g.refused(10 * time.Second)
+	if _, err := g.enter(t.Context(), now.Add(time.Minute)); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, want %v", err, ErrUnavailable)
+	}
+	if slept != 1 {
+		t.Errorf("slept %d times, want once", slept)
+	}
+	if len(g.slots) != 0 {
+		t.Error("the slot is still taken")
+	}
+}
+
+// Who has no time for the hold does not queue for a slot first.
+func TestGateFailsWithoutQueueing(t *testing.T) {
+	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	g := &gate{slots: make(chan struct{}, 1), pace: Pace{}.withDefaults(), clock: func() time.Time { return now }, sleep: sleep}
+	g.slots <- struct{}{}
+	g.refused(5 * time.Minute)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := g.enter(ctx, now.Add(time.Minute))
+	if !errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestBackoffHasAnEnd(t *testing.T) {
+	p := Pace{MaxBackoff: 17 * time.Second}.withDefaults()
+	for n := range 200 {
+		if d := p.backoff(n); d > 17*time.Second || n > 10 && d < 17*time.Second/2 {
+			t.Fatalf("%s after %d failures", d, n)
+		}
+	}
+}

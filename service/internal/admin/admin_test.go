@@ -1,0 +1,107 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/admin"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+func get(t *testing.T, h http.Handler, path string) (status int, body string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w.Code, w.Body.String()
+}
+
+func TestReadiness(t *testing.T) {
+	var database error
+	h := admin.Handler(http.NotFoundHandler(), []admin.Check{
+		{"keys", func(context.Context) (string, error) { return "", nil }},
+		{"database", func(context.Context) (string, error) { return "sqlite", database }},
+	})
+	if status, body := get(t, h, "/readyz"); status != 200 || !strings.Contains(body, `"details":"sqlite"`) || !strings.Contains(body, `"ready":true`) {
+		t.Errorf("got %d %s", status, body)
+	}
+	database = errors.New("connection refused")
+	if status, body := get(t, h, "/readyz"); status != 503 || !strings.Contains(body, "connection refused") || !strings.Contains(body, `{"name":"keys","ready":true}`) {
+		t.Errorf("got %d %s", status, body)
+	}
+	// Being alive does not depend on the database: a restart would not help.
+	if status, _ := get(t, h, "/healthz"); status != 200 {
+		t.Errorf("got %d", status)
+	}
+}
+
+func TestProfiles(t *testing.T) {
+	h := admin.Handler(http.NotFoundHandler(), nil)
+	if status, body := get(t, h, "/debug/pprof/goroutine?debug=1"); status != 200 || !strings.Contains(body, "goroutine profile") {
+		t.Errorf("got %d %.100s", status, body)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/readyz", nil))
+	if w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: got %d", w.Code)
+	}
+}
+
+// cache answers every lookup with one error.
+type cache struct {
+	kds.Cache
+	err error
+}
+
+func (c *cache) Get(context.Context, kds.Key) (kds.Entry, error) { return kds.Entry{}, c.err }
+
+func TestMetrics(t *testing.T) {
+	m := metrics.New()
+	m.Unlock(true, "granted", 2*time.Millisecond)
+	m.Unlock(false, "measurement", time.Millisecond)
+	m.Request("/v1/images/:id", "GET", 404)
+	m.Simulated()
+	m.Store(func() store.Stats { return store.Stats{Waiting: 3, Records: 7, Batches: 2} })
+	looked := &cache{}
+	counted := m.KDSCache(looked)
+	for _, looked.err = range []error{nil, kds.ErrNotCached, errors.New("disk")} {
+		counted.Get(t.Context(), kds.Key{}) //nolint:errcheck // what is counted matters
+	}
+	server := httptest.NewServer(http.NotFoundHandler())
+	client := &http.Client{Transport: m.KDSTransport(http.DefaultTransport)}
+	for range 2 {
+		if response, err := client.Get(server.URL); err == nil {
+			response.Body.Close()
+		}
+		server.Close() // the second request finds nobody
+	}
+	_, body := get(t, admin.Handler(m.Handler(), nil), "/metrics")
+	for _, line := range []string{
+		`snpguard_unlocks_total{outcome="granted",reason="granted"} 1`,
+		`snpguard_unlocks_total{outcome="denied",reason="measurement"} 1`,
+		`snpguard_unlock_seconds_count{outcome="granted"} 1`,
+		`snpguard_http_requests_total{method="GET",route="/v1/images/:id",status="404"} 1`,
+		`snpguard_kds_requests_total{status="404"} 1`,
+		`snpguard_kds_requests_total{status="error"} 1`,
+		`snpguard_kds_cache_lookups_total{result="hit"} 1`,
+		`snpguard_kds_cache_lookups_total{result="miss"} 1`,
+		`snpguard_kds_cache_lookups_total{result="error"} 1`,
+		`snpguard_simulated_root 1`,
+		`snpguard_audit_records_waiting 3`,
+		`snpguard_audit_records_total 7`,
+		`snpguard_audit_batches_total 2`,
+		`snpguard_database_connections 0`,
+		`snpguard_build_info{revision=`,
+		`go_goroutines`,
+	} {
+		if !strings.Contains(body, line) {
+			t.Errorf("%s is missing", line)
+		}
+	}
+}

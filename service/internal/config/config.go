@@ -1,0 +1,108 @@
+// Package config reads how the service is to run: from its command line, from
+// SNPGUARD_* variables and from a file, which all say the same things in the
+// same words. A flag wins over a variable, a variable over the file.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+)
+
+// Config is how the service runs.
+type Config struct {
+	Data        string   // directory of everything that is not in another place
+	Listen      string   // address of the API
+	AdminListen string   // address of health, metrics and profiles; empty for none
+	Hostnames   []string // DNS names and IP addresses of the server certificate
+	TLSCert     string   // PEM file; with TLSKey in place of the private CA
+	TLSKey      string   // PEM file
+	Database    string   // location of the database; empty for SQLite in Data
+	Artifacts   string   // "files" in Data, or "database"; empty chooses by Database
+	KEKFile     string   // file with the key-encryption key; empty for one in Data
+
+	KDS          string        // address of AMD's KDS
+	KDSOffline   bool          // use cached and imported certificates alone
+	CRL          string        // "strict", "cached" or "off"
+	CRLMaxStale  time.Duration // how long an outdated list passes with "cached"
+	InsecureRoot string        // PEM file with simulated ARKs; trusted in place of AMD's
+
+	MaxFirmware, MaxKernel, MaxInitrd int64 // bytes of an upload
+
+	RatePerAddress float64 // unlock attempts a second from one address
+	RateTotal      float64 // and in all
+
+	LogLevel  slog.Level
+	LogFormat string // "json" or "text"
+}
+
+// ErrUsage is a configuration that cannot be meant.
+var ErrUsage = errors.New("invalid configuration")
+
+// flags declares every option, with its default, on a flag set.
+func (c *Config) flags(f *pflag.FlagSet) {
+	f.StringVar(&c.Data, "data", "/var/lib/snpguard", "directory for database, artifacts and keys")
+	f.StringVar(&c.Listen, "listen", ":3000", "address of the HTTPS API")
+	f.StringVar(&c.AdminListen, "admin-listen", "127.0.0.1:3001", "address of health, metrics and profiles, without TLS; empty for none")
+	f.StringSliceVar(&c.Hostnames, "hostname", []string{"localhost", "127.0.0.1", "::1"}, "DNS name or IP address that clients use; may be repeated")
+	f.StringVar(&c.TLSCert, "tls-cert", "", "PEM file with a certificate chain, in place of one by the private CA")
+	f.StringVar(&c.TLSKey, "tls-key", "", "PEM file with its key")
+	f.StringVar(&c.Database, "database", "", "sqlite:PATH or postgres://... (default SQLite in --data)")
+	f.StringVar(&c.Artifacts, "artifacts", "", "where uploads are kept: files or database (default files with SQLite, else database)")
+	f.StringVar(&c.KEKFile, "kek-file", "", "file with the 32-byte key-encryption key (default made in --data)")
+	f.StringVar(&c.KDS, "kds", kds.AMD, "address of AMD's Key Distribution Service")
+	f.BoolVar(&c.KDSOffline, "kds-offline", false, "use cached and imported certificates alone")
+	f.StringVar(&c.CRL, "crl", "strict", "without a current revocation list: strict (refuse), cached (take an outdated one), off")
+	f.DurationVar(&c.CRLMaxStale, "crl-max-stale", 7*24*time.Hour, "with --crl cached, how long after its time a list passes")
+	f.StringVar(&c.InsecureRoot, "insecure-trust-root", "", "PEM file with a SIMULATED AMD's root, trusted in place of AMD's")
+	f.Int64Var(&c.MaxFirmware, "max-firmware", 64<<20, "largest firmware upload in bytes")
+	f.Int64Var(&c.MaxKernel, "max-kernel", 256<<20, "largest kernel upload in bytes")
+	f.Int64Var(&c.MaxInitrd, "max-initrd", 1<<30, "largest initrd upload in bytes")
+	f.Float64Var(&c.RatePerAddress, "rate-per-address", 5, "attestation requests a second that one address may make")
+	f.Float64Var(&c.RateTotal, "rate-total", 2000, "attestation requests a second in all")
+	f.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
+	f.StringVar(&c.LogFormat, "log-format", "json", "json or text")
+}
+
+// finish fills in what depends on other options and refuses contradictions.
+func (c *Config) finish() error {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return fmt.Errorf("%w: --tls-cert and --tls-key go together", ErrUsage)
+	}
+	if len(c.Hostnames) == 0 {
+		return fmt.Errorf("%w: --hostname is empty: by which name do guests reach the service?", ErrUsage)
+	}
+	sqlite := c.Database == ""
+	if sqlite {
+		c.Database = "sqlite:" + filepath.Join(c.Data, "snpguard.db")
+	}
+	if c.KEKFile == "" {
+		c.KEKFile = filepath.Join(c.Data, "kek")
+	}
+	switch c.Artifacts {
+	case "":
+		c.Artifacts = "files"
+		if !sqlite {
+			c.Artifacts = "database"
+		}
+	case "files", "database":
+	default:
+		return fmt.Errorf("%w: --artifacts %q, want files or database", ErrUsage, c.Artifacts)
+	}
+	if c.LogFormat != "json" && c.LogFormat != "text" {
+		return fmt.Errorf("%w: --log-format %q, want json or text", ErrUsage, c.LogFormat)
+	}
+	if _, err := kds.ParseFailMode(c.CRL); err != nil {
+		return fmt.Errorf("%w: --crl: %w", ErrUsage, err)
+	}
+	if c.RatePerAddress <= 0 || c.RateTotal <= 0 || c.MaxFirmware <= 0 || c.MaxKernel <= 0 || c.MaxInitrd <= 0 {
+		return fmt.Errorf("%w: rates and sizes are larger than zero", ErrUsage)
+	}
+	return nil
+}

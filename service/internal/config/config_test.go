@@ -1,0 +1,141 @@
+package config_test
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/config"
+)
+
+// parse reads a configuration with variables and one file, "file.yaml".
+func parse(args []string, env map[string]string, file string) (*config.Result, error) {
+	return config.Parse(args,
+		func(name string) (string, bool) { value, found := env[name]; return value, found },
+		func(name string) ([]byte, error) {
+			if name != "file.yaml" {
+				return nil, fs.ErrNotExist
+			}
+			return []byte(file), nil
+		})
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := parse(nil, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != ":3000" || c.AdminListen != "127.0.0.1:3001" || c.Database != "sqlite:/var/lib/snpguard/snpguard.db" ||
+		c.KEKFile != "/var/lib/snpguard/kek" || c.Artifacts != "files" || c.CRL != "strict" || c.KDS != "https://kdsintf.amd.com" ||
+		c.InsecureRoot != "" || c.LogLevel != slog.LevelInfo {
+		t.Errorf("got %+v", c.Config)
+	}
+}
+
+// TestTheSameInEveryPlace says the same things by flag, variable and file.
+func TestTheSameInEveryPlace(t *testing.T) {
+	byFlag, err := parse([]string{"--data", "/d", "--hostname", "a.example", "--hostname", "192.0.2.1", "--crl=cached",
+		"--crl-max-stale", "1h", "--max-initrd", "5", "--kds-offline", "--rate-total", "1.5", "--log-level", "DEBUG"}, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byVariable, err := parse(nil, map[string]string{"SNPGUARD_DATA": "/d", "SNPGUARD_HOSTNAME": "a.example,192.0.2.1", "SNPGUARD_CRL": "cached",
+		"SNPGUARD_CRL_MAX_STALE": "1h", "SNPGUARD_MAX_INITRD": "5", "SNPGUARD_KDS_OFFLINE": "true", "SNPGUARD_RATE_TOTAL": "1.5", "SNPGUARD_LOG_LEVEL": "debug"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byFile, err := parse([]string{"--config", "file.yaml"}, nil, `
+data: /d
+hostname: [a.example, 192.0.2.1]
+crl: cached
+crl-max-stale: 1h
+max-initrd: 5
+kds-offline: true
+rate-total: 1.5
+log-level: debug
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]*config.Result{"flag": byFlag, "variable": byVariable, "file": byFile} {
+		if c.Data != "/d" || !slices.Equal(c.Hostnames, []string{"a.example", "192.0.2.1"}) || c.CRL != "cached" || c.CRLMaxStale != time.Hour ||
+			c.MaxInitrd != 5 || !c.KDSOffline || c.RateTotal != 1.5 || c.LogLevel != slog.LevelDebug || c.KEKFile != "/d/kek" {
+			t.Errorf("by %s: got %+v", name, c.Config)
+		}
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	env := map[string]string{"SNPGUARD_LISTEN": "variable", "SNPGUARD_CONFIG": "file.yaml", "SNPGUARD_KEK_FILE": "variable"}
+	c, err := parse([]string{"--listen", "flag"}, env, "listen: file\nkek-file: file\nadmin-listen: file\n")
+	if err != nil || c.Listen != "flag" || c.KEKFile != "variable" || c.AdminListen != "file" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	c, err = parse(nil, map[string]string{"DATA_DIR": "/container"}, "")
+	if err != nil || c.Data != "/container" {
+		t.Errorf("DATA_DIR: got %+v, %v", c, err)
+	}
+}
+
+func TestDatabaseChoosesArtifacts(t *testing.T) {
+	c, err := parse([]string{"--database", "postgres://db/snpguard"}, nil, "")
+	if err != nil || c.Artifacts != "database" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	c, err = parse([]string{"--database", "postgres://db/snpguard", "--artifacts", "files"}, nil, "")
+	if err != nil || c.Artifacts != "files" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		args []string
+		env  map[string]string
+		file string
+		says string
+	}{
+		{"unknown flag", []string{"--frobnicate"}, nil, "", "unknown flag"},
+		{"argument", []string{"start"}, nil, "", `unexpected argument "start"`},
+		{"bad number", []string{"--max-kernel", "many"}, nil, "", "max-kernel"},
+		{"bad variable", nil, map[string]string{"SNPGUARD_CRL_MAX_STALE": "soon"}, "", "SNPGUARD_CRL_MAX_STALE"},
+		{"unknown option", []string{"--config", "file.yaml"}, nil, "lisen: :3000\n", `unknown option "lisen"`},
+		{"repeated option", []string{"--config", "file.yaml"}, nil, "listen: a\nlisten: b\n", "listen"},
+		{"nested option", []string{"--config", "file.yaml"}, nil, "listen: {port: 1}\n", "listen: want a word"},
+		{"config in file", []string{"--config", "file.yaml"}, nil, "config: other\n", "unknown option"},
+		{"not YAML", []string{"--config", "file.yaml"}, nil, "\t{", "file.yaml"},
+		{"huge file", []string{"--config", "file.yaml"}, nil, strings.Repeat("#", 2<<20), "at most"},
+		{"certificate without key", []string{"--tls-cert", "c"}, nil, "", "go together"},
+		{"key without certificate", []string{"--tls-key", "k"}, nil, "", "go together"},
+		{"artifacts", []string{"--artifacts", "cloud"}, nil, "", "files or database"},
+		{"log format", []string{"--log-format", "xml"}, nil, "", "json or text"},
+		{"CRL mode", []string{"--crl", "maybe"}, nil, "", "strict, cached or off"},
+		{"no host name", []string{"--config", "file.yaml"}, nil, "hostname: []\n", "--hostname is empty"},
+		{"rate", []string{"--rate-total", "0"}, nil, "", "larger than zero"},
+		{"size", []string{"--max-initrd", "-1"}, nil, "", "larger than zero"},
+	} {
+		if _, err := parse(tc.args, tc.env, tc.file); !errors.Is(err, config.ErrUsage) || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: got %v, want one that says %q", tc.name, err, tc.says)
+		}
+	}
+	if _, err := parse([]string{"--config", "nowhere"}, nil, ""); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing file: got %v", err)
+	}
+}
+
+func TestHelpNamesEveryFlag(t *testing.T) {
+	c, err := parse([]string{"--help"}, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"--data", "--insecure-trust-root", "SNPGUARD_ADMIN_LISTEN", "Example:", "SIMULATED"} {
+		if !strings.Contains(c.Help, word) {
+			t.Errorf("%s is missing", word)
+		}
+	}
+}

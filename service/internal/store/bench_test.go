@@ -1,0 +1,100 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/ratio"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
+)
+
+// registered is a store with many images.
+type registered struct {
+	store    *store.Store
+	images   []store.Image
+	releases []store.Release
+	next     int
+}
+
+// register fills a store, with many images in a transaction.
+func register(b *testing.B, images int) *registered {
+	b.Helper()
+	r := &registered{store: storetest.SQLite(b).Open(b)}
+	for len(r.images) < images {
+		_, err := r.store.Audited(b.Context(), func(ctx context.Context) (store.Record, error) {
+			for range min(1000, images) {
+				release := storetest.Release("f", "k", "i")
+				release.Variants = release.Variants[:1]
+				image, release, err := r.store.CreateImage(ctx, storetest.Image(fmt.Sprint("image ", len(r.images))), release, storetest.Present)
+				if err != nil {
+					return store.Record{}, err
+				}
+				r.images, r.releases = append(r.images, image), append(r.releases, release)
+			}
+			return store.Record{Outcome: store.OutcomeDone}, nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	return r
+}
+
+// find looks launches up, far apart from each other.
+func (r *registered) find(b *testing.B) {
+	const stride = 7919 // prime
+	for range 200 {
+		r.next = (r.next + stride) % len(r.images)
+		i := r.images[r.next]
+		if _, err := r.store.FindLaunch(b.Context(), i.IDKeyDigest, i.AuthorKeyDigest, r.releases[r.next].ID); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRatioLookup100k compares finding a launch among 100,000 images with
+// finding it among 100.
+func BenchmarkRatioLookup100k(b *testing.B) {
+	few, many := register(b, 100), register(b, 100_000)
+	ratio.Compare(b, "x-100-images", 2, func() { few.find(b) }, func() { many.find(b) })
+}
+
+// BenchmarkRatioGroupCommit compares 64 unlocks at the same time, with all that
+// is decided and kept, with as many bare commits of one row, one after the other.
+func BenchmarkRatioGroupCommit(b *testing.B) {
+	const unlocks = 64
+	fleet := storetest.Granted().Audit.ImageID // what unlocks at the same time is often of one image
+	s := storetest.SQLite(b).Open(b)
+	bare := storetest.SQLite(b)
+	bare.Open(b)
+	raw := bare.Raw(b)
+	for _, statement := range []string{`PRAGMA synchronous = FULL`, `CREATE TABLE bare (body BYTEA NOT NULL)`} {
+		raw.SetMaxOpenConns(1)
+		if _, err := raw.ExecContext(b.Context(), statement); err != nil {
+			b.Fatal(err)
+		}
+	}
+	body := make([]byte, 2000) // about that of a record
+	ratio.Compare(b, "x-bare-commits", 0.6, func() {
+		for range unlocks {
+			if _, err := raw.ExecContext(b.Context(), `INSERT INTO bare (body) VALUES ($1)`, body); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}, func() {
+		var wg sync.WaitGroup
+		for range unlocks {
+			wg.Go(func() {
+				u := storetest.Granted()
+				u.Audit.ImageID = fleet
+				if decision, err := s.RecordUnlock(b.Context(), u); err != nil || !decision.Granted {
+					b.Error(decision, err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}

@@ -1,0 +1,82 @@
+package unlock
+
+import (
+	"context"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// Launch is what was registered of a launch.
+type Launch struct {
+	Image          wire.UUID
+	ImageEnabled   bool
+	Release        wire.UUID
+	ReleaseEnabled bool
+	GuestPolicy    uint64
+	GuestSVN       uint32
+	Measurements   [][48]byte // of the variants
+	Policy         []byte     // report policy, JSON
+	Revision       int64      // of Policy
+	UnsealingKey   []byte     // sealed to the ingestion key
+}
+
+// Launches finds what was registered.
+type Launches interface {
+	// Launch returns the release of the image with these key digests, or nil
+	// when there is none.
+	Launch(ctx context.Context, idKey, authorKey [48]byte, release wire.UUID) (*Launch, error)
+}
+
+// Record is what is known of a request when it is decided.
+type Record struct {
+	Time      time.Time
+	RequestID string
+	Address   string
+	Report    []byte
+	Image     wire.UUID // zero when it is not known
+	Release   wire.UUID // likewise
+	ChipID    []byte
+	TCB       string // reported
+
+	Denial *Denial // nil for a grant
+
+	// Nonce is the nonce, when it is this service's own, and NonceExpires when
+	// it may be forgotten.
+	Nonce        []byte
+	NonceExpires time.Time
+
+	// ReportID and PublicKey are what a grant uses up.
+	ReportID  [snp.ReportIDSize]byte
+	PublicKey []byte
+}
+
+// Recorder makes records durable. It decides the two things that only it can
+// know: whether a nonce was used and a launch has had its key. Both, and the
+// record, come about together or not at all.
+type Recorder interface {
+	// Record returns once the record is durable. For a grant that cannot be, it
+	// records a denial instead and returns its reason: ReasonNonceUsed or
+	// ReasonReportIDReleased. Otherwise it returns the denial's own reason,
+	// ReasonGranted, or ReasonGrantedAgain.
+	Record(ctx context.Context, r Record) (Reason, error)
+}
+
+// Endorser finds certificates for a report and knows which are revoked;
+// endorse.Source is one.
+type Endorser interface {
+	// Chains returns chains that may belong to a report. vek is the certificate
+	// that came with it, or nil. A *attest.Refusal says that there is none.
+	Chains(ctx context.Context, r *snp.Report, vek []byte) ([]attest.Chain, error)
+
+	// CheckRevocation fails when a certificate of a proven chain is revoked.
+	CheckRevocation(ctx context.Context, v *attest.Verified) error
+}
+
+// Caller is who asks.
+type Caller struct {
+	RequestID string
+	Address   string
+}

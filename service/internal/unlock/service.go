@@ -1,0 +1,71 @@
+package unlock
+
+import (
+	"context"
+	"crypto/ed25519"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
+)
+
+// Config is what a Service works with. All of it is needed but Observe.
+type Config struct {
+	Nonces    *nonce.Issuer
+	Launches  Launches
+	Verifier  *attest.Verifier
+	Endorser  Endorser
+	Recorder  Recorder
+	Ingestion *seal.PrivateKey
+	Identity  ed25519.PrivateKey
+	Now       func() time.Time
+
+	// Observe is told each outcome and how long it took to decide.
+	Observe func(reason Reason, took time.Duration)
+}
+
+// Service releases volume keys. It is safe for concurrent use.
+type Service struct {
+	Config
+	opened openedReleases
+}
+
+// New returns a Service.
+func New(config Config) *Service {
+	if config.Observe == nil {
+		config.Observe = func(Reason, time.Duration) {}
+	}
+	return &Service{Config: config}
+}
+
+// Challenge returns a fresh nonce.
+func (s *Service) Challenge() *wire.Challenge {
+	return &wire.Challenge{Nonce: s.Nonces.New(), ExpiresIn: int(nonce.Lifetime / time.Second)}
+}
+
+// Unlock decides a request whose fields have their right sizes. The error is a
+// *Denial, which has been recorded, or wraps ErrUnavailable.
+func (s *Service) Unlock(ctx context.Context, request *wire.UnlockRequest, caller Caller) (*wire.Grant, error) {
+	start := s.Now()
+	a := &attempt{Service: s, request: request, record: Record{
+		Time: start, RequestID: caller.RequestID, Address: caller.Address, Report: request.Report,
+	}}
+	grant, err := a.decide(ctx)
+	if err != nil {
+		return nil, err
+	}
+	reason, err := s.Recorder.Record(ctx, a.record)
+	if err != nil {
+		return nil, unavailable("record the outcome", err)
+	}
+	s.Observe(reason, s.Now().Sub(start))
+	switch reason {
+	case ReasonGranted, ReasonGrantedAgain:
+		return grant, nil
+	case ReasonNonceUsed, ReasonReportIDReleased:
+		return nil, &Denial{Reason: reason}
+	}
+	return nil, a.record.Denial
+}

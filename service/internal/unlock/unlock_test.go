@@ -1,0 +1,396 @@
+package unlock_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/guesttest"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
+)
+
+// world is a service with one registered release, a host and its guest, all in
+// memory. It stands in for the database, AMD's KDS and the clock.
+type world struct {
+	now       time.Time
+	launch    *unlock.Launch
+	identity  ed25519.PrivateKey
+	amd       *sim.AMD
+	image     *guesttest.Image
+	host      *guesttest.Host
+	service   *unlock.Service
+	records   []unlock.Record
+	reasons   []unlock.Reason
+	nonces    map[string]bool
+	released  map[[32]byte]string
+	mu        sync.Mutex
+	kds       []attest.Chain
+	kdsError  error
+	revoked   error
+	lookups   error
+	recording error
+}
+
+var (
+	idKey     = [48]byte{1}
+	authorKey = [48]byte{2}
+	measured  = [48]byte{3}
+)
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	ingestion, err := seal.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{
+		now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), identity: ed25519.NewKeyFromSeed(make([]byte, 32)),
+		nonces: make(map[string]bool), released: make(map[[32]byte]string),
+	}
+	w.amd = simtest.AMD(t).At(w.now)
+	tcb := snp.TCB{BootLoader: 4, TEE: 1, SNP: 24, Microcode: 217}
+	w.host = guesttest.NewHost(t, w.amd, sim.NewChip(snp.Milan, "chip", tcb))
+	w.image = guesttest.NewImage(t, ingestion.Public())
+	w.launch = &unlock.Launch{
+		Image: w.image.ID, ImageEnabled: true, Release: wire.NewUUID(), ReleaseEnabled: true,
+		GuestPolicy: 0x30000, GuestSVN: 7, Measurements: [][48]byte{{9}, measured}, Policy: []byte(`{"version":1}`), UnsealingKey: w.image.UnsealingKey,
+	}
+	roots, err := attest.NewRoots([]*x509.Certificate{w.amd.Line(snp.Milan).ARK.Certificate})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.service = unlock.New(unlock.Config{
+		Nonces: nonce.NewIssuer([]byte("nonce key"), w.clock), Launches: w, Verifier: attest.NewVerifier(roots),
+		Endorser: w, Recorder: w, Ingestion: ingestion, Identity: w.identity, Now: w.clock,
+	})
+	return w
+}
+
+func (w *world) clock() time.Time { return w.now }
+
+func (w *world) Launch(_ context.Context, id, author [48]byte, release wire.UUID) (*unlock.Launch, error) {
+	if w.lookups != nil || id != idKey || author != authorKey || release != w.launch.Release {
+		return nil, w.lookups
+	}
+	return w.launch, nil
+}
+
+func (w *world) Record(_ context.Context, r unlock.Record) (unlock.Reason, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.recording != nil {
+		return "", w.recording
+	}
+	reason := w.decide(r)
+	w.records, w.reasons = append(w.records, r), append(w.reasons, reason)
+	return reason, nil
+}
+
+// decide keeps the promises of unlock.Recorder.
+func (w *world) decide(r unlock.Record) unlock.Reason {
+	used := w.nonces[string(r.Nonce)]
+	if r.Nonce != nil {
+		w.nonces[string(r.Nonce)] = true
+	}
+	switch key, released := w.released[r.ReportID]; {
+	case r.Denial != nil:
+		return r.Denial.Reason
+	case used:
+		return unlock.ReasonNonceUsed
+	case released && key != string(r.PublicKey):
+		return unlock.ReasonReportIDReleased
+	case released:
+		return unlock.ReasonGrantedAgain
+	}
+	w.released[r.ReportID] = string(r.PublicKey)
+	return unlock.ReasonGranted
+}
+
+func (w *world) Chains(context.Context, *snp.Report, []byte) ([]attest.Chain, error) {
+	return w.kds, w.kdsError
+}
+
+func (w *world) CheckRevocation(context.Context, *attest.Verified) error { return w.revoked }
+
+// guest launches the registered release.
+func (w *world) guest(t *testing.T) *guesttest.Guest {
+	g := w.host.Launch(t, w.image)
+	g.Report.IDKeyDigest, g.Report.AuthorKeyDigest, g.Report.AuthorKeyEn = idKey, authorKey, true
+	g.Report.ImageID, g.Report.Measurement, g.Report.GuestSVN = w.launch.Release, measured, 7
+	return g
+}
+
+func (w *world) unlock(t *testing.T, request *wire.UnlockRequest) (*wire.Grant, error) {
+	t.Helper()
+	if err := request.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return w.service.Unlock(t.Context(), request, unlock.Caller{RequestID: "request", Address: "192.0.2.1"})
+}
+
+func TestUnlock(t *testing.T) {
+	w := newWorld(t)
+	g := w.guest(t)
+	request := g.Request(t, w.service.Challenge().Nonce)
+	grant, err := w.unlock(t, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vmk, err := g.Open(request, grant, w.identity.Public().(ed25519.PublicKey))
+	if err != nil || !bytes.Equal(vmk, w.image.VMK) {
+		t.Errorf("the guest has %x, %v", vmk, err)
+	}
+	r := w.records[0]
+	if w.reasons[0] != unlock.ReasonGranted || r.Image != w.image.ID || r.Release != w.launch.Release ||
+		!bytes.Equal(r.ChipID, w.host.Chip.ID[:]) || r.Address != "192.0.2.1" || !bytes.Equal(r.Report, request.Report) || r.RequestID != "request" {
+		t.Errorf("recorded %+v", r)
+	}
+	if bytes.Contains(grant.Ciphertext, w.image.VMK) {
+		t.Error("the VMK is in clear")
+	}
+}
+
+// TestAttacks changes one thing about an otherwise good request. Each attack is
+// denied for its own recorded reason, and the guest gets nothing.
+func TestAttacks(t *testing.T) {
+	otherTCB := func(change func(*snp.TCB)) func(*testing.T, *world, *guesttest.Guest) {
+		return func(t *testing.T, w *world, g *guesttest.Guest) {
+			tcb := snp.TCB{BootLoader: 4, TEE: 1, SNP: 24, Microcode: 217}
+			change(&tcb)
+			host := guesttest.NewHost(t, w.amd, sim.NewChip(snp.Milan, "chip", tcb))
+			raw := tcb.Bytes(snp.Milan)
+			g.Host, g.Report.ReportedTCB, g.Report.CommittedTCB, g.Report.LaunchTCB, g.Report.CurrentTCB = host, raw, raw, raw, raw
+			floor := `{"bootloader":4,"tee":1,"snp":24,"microcode":217}`
+			w.launch.Policy = []byte(`{"version":1,"tcb_floors":{"milan":{"reported":` + floor + `,"committed":` + floor + `,"launch":` + floor + `}}}`)
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		attack func(*testing.T, *world, *guesttest.Guest)
+		want   unlock.Reason
+	}{
+		{"VMPL 1", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.VMPL = 1 }, unlock.ReasonVMPL},
+		{"report of another image", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.FamilyID[0]++ }, unlock.ReasonBinding},
+		{"binding of another image", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Image[0]++; g.Report.FamilyID = g.Image }, unlock.ReasonFamilyID},
+		{"another ID key", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.IDKeyDigest[0]++ }, unlock.ReasonLaunchUnknown},
+		{"another author key", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.AuthorKeyDigest[0]++ }, unlock.ReasonLaunchUnknown},
+		{"no author key", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.AuthorKeyEn = false }, unlock.ReasonLaunchUnknown},
+		{"another release", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.ImageID[0]++ }, unlock.ReasonLaunchUnknown},
+		{"disabled image", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.ImageEnabled = false }, unlock.ReasonImageDisabled},
+		{"disabled release", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.ReleaseEnabled = false }, unlock.ReasonReleaseDisabled},
+		{"wrong measurement", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.Measurement[47]++ }, unlock.ReasonMeasurement},
+		{"other guest policy", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.Policy = 0x20000 }, unlock.ReasonGuestPolicy},
+		{"debug added", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.Policy |= 1 << 19 }, unlock.ReasonGuestPolicy},
+		{"debug registered but not allowed", func(_ *testing.T, w *world, g *guesttest.Guest) {
+			g.Report.Policy |= 1 << 19
+			w.launch.GuestPolicy = g.Report.Policy
+		}, "guest_policy.debug"},
+		{"lower guest SVN", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.GuestSVN = 6 }, unlock.ReasonGuestSVN},
+		{"other chip in report", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.ChipID[0]++ }, unlock.Reason(attest.ReasonChipID)},
+		{"other TCB in report", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.ReportedTCB[7]-- }, unlock.Reason(attest.ReasonTCB)},
+		{"boot loader below floor", otherTCB(func(tcb *snp.TCB) { tcb.BootLoader-- }), "tcb_floors.reported"},
+		{"TEE below floor", otherTCB(func(tcb *snp.TCB) { tcb.TEE-- }), "tcb_floors.reported"},
+		{"SNP firmware below floor", otherTCB(func(tcb *snp.TCB) { tcb.SNP-- }), "tcb_floors.reported"},
+		{"microcode below floor", otherTCB(func(tcb *snp.TCB) { tcb.Microcode-- }), "tcb_floors.reported"},
+		{"committed below floor", func(t *testing.T, w *world, g *guesttest.Guest) {
+			otherTCB(func(*snp.TCB) {})(t, w, g)
+			g.Report.CommittedTCB[6]--
+		}, "tcb_floors.committed"},
+		{"launched below floor", func(t *testing.T, w *world, g *guesttest.Guest) {
+			otherTCB(func(*snp.TCB) {})(t, w, g)
+			g.Report.LaunchTCB[6]--
+		}, "tcb_floors.launch"},
+		{"chip not allowed", func(_ *testing.T, w *world, _ *guesttest.Guest) {
+			w.launch.Policy = fmt.Appendf(nil, `{"version":1,"allowed_chips":["%0128x"]}`, 1)
+		}, "allowed_chips"},
+		{"chip denied", func(_ *testing.T, w *world, g *guesttest.Guest) {
+			w.launch.Policy = fmt.Appendf(nil, `{"version":1,"denied_chips":["%x"]}`, g.Report.ChipID)
+		}, "denied_chips"},
+		{"platform with SMT", func(_ *testing.T, w *world, _ *guesttest.Guest) {
+			w.launch.Policy = []byte(`{"version":1,"platform":{"smt":false}}`)
+		}, "platform.smt"},
+		{"impostor AMD", func(t *testing.T, w *world, g *guesttest.Guest) {
+			g.Host = guesttest.NewHost(t, simtest.Impostor(t).At(w.now), w.host.Chip)
+		}, unlock.Reason(attest.ReasonCertificateSignature)},
+		{"revoked certificate", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.revoked = fmt.Errorf("ASK: %w", kds.ErrRevoked) }, unlock.ReasonRevoked},
+		{"forged revocation list", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.revoked = kds.ErrCRLSignature }, unlock.ReasonCRL},
+		{"rolled back revocation list", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.revoked = kds.ErrCRLRollback }, unlock.ReasonCRL},
+		{"no certificates, unknown chip", func(_ *testing.T, w *world, g *guesttest.Guest) {
+			g.WithCerts, w.kdsError = false, &attest.Refusal{Reason: attest.ReasonNoCertificate}
+		}, unlock.Reason(attest.ReasonNoCertificate)},
+		{"sealed VMK of another image", func(t *testing.T, w *world, g *guesttest.Guest) {
+			g.SealedVMK = guesttest.NewImage(t, w.service.Ingestion.Public()).SealedVMK
+		}, unlock.ReasonSealedVMK},
+		{"changed sealed VMK", func(_ *testing.T, _ *world, g *guesttest.Guest) {
+			g.SealedVMK = bytes.Clone(g.SealedVMK)
+			g.SealedVMK[wire.EncSize]++
+		}, unlock.ReasonSealedVMK},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			g := w.guest(t)
+			tc.attack(t, w, g)
+			grant, err := w.unlock(t, g.Request(t, w.service.Challenge().Nonce))
+			w.checkDenied(t, grant, err, tc.want)
+		})
+	}
+}
+
+func (w *world) checkDenied(t *testing.T, grant *wire.Grant, err error, want unlock.Reason) {
+	t.Helper()
+	var denial *unlock.Denial
+	if grant != nil || !errors.As(err, &denial) || denial.Reason != want {
+		t.Fatalf("got %v, %v, want denial for %s", grant, err, want)
+	}
+	if last := len(w.reasons) - 1; w.reasons[last] != want {
+		t.Errorf("recorded %s, want %s", w.reasons[last], want)
+	}
+	if len(w.released) > 1 {
+		t.Error("a REPORT_ID was used up")
+	}
+}
+
+// TestChangedRequests changes a request after its report was made.
+func TestChangedRequests(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(*testing.T, *world, *wire.UnlockRequest)
+		want   unlock.Reason
+	}{
+		{"changed public key", func(_ *testing.T, _ *world, r *wire.UnlockRequest) { r.PublicKey[100] ^= 1 }, unlock.ReasonBinding},
+		{"other sealed VMK", func(_ *testing.T, _ *world, r *wire.UnlockRequest) { r.SealedVMK = make([]byte, wire.SealedVMKSize) }, unlock.ReasonBinding},
+		{"other nonce", func(_ *testing.T, w *world, r *wire.UnlockRequest) { r.Nonce = w.service.Challenge().Nonce }, unlock.ReasonBinding},
+		{"foreign nonce", func(_ *testing.T, w *world, r *wire.UnlockRequest) {
+			r.Nonce = nonce.NewIssuer([]byte("other key"), w.clock).New()
+		}, unlock.ReasonNonceForged},
+		{"expired nonce", func(_ *testing.T, w *world, _ *wire.UnlockRequest) { w.now = w.now.Add(2 * nonce.Lifetime) }, unlock.ReasonNonceExpired},
+		{"unknown report version", func(_ *testing.T, _ *world, r *wire.UnlockRequest) { r.Report[0] = 4 }, unlock.ReasonReportFormat},
+		{"reserved bit", func(_ *testing.T, _ *world, r *wire.UnlockRequest) { r.Report[0x4C] = 1 }, unlock.ReasonReportFormat},
+		{"changed signature", func(_ *testing.T, _ *world, r *wire.UnlockRequest) { r.Report[0x2A0] ^= 1 }, unlock.Reason(attest.ReasonSignature)},
+		{"changed host data", func(_ *testing.T, _ *world, r *wire.UnlockRequest) { r.Report[0xC0] ^= 1 }, unlock.Reason(attest.ReasonSignature)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.kdsError = &attest.Refusal{Reason: attest.ReasonNoCertificate}
+			request := w.guest(t).Request(t, w.service.Challenge().Nonce)
+			tc.change(t, w, request)
+			grant, err := w.unlock(t, request)
+			w.checkDenied(t, grant, err, tc.want)
+		})
+	}
+}
+
+// TestMalformedPublicKey binds a key that is none.
+func TestMalformedPublicKey(t *testing.T) {
+	w := newWorld(t)
+	g := w.guest(t)
+	request := g.Request(t, w.service.Challenge().Nonce)
+	request.PublicKey = bytes.Repeat([]byte{0xFF}, wire.PublicKeySize)
+	report := *g.Report
+	report.ReportData = wire.UnlockBinding{
+		Nonce: request.Nonce, PublicKey: request.PublicKey, Image: g.Image, SealedVMK: sha256.Sum256(g.SealedVMK),
+	}.ReportData()
+	var err error
+	if request.Report, err = g.Host.VEK.Report(&report); err != nil {
+		t.Fatal(err)
+	}
+	grant, err := w.unlock(t, request)
+	w.checkDenied(t, grant, err, unlock.ReasonPublicKey)
+}
+
+func TestReplays(t *testing.T) {
+	w := newWorld(t)
+	g := w.guest(t)
+	request := g.Request(t, w.service.Challenge().Nonce)
+	if _, err := w.unlock(t, request); err != nil {
+		t.Fatal(err)
+	}
+	grant, err := w.unlock(t, request)
+	w.checkDenied(t, grant, err, unlock.ReasonNonceUsed)
+
+	again, err := w.unlock(t, g.Request(t, w.service.Challenge().Nonce))
+	if err != nil || again == nil || w.reasons[len(w.reasons)-1] != unlock.ReasonGrantedAgain {
+		t.Errorf("a retry with the same key: %v, %v", w.reasons, err)
+	}
+
+	later := *g
+	if later.Key, err = seal.GenerateKey(); err != nil {
+		t.Fatal(err)
+	}
+	grant, err = w.unlock(t, later.Request(t, w.service.Challenge().Nonce))
+	w.checkDenied(t, grant, err, unlock.ReasonReportIDReleased)
+}
+
+// TestCertificatesFromKDS unlocks without a table, and with a useless one.
+func TestCertificatesFromKDS(t *testing.T) {
+	for name, table := range map[string][]byte{"no table": nil, "broken table": []byte("broken"), "stale table": nil} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			g := w.guest(t)
+			w.kds = []attest.Chain{{VEK: g.Host.VEK.Certificate.Raw, ASK: g.Host.ASK}}
+			g.WithCerts = false
+			request := g.Request(t, w.service.Challenge().Nonce)
+			request.Certificates = table
+			if name == "stale table" {
+				old := w.host.Chip
+				old.TCB.Microcode--
+				stale := guesttest.NewHost(t, w.amd, old)
+				request.Certificates = (&snp.CertTable{VCEK: stale.VEK.Certificate.Raw, ASK: stale.ASK}).Bytes()
+			}
+			if _, err := w.unlock(t, request); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestTroubleIsNotADenial fails what the service depends on: the guest may try
+// again, and gets nothing.
+func TestTroubleIsNotADenial(t *testing.T) {
+	trouble := errors.New("connection refused")
+	for name, fail := range map[string]func(*world, *guesttest.Guest){
+		"lookup":     func(w *world, _ *guesttest.Guest) { w.lookups = trouble },
+		"recording":  func(w *world, _ *guesttest.Guest) { w.recording = trouble },
+		"KDS":        func(w *world, g *guesttest.Guest) { g.WithCerts, w.kdsError = false, trouble },
+		"revocation": func(w *world, _ *guesttest.Guest) { w.revoked = trouble },
+		"policy":     func(w *world, _ *guesttest.Guest) { w.launch.Policy = []byte(`{"version":9}`) },
+		"key":        func(w *world, _ *guesttest.Guest) { w.launch.UnsealingKey = make([]byte, wire.SealedUnsealingKeySize) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			g := w.guest(t)
+			fail(w, g)
+			grant, err := w.unlock(t, g.Request(t, w.service.Challenge().Nonce))
+			if grant != nil || !errors.Is(err, unlock.ErrUnavailable) || len(w.records) != 0 {
+				t.Errorf("got %v, %v, records %v", grant, err, w.records)
+			}
+		})
+	}
+}
+
+// TestPolicyChangeCounts edits the policy between two unlocks of one release.
+func TestPolicyChangeCounts(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.unlock(t, w.guest(t).Request(t, w.service.Challenge().Nonce)); err != nil {
+		t.Fatal(err)
+	}
+	w.launch.Policy, w.launch.Revision = []byte(`{"version":1,"platform":{"smt":false}}`), 1
+	if _, err := w.unlock(t, w.guest(t).Request(t, w.service.Challenge().Nonce)); err == nil {
+		t.Error("the old policy still counts")
+	}
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/endorse"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/config"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/janitor"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
+	"github.com/snpguard-go/packer-plugin-snpguard/version"
+)
+
+// service is everything that runs.
+type service struct {
+	cfg     config.Config
+	log     *slog.Logger
+	store   *store.Store
+	kek     *keyring.KEK
+	keys    *keyring.Keyring
+	names   keyring.Names
+	roots   *attest.Roots
+	cache   kds.Cache
+	kds     *kds.Client
+	metrics *metrics.Metrics
+	info    wire.PublicInfo
+	api     *api.API
+	janitor *janitor.Janitor
+}
+
+// open opens database and keys, makes them when this is the first start, and
+// puts the parts together.
+func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*service, error) {
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	s := &service{cfg: cfg, log: log, names: keyring.ParseNames(cfg.Hostnames), metrics: metrics.New()}
+	var err error
+	if s.store, err = store.Open(ctx, cfg.Database, store.Options{}); err != nil {
+		return nil, err
+	}
+	s.metrics.Store(s.store.Stats)
+	if err := s.assemble(ctx); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// close ends what may still write to the database, then closes it.
+func (s *service) close() error {
+	if s.kds != nil {
+		s.kds.Close()
+	}
+	return s.store.Close()
+}
+
+func (s *service) assemble(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{s.openKeys, s.openRoots, s.openKDS, s.openAPI} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *service) openKeys(ctx context.Context) error {
+	var err error
+	if s.kek, err = keyring.LoadKEK(s.cfg.KEKFile, true); err != nil {
+		return err
+	}
+	if s.keys, err = keyring.Open(ctx, s.store, s.kek); err != nil {
+		return err
+	}
+	identity, ok := s.keys.Identity.Public().(ed25519.PublicKey)
+	if !ok {
+		return errors.New("identity key is not Ed25519")
+	}
+	ingestion := s.keys.Ingestion.Public().Bytes()
+	s.info = wire.PublicInfo{
+		Version: version.String(), IngestionKey: ingestion, IdentityKey: identity,
+		IngestionKeyPrint: fingerprint(ingestion), IdentityKeyPrint: fingerprint(identity),
+	}
+	if s.cfg.TLSCert == "" {
+		s.info.CACertificate = s.keys.Authority.PEM()
+		s.info.CAFingerprint = fingerprint(s.keys.Authority.Certificate.Raw)
+	}
+	return nil
+}
+
+func fingerprint(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// openRoots trusts AMD, or in its place a simulated AMD, loudly.
+func (s *service) openRoots(context.Context) error {
+	if s.cfg.InsecureRoot == "" {
+		s.roots = attest.AMDRoots()
+		return nil
+	}
+	data, err := os.ReadFile(s.cfg.InsecureRoot)
+	if err != nil {
+		return fmt.Errorf("read simulated root: %w", err)
+	}
+	certs, err := attest.ParseCertificates(data)
+	if err != nil {
+		return fmt.Errorf("simulated root %s: %w", s.cfg.InsecureRoot, err)
+	}
+	if s.roots, err = attest.NewRoots(certs); err != nil {
+		return fmt.Errorf("simulated root %s: %w", s.cfg.InsecureRoot, err)
+	}
+	s.info.Simulated = true
+	s.metrics.Simulated()
+	s.log.Warn(simulatedWarning, "root", s.cfg.InsecureRoot)
+	return nil
+}
+
+const simulatedWarning = "a SIMULATED AMD is trusted in place of AMD: attestation proves nothing"
+
+func (s *service) openKDS(context.Context) error {
+	mode, err := kds.ParseFailMode(s.cfg.CRL)
+	if err != nil {
+		return err
+	}
+	s.cache = s.metrics.KDSCache(s.store.KDSCache())
+	s.kds, err = kds.New(kds.Config{
+		BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline, Cache: s.cache, Roots: s.roots.ARKs, Known: s.roots.ASKs, Log: s.log,
+		HTTP:       &http.Client{Transport: s.metrics.KDSTransport(http.DefaultTransport)},
+		Revocation: kds.Revocation{Mode: mode, MaxStale: s.cfg.CRLMaxStale},
+	})
+	return err
+}
+
+func (s *service) openArtifacts() (artifact.Store, error) {
+	if s.cfg.Artifacts == "database" {
+		return artifact.OpenDatabase(s.store, time.Now), nil
+	}
+	return artifact.OpenFiles(filepath.Join(s.cfg.Data, "artifacts"))
+}
+
+func (s *service) openAPI(ctx context.Context) error {
+	artifacts, err := s.openArtifacts()
+	if err != nil {
+		return err
+	}
+	passwords := access.NewPasswords(s.store, s.kek, access.DefaultParams(), time.Now)
+	password, err := passwords.Init(ctx)
+	if err != nil {
+		return err
+	}
+	if password != "" {
+		s.announce(password)
+	}
+	s.janitor = &janitor.Janitor{Store: s.store, Artifacts: artifacts, Now: time.Now, Log: s.log}
+	limits := registry.DefaultLimits()
+	limits.Firmware, limits.Kernel, limits.Initrd = s.cfg.MaxFirmware, s.cfg.MaxKernel, s.cfg.MaxInitrd
+	rates := api.DefaultLimits()
+	rates.Attestation.PerSecond, rates.AttestationAll.PerSecond = s.cfg.RatePerAddress, s.cfg.RateTotal
+	s.api = api.New(api.Config{
+		Store: s.store,
+		Registry: registry.New(registry.Config{
+			Store: s.store, Artifacts: artifacts, KEK: s.kek, Ingestion: s.keys.Ingestion, Identity: s.keys.Identity,
+			Limits: limits, Simulated: s.info.Simulated, Log: s.log,
+		}),
+		Tokens: access.NewTokens(s.store, time.Now), Sessions: access.NewSessions(s.store, time.Now), Passwords: passwords,
+		Unlocker: unlocker{s.newUnlocker(), s.log}, KDS: s.kds, KDSCache: s.cache,
+		KDSInfo: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline},
+		Info:    s.info, Status: s.status(), Limits: rates, Log: s.log,
+	})
+	return nil
+}
+
+func (s *service) newUnlocker() *unlock.Service {
+	stored := unlock.Stored{Store: s.store}
+	return unlock.New(unlock.Config{
+		Nonces: nonce.NewIssuer(s.keys.Nonce, time.Now), Launches: stored, Recorder: stored,
+		Verifier: attest.NewVerifier(s.roots), Endorser: endorse.Source{Client: s.kds},
+		Ingestion: s.keys.Ingestion, Identity: s.keys.Identity, Now: time.Now,
+		Observe: func(reason unlock.Reason, took time.Duration) {
+			granted := reason == unlock.ReasonGranted || reason == unlock.ReasonGrantedAgain
+			s.metrics.Unlock(granted, string(reason), took)
+		},
+	})
+}
+
+func (s *service) status() wire.Status {
+	status := wire.Status{Version: version.String(), StartedAt: time.Now().UTC(), Database: string(s.store.Backend()), Simulated: s.info.Simulated}
+	if s.info.Simulated {
+		status.Warnings = append(status.Warnings, simulatedWarning)
+	}
+	if s.cfg.CRL == "off" {
+		status.Warnings = append(status.Warnings, "AMD's revocation lists are not looked at (--crl off)")
+	}
+	return status
+}
+
+// announce prints the master password, this once and not into the log.
+func (s *service) announce(password string) {
+	address := s.cfg.Hostnames[0]
+	if _, port, err := net.SplitHostPort(s.cfg.Listen); err == nil {
+		address = net.JoinHostPort(address, port)
+	}
+	fmt.Fprintf(os.Stdout, `
+First start. The master password, shown this once:
+
+    %s
+
+Log in with it from another machine and compare the fingerprints:
+
+    snpguard login https://%s
+    CA             %s
+    identity key   %s
+    ingestion key  %s
+
+`, password, address, s.info.CAFingerprint, s.info.IdentityKeyPrint, s.info.IngestionKeyPrint)
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,7 +50,7 @@ func TestGuessing(t *testing.T) {
 		meanwhile bool
 	}{
 		"one address":    {func(int) string { return "192.0.2.1" }, 10 * windows, true},
-		"many addresses": {func(i int) string { return fmt.Sprintf("2001:db8:0:%x::/64", i) }, 300 * windows, false},
+		"many addresses": {func(i int) string { return fmt.Sprintf("2001:db8:0:%x::/64", i) }, 30 + 10 + guesses/10, false}, // 30 freely, then one in 10 s
 		"five addresses": {func(i int) string { return fmt.Sprintf("192.0.2.%d", i%5) }, 5 * 10 * windows, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,42 +76,59 @@ func TestGuessing(t *testing.T) {
 	}
 }
 
-// TestGuessingAtOnce sends them side by side, through two replicas.
+// TestGuessingAtOnce sends them side by side, to as many processes that know
+// nothing of each other.
 func TestGuessingAtOnce(t *testing.T) {
 	w := newWorld(t)
 	w.setPassword(t)
-	one, two := w.newGuesser(), w.newGuesser()
 	var wg sync.WaitGroup
-	for i := range 200 {
-		g := []*guesser{one, two}[i%2]
+	var looked atomic.Int64
+	for range 60 {
 		wg.Go(func() {
+			g := w.newGuesser()
 			var locked *access.LockedError
 			err := g.passwords.Check(t.Context(), "192.0.2.1", "wrong")
 			if !errors.Is(err, access.ErrWrongPassword) && !errors.As(err, &locked) {
 				t.Error(err)
 			}
+			looked.Add(g.sealer.opened.Load())
 		})
 	}
 	wg.Wait()
-	if n := one.sealer.opened.Load() + two.sealer.opened.Load(); n > 10 || n == 0 {
+	if n := looked.Load(); n > 10 || n == 0 {
 		t.Errorf("%d passwords were looked at", n)
 	}
 }
 
-// TestReplicasCountTogether lets the clock run, so that no delay of one process
-// stands in the way.
+// TestReplicasCountTogether asks a new process each time, which knows nothing of
+// those before: from one address, and from ever other ones.
 func TestReplicasCountTogether(t *testing.T) {
-	w := newWorld(t)
-	w.setPassword(t)
-	looked := int64(0)
-	for range 40 {
-		g := w.newGuesser() // a process that knows nothing of those before
-		g.guess(t, "192.0.2.1")
-		looked += g.sealer.opened.Load()
-		w.clock.Advance(time.Second)
-	}
-	if looked != 10 {
-		t.Errorf("%d passwords were looked at, want 10", looked)
+	for name, tc := range map[string]struct {
+		guesses int
+		address func(i int) string
+		want    int64
+		locked  bool // everyone
+	}{
+		"one address":    {400, func(int) string { return "192.0.2.1" }, 10, false},
+		"many addresses": {400, func(i int) string { return fmt.Sprintf("192.0.%d.%d", i/250, i%250) }, 300, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			password := w.setPassword(t)
+			looked := int64(0)
+			for i := range tc.guesses {
+				g := w.newGuesser()
+				g.guess(t, tc.address(i))
+				looked += g.sealer.opened.Load()
+				w.clock.Advance(time.Second)
+			}
+			if looked != tc.want {
+				t.Errorf("%d passwords were looked at, want %d", looked, tc.want)
+			}
+			if err := w.passwords.Check(t.Context(), "198.51.100.7", password); (err != nil) != tc.locked {
+				t.Errorf("the right password: %v", err)
+			}
+		})
 	}
 }
 
@@ -135,6 +153,34 @@ func TestDelaysGrow(t *testing.T) {
 	for i, d := range gaps {
 		if d != want[i]*time.Second {
 			t.Errorf("guess %d after %s, want %ds", i+1, d, want[i])
+		}
+	}
+	// After a while without any, all begins anew.
+	w.clock.Advance(15 * time.Minute)
+	before := g.sealer.opened.Load()
+	for range 3 {
+		g.guess(t, "192.0.2.1")
+	}
+	if n := g.sealer.opened.Load() - before; n != 3 {
+		t.Errorf("%d of 3 guesses were looked at", n)
+	}
+}
+
+// TestOwnerUnderAttack gives the right password whenever it may, while others
+// take every chance before: the owner's own delay does not grow.
+func TestOwnerUnderAttack(t *testing.T) {
+	w := newWorld(t)
+	password := w.setPassword(t)
+	g := w.newGuesser()
+	for i := range 100 {
+		g.guess(t, fmt.Sprintf("192.0.2.%d", i))
+	}
+	for i := range 60 {
+		w.clock.Advance(10 * time.Second)
+		g.guess(t, fmt.Sprintf("198.51.100.%d", i))
+		var locked *access.LockedError
+		if err := g.passwords.Check(t.Context(), "203.0.113.1", password); !errors.As(err, &locked) || locked.RetryAfter > 10*time.Second {
+			t.Fatalf("attempt %d: %v", i, err)
 		}
 	}
 }

@@ -159,7 +159,12 @@ func (a *API) answer(ctx context.Context, w http.ResponseWriter, err error) {
 	if begun, ok := w.(interface{ begun() bool }); ok && begun.begun() {
 		panic(http.ErrAbortHandler)
 	}
-	if err := writeProblem(w, f, exchangeOf(ctx).id); err != nil {
+	e := exchangeOf(ctx)
+	if e.unread {
+		// Otherwise the server would wait for the rest before it answers.
+		w.Header().Set("Connection", "close")
+	}
+	if err := writeProblem(w, f, e.id); err != nil {
 		a.log.InfoContext(ctx, "problem was not taken", "request_id", exchangeOf(ctx).id, "error", err.Error())
 	}
 }

@@ -147,9 +147,6 @@ func (q auditQuery) next(entries []store.Entry) string {
 // has when nothing lies between them.
 func (a *API) previousHash(ctx context.Context, entries []store.Entry, i int) ([32]byte, error) {
 	want := entries[i].Seq - 1
-	if want == 0 {
-		return [32]byte{}, nil
-	}
 	for _, n := range []int{i - 1, i + 1} {
 		if n >= 0 && n < len(entries) && entries[n].Seq == want {
 			return entries[n].Hash, nil
@@ -157,7 +154,7 @@ func (a *API) previousHash(ctx context.Context, entries []store.Entry, i int) ([
 	}
 	found, err := a.Store.ListAudit(ctx, store.AuditFilter{}, store.AuditRange{After: want - 1, Before: want + 1, Limit: 1})
 	if err != nil || len(found) == 0 {
-		return [32]byte{}, err // a record is missing: verifying tells
+		return [32]byte{}, err // the first record, or one is missing: verifying tells
 	}
 	return found[0].Hash, nil
 }

@@ -2,11 +2,14 @@ package api_test
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 )
 
 // TestContentTypes sends each kind of body as something else.
@@ -79,6 +82,52 @@ func TestLargeBodies(t *testing.T) {
 				t.Errorf("%s %s, chunked %t: %d, %s", r.Method, r.Path, chunked, a.status, a.body)
 			}
 		}
+	}
+}
+
+// TestAnnouncedBodies announces more than is taken: nothing else is looked at, not
+// even the token.
+func TestAnnouncedBodies(t *testing.T) {
+	w := newWorld(t)
+	for _, r := range w.api.Routes() {
+		if r.ContentType == "" {
+			continue
+		}
+		conn := w.dial()
+		c := callTo(r)
+		_, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: example.com\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n",
+			r.Method, c.path, c.contentType, r.MaxBody+1)
+		must(t, err)
+		w.wantProblem(conn, wire.CodeTooLarge)
+	}
+}
+
+// TestBodiesThatNeverCome announces small bodies where the answer does not depend
+// on them: it does not wait for them.
+func TestBodiesThatNeverCome(t *testing.T) {
+	w := newWorld(t, func(c *api.Config) { c.Limits.Body = time.Hour })
+	for path, code := range map[string]wire.Code{
+		"/v1/nothing": wire.CodeNotFound, "/v1/status": wire.CodeMethod, "/v1/tokens": wire.CodeUnauthenticated, "/v1/images": wire.CodeUnauthenticated,
+		"/v1/attestation/challenge": wire.CodeMalformed,
+	} {
+		conn := w.dial()
+		contentType := "application/json"
+		if path == "/v1/images" {
+			contentType = "multipart/form-data; boundary=b"
+		}
+		_, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: example.com\r\nContent-Type: %s\r\nContent-Length: 100\r\n\r\n", path, contentType)
+		must(t, err)
+		w.wantProblem(conn, code)
+	}
+}
+
+// TestConnectionsGoOn uses one connection for requests that fail after their
+// bodies have come.
+func TestConnectionsGoOn(t *testing.T) {
+	w := newWorld(t)
+	a := w.do(call{method: "POST", path: "/v1/attestation/unlock", contentType: "application/json", body: []byte("{}")})
+	if a.problem(wire.CodeMalformed); a.header.Get("Connection") != "" {
+		t.Errorf("Connection: %s", a.header.Get("Connection"))
 	}
 }
 

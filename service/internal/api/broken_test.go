@@ -10,9 +10,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
@@ -112,13 +114,19 @@ func TestTricklingUpload(t *testing.T) {
 
 func (w *world) wantMalformed(conn net.Conn) {
 	w.t.Helper()
+	w.wantProblem(conn, wire.CodeMalformed)
+}
+
+// wantProblem reads an answer from a connection.
+func (w *world) wantProblem(conn net.Conn, code wire.Code) {
+	w.t.Helper()
 	must(w.t, conn.SetReadDeadline(time.Now().Add(30*time.Second)))
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	must(w.t, err)
 	defer response.Body.Close()
 	data, err := io.ReadAll(response.Body)
 	must(w.t, err)
-	answer{w.t, response.StatusCode, response.Header, data}.problem(wire.CodeMalformed)
+	answer{w.t, response.StatusCode, response.Header, data}.problem(code)
 }
 
 // TestSlowClient sends the first half of a small body and then nothing.
@@ -141,25 +149,56 @@ func TestWaitingOutlivesBody(t *testing.T) {
 	w.send("POST", "/v1/attestation/unlock", "", unlockRequest()).want(200)
 }
 
-// TestClientThatDoesNotRead takes the beginning of a bundle and then nothing.
+// TestSlowImport lets the import of an archive stand still.
+func TestSlowImport(t *testing.T) {
+	w := newWorld(t, func(c *api.Config) { c.Limits.Stall = 100 * time.Millisecond })
+	archive := w.get("/v1/kds/export", wire.RoleRead).want(200).body
+	conn := w.dial()
+	w.begin(conn, "/v1/kds/import", "application/gzip", len(archive), archive[:len(archive)/2])
+	w.wantMalformed(conn)
+}
+
+// TestClientThatDoesNotRead takes the beginning of a file and then nothing.
 func TestClientThatDoesNotRead(t *testing.T) {
 	w := newWorld(t, func(c *api.Config) { c.Limits.Stall, c.Limits.Exports = time.Second, 1 })
 	u := w.newUpload("a").set("initrd", make([]byte, 24<<20))
 	r := into[wire.Registered](w.register(u, "/v1/images").want(201))
-	conn := w.dial()
-	_, err := fmt.Fprintf(conn, "GET %s/bundle?format=tar HTTP/1.1\r\nHost: example.com\r\nAuthorization: Bearer %s\r\n\r\n",
-		releasePath(r), w.tokens[wire.RoleRegister])
-	must(t, err)
-	_, err = io.ReadFull(conn, make([]byte, 1000))
-	must(t, err)
-	w.do(call{method: "GET", path: releasePath(r) + "/bundle", token: w.tokens[wire.RoleRegister]}).problem(wire.CodeUnavailable)
-	for range 500 { // until the place is free again
-		if a := w.try(call{method: "GET", path: releasePath(r) + "/bundle?format=tar", token: w.tokens[wire.RoleRegister]}); a != nil && a.status == 200 {
-			return
+	for i, path := range []string{"/bundle?format=tar", "/artifacts/initrd.img"} {
+		conn := w.dial()
+		_, err := fmt.Fprintf(conn, "GET %s%s HTTP/1.1\r\nHost: example.com\r\nAuthorization: Bearer %s\r\n\r\n",
+			releasePath(r), path, w.tokens[wire.RoleRegister])
+		must(t, err)
+		_, err = io.ReadFull(conn, make([]byte, 1000))
+		must(t, err)
+		if i == 0 {
+			w.get(releasePath(r)+path, wire.RoleRegister).problem(wire.CodeUnavailable)
 		}
-		time.Sleep(20 * time.Millisecond)
+		for n := 0; strings.Count(w.log.String(), `"aborted":true`) <= i; n++ {
+			if n == 3000 {
+				t.Fatalf("%s: a client that does not read holds its place", path)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
-	t.Error("a client that does not read holds its place")
+}
+
+// brokenKDS fails in the middle of an archive.
+type brokenKDS struct{ api.KDS }
+
+func (brokenKDS) Export(_ context.Context, w io.Writer) ([]kds.Key, []kds.Inspected, error) {
+	_, _ = w.Write(make([]byte, 100_000))
+	panic("secret place")
+}
+
+// TestPanicInAnswer fails when the answer has begun: it must not look whole.
+func TestPanicInAnswer(t *testing.T) {
+	w := newWorld(t, func(c *api.Config) { c.KDS = brokenKDS{} })
+	if a := w.try(call{method: "GET", path: "/v1/kds/export", token: w.tokens[wire.RoleRead]}); a != nil {
+		t.Errorf("status %d, %d bytes", a.status, len(a.body))
+	}
+	if !strings.Contains(w.log.String(), "secret place") {
+		t.Error("the log does not know of it")
+	}
 }
 
 // failingStore is a database that fails when a registration is written.
@@ -190,6 +229,30 @@ func TestFailingDatabase(t *testing.T) {
 	w.nothingLeft("after a failure of the database")
 	failing.err = nil
 	w.register(u, "/v1/images").want(201)
+}
+
+// slowStore takes its time to write a registration.
+type slowStore struct {
+	*store.Store
+	time.Duration
+}
+
+func (s *slowStore) Audited(ctx context.Context, do func(ctx context.Context) (store.Record, error)) (store.Entry, error) {
+	time.Sleep(s.Duration)
+	if err := ctx.Err(); err != nil {
+		return store.Entry{}, err
+	}
+	return s.Store.Audited(ctx, do)
+}
+
+// TestStoringOutlivesPace stores a registration for longer than its body might
+// have stood still.
+func TestStoringOutlivesPace(t *testing.T) {
+	w := newWorld(t, func(c *api.Config) {
+		c.Limits.Stall = time.Second
+		c.Registry.Store = &slowStore{c.Store, 3 * time.Second / 2}
+	})
+	w.registered("a")
 }
 
 // TestTooManyUploads starts as many as the service takes, and one more.

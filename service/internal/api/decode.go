@@ -54,9 +54,6 @@ func readJSON(r *request, out any) error {
 	if err != nil {
 		return bodyError(err)
 	}
-	if err := r.bodyDone(); err != nil {
-		return err
-	}
 	return decodeJSON(body, out)
 }
 

@@ -54,9 +54,6 @@ func (a *API) importKDS(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := r.bodyDone(); err != nil {
-		return err
-	}
 	imported := wire.KDSImported{Imported: []string{}}
 	for _, k := range keys {
 		imported.Imported = append(imported.Imported, k.String())

@@ -32,9 +32,9 @@ func TestTake(t *testing.T) {
 	if wait := l.take("e"); wait != 100*time.Millisecond {
 		t.Errorf("e waits %s for the bucket of all", wait)
 	}
-	clock.Time = clock.Add(time.Second)
-	// And nothing from its own bucket.
-	for i, want := range []time.Duration{0, 0, time.Second} {
+	// And what the bucket of all refused took nothing from the address's own.
+	clock.Time = clock.Add(200 * time.Millisecond)
+	for i, want := range []time.Duration{0, 0} {
 		if wait := l.take("e"); wait != want {
 			t.Errorf("request %d of e waits %s, want %s", i, wait, want)
 		}
@@ -64,6 +64,20 @@ func TestSpend(t *testing.T) {
 	clock.Time = clock.Add(time.Second)
 	if wait := l.blocked("b"); wait != 0 {
 		t.Errorf("b waits %s", wait)
+	}
+}
+
+// TestLongForgotten spends once: later that is no reason to be blocked.
+func TestLongForgotten(t *testing.T) {
+	l, clock := newTestLimiter(Rate{1, 2}, Rate{0.001, 2})
+	l.spend("a")
+	clock.Time = clock.Add(time.Second)
+	l.spend("b")
+	if wait := l.blocked("b"); wait < time.Minute {
+		t.Errorf("b waits %s", wait)
+	}
+	if wait := l.blocked("a"); wait != 0 {
+		t.Errorf("a waits %s", wait)
 	}
 }
 

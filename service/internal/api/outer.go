@@ -18,13 +18,17 @@ const headerRequestID = "X-Request-Id"
 // recovery and the access log.
 func (a *API) outer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e := &exchange{id: newRequestID()}
+		e := &exchange{id: newRequestID(), unread: r.ContentLength != 0}
 		setHeaders(w.Header(), e.id)
 		watched := &watchedWriter{ResponseWriter: w}
 		start := time.Now()
 		ctx := context.WithValue(r.Context(), exchangeKey{}, e)
 		defer a.logAccess(ctx, watched, r, start)
 		defer a.rescue(ctx, watched)
+		if err := a.begin(http.NewResponseController(w), r); err != nil {
+			a.answer(ctx, watched, err)
+			return
+		}
 		next.ServeHTTP(watched, r.WithContext(ctx))
 	})
 }

@@ -22,13 +22,15 @@ func (p pace) deadline(start time.Time, n int64) time.Time {
 	return stalled
 }
 
-// pacedReader reads a body that must keep up the pace.
+// pacedReader reads a body that must keep up the pace. At its end the pace ends
+// too: a deadline after that would end the request.
 type pacedReader struct {
 	io.Reader
 	control *http.ResponseController
 	pace    pace
 	start   time.Time
 	n       int64
+	err     error // io.EOF, or what went wrong
 }
 
 func newPacedReader(r io.Reader, c *http.ResponseController, p pace) *pacedReader {
@@ -36,13 +38,16 @@ func newPacedReader(r io.Reader, c *http.ResponseController, p pace) *pacedReade
 }
 
 // Read implements io.Reader.
-func (r *pacedReader) Read(p []byte) (int, error) {
-	if err := readBy(r.control, r.pace.deadline(r.start, r.n)); err != nil {
-		return 0, err
+func (r *pacedReader) Read(p []byte) (n int, err error) {
+	if r.err == nil {
+		r.err = readBy(r.control, r.pace.deadline(r.start, r.n))
 	}
-	n, err := r.Reader.Read(p)
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, r.err = r.Reader.Read(p)
 	r.n += int64(n)
-	return n, err
+	return n, r.err
 }
 
 // pacedWriter writes an answer to a client that must keep up the pace.

@@ -50,9 +50,6 @@ func (a *API) register(w http.ResponseWriter, r *request, begin beginUpload) err
 		return err
 	}
 	defer upload.Abort()
-	if err := r.bodyDone(); err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), finishTime)
 	defer cancel()
 	image, release, err := upload.Finish(ctx, r.audit(""))

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"time"
 
@@ -27,9 +28,10 @@ type request struct {
 
 // exchange is what is known of a request from its first moment to the log.
 type exchange struct {
-	id    string // of the request
-	route string // pattern of the path
-	actor string // who sent it
+	id     string // of the request
+	route  string // pattern of the path
+	actor  string // who sent it
+	unread bool   // there is a body whose end has not come
 }
 
 type exchangeKey struct{}
@@ -59,12 +61,25 @@ func (r *request) audit(reason string) store.Record {
 	}
 }
 
-// bodyDone ends the time limit of a body, which would otherwise end the request
-// some time after the body has come.
-func (r *request) bodyDone() error { return readBy(r.control, time.Time{}) }
+// seenBody is a body that notes when its end has come.
+type seenBody struct {
+	io.ReadCloser
+	exchange *exchange
+}
+
+// Read implements io.Reader.
+func (b *seenBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.exchange.unread = false
+	}
+	return n, err
+}
 
 // readBy and writeBy set deadlines of the connection or stream; the zero time is
-// none. A connection without deadlines exists in no server, only in tests.
+// none. The one for reading is set while there is a body to read and not later:
+// then it would end the request, since the server reads on to see whether the
+// client is still there. A connection without deadlines exists in no server, only in tests.
 func readBy(c *http.ResponseController, t time.Time) error {
 	return supported(c.SetReadDeadline(t))
 }

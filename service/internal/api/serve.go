@@ -23,7 +23,7 @@ func (a *API) serve(w http.ResponseWriter, hr *http.Request, params httprouter.P
 		address: addressOf(hr.RemoteAddr), origin: originOf(hr.RemoteAddr),
 		control: http.NewResponseController(w),
 	}
-	if err := a.setDeadlines(r, rt); err != nil {
+	if err := extend(r.control, rt); err != nil {
 		return err
 	}
 	if err := a.checkRate(r, rt); err != nil {
@@ -52,21 +52,23 @@ func (a *API) serve(w http.ResponseWriter, hr *http.Request, params httprouter.P
 // answerTime is how long a client may take for a small answer.
 const answerTime = 30 * time.Second
 
-// setDeadlines bounds how long a slow client can hold a connection. Routes
-// without a time limit set their own as they go. A limit on the body that
-// outlives it would end the request, see request.bodyDone.
-func (a *API) setDeadlines(r *request, rt route) error {
-	var read, write time.Time
-	if rt.timeout > 0 {
-		write = time.Now().Add(rt.timeout + answerTime)
-		if rt.body.most > 0 {
-			read = time.Now().Add(a.Limits.Body)
+// begin bounds how long a slow client can hold a connection.
+func (a *API) begin(c *http.ResponseController, r *http.Request) error {
+	if r.ContentLength != 0 {
+		if err := readBy(c, time.Now().Add(a.Limits.Body)); err != nil {
+			return err
 		}
 	}
-	if err := readBy(r.control, read); err != nil {
-		return err
+	return writeBy(c, time.Now().Add(answerTime))
+}
+
+// extend gives the answer the time that its route needs. Routes without a time
+// limit set their own as bodies come and go, see pace.
+func extend(c *http.ResponseController, rt route) error {
+	if rt.timeout == 0 {
+		return writeBy(c, time.Time{})
 	}
-	return writeBy(r.control, write)
+	return writeBy(c, time.Now().Add(rt.timeout+answerTime))
 }
 
 // checkRate lets a request through or says when to come again.
@@ -101,7 +103,7 @@ func checkBody(w http.ResponseWriter, r *request, rt route) error {
 	if r.ContentLength > rt.body.most {
 		return fail(wire.CodeTooLarge, "at most %d bytes are taken", rt.body.most)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, rt.body.most)
+	r.Body = &seenBody{http.MaxBytesReader(w, r.Body, rt.body.most), exchangeOf(r.Context())}
 	return nil
 }
 

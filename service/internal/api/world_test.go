@@ -135,13 +135,16 @@ func (f *fakeUnlocker) Challenge(context.Context) (*wire.Challenge, error) {
 	return &wire.Challenge{Nonce: make([]byte, wire.NonceSize), ExpiresIn: 60}, f.err
 }
 
-func (f *fakeUnlocker) Unlock(_ context.Context, _ *wire.UnlockRequest, c api.Caller) (*wire.Grant, error) {
+func (f *fakeUnlocker) Unlock(ctx context.Context, _ *wire.UnlockRequest, c api.Caller) (*wire.Grant, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls++
 	f.caller = c
 	if f.doing != nil {
 		f.doing()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	return f.grant, f.err
 }

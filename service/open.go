@@ -180,7 +180,7 @@ func (s *service) openAPI(ctx context.Context) error {
 		Tokens: access.NewTokens(s.store, time.Now), Sessions: access.NewSessions(s.store, time.Now), Passwords: passwords,
 		Unlocker: unlocker{s.newUnlocker(), s.log}, KDS: s.kds, KDSCache: s.cache,
 		KDSInfo: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline},
-		Info:    s.info, Status: s.status(), Limits: rates, Log: s.log,
+		Info:    s.info, Status: s.status(), Limits: rates, Log: s.log, Observe: s.metrics.Request,
 	})
 	return nil
 }

@@ -144,7 +144,13 @@ func (a *API) router() http.Handler {
 
 // refuse answers everything in the same way.
 func (a *API) refuse(f *failure) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.answer(r.Context(), w, f) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := a.limitBody(http.NewResponseController(w), r); err != nil {
+			a.answer(r.Context(), w, err)
+			return
+		}
+		a.answer(r.Context(), w, f)
+	})
 }
 
 // answer tells the client of an error, as much as it may know, and the log all

@@ -53,20 +53,26 @@ func (a *API) serve(w http.ResponseWriter, hr *http.Request, params httprouter.P
 const answerTime = 30 * time.Second
 
 // setDeadlines bounds how long a slow client can hold a connection. Routes
-// without a time limit set their own as they go. A limit on the body that
-// outlives it would end the request, see request.bodyDone.
+// without a time limit set their own as they go.
 func (a *API) setDeadlines(r *request, rt route) error {
-	var read, write time.Time
+	var write time.Time
 	if rt.timeout > 0 {
 		write = time.Now().Add(rt.timeout + answerTime)
-		if rt.body.most > 0 {
-			read = time.Now().Add(a.Limits.Body)
-		}
 	}
-	if err := readBy(r.control, read); err != nil {
+	if err := a.limitBody(r.control, r.Request); err != nil {
 		return err
 	}
 	return writeBy(r.control, write)
+}
+
+// limitBody gives a body its time, on unknown paths and where none is taken too:
+// net/http reads what is announced before it answers. A limit that outlives the
+// body would end the request, see request.bodyDone.
+func (a *API) limitBody(c *http.ResponseController, r *http.Request) error {
+	if r.ContentLength == 0 {
+		return readBy(c, time.Time{})
+	}
+	return readBy(c, time.Now().Add(a.Limits.Body))
 }
 
 // checkRate lets a request through or says when to come again.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -79,11 +80,23 @@ func (s *service) assemble(ctx context.Context) error {
 }
 
 func (s *service) openKeys(ctx context.Context) error {
-	var err error
-	if s.kek, err = keyring.LoadKEK(s.cfg.KEKFile, true); err != nil {
+	made, err := keyring.Made(ctx, s.store)
+	if err != nil {
 		return err
 	}
-	if s.keys, err = keyring.Open(ctx, s.store, s.kek); err != nil {
+	// A new KEK beside old keys would be of no use, and be taken for the right one.
+	s.kek, err = keyring.LoadKEK(s.cfg.KEKFile, !made)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; %s", err, putBackKEK)
+	}
+	if err != nil {
+		return err
+	}
+	s.keys, err = keyring.Open(ctx, s.store, s.kek)
+	if errors.Is(err, keyring.ErrWrongKEK) {
+		return fmt.Errorf("%s: %w; %s", s.cfg.KEKFile, err, putBackKEK)
+	}
+	if err != nil {
 		return err
 	}
 	identity, ok := s.keys.Identity.Public().(ed25519.PublicKey)
@@ -101,6 +114,9 @@ func (s *service) openKeys(ctx context.Context) error {
 	}
 	return nil
 }
+
+// putBackKEK says what to do without the KEK.
+const putBackKEK = "the database has keys already: put back the file that they were made with, or name it with --kek-file"
 
 func fingerprint(data []byte) string {
 	sum := sha256.Sum256(data)

@@ -208,10 +208,20 @@ func (s *service) newUnlocker() *unlock.Service {
 		Verifier: attest.NewVerifier(s.roots), Endorser: endorse.Source{Client: s.kds},
 		Ingestion: s.keys.Ingestion, Identity: s.keys.Identity, Now: time.Now,
 		Observe: func(reason unlock.Reason, took time.Duration) {
-			granted := reason == unlock.ReasonGranted || reason == unlock.ReasonGrantedAgain
-			s.metrics.Unlock(granted, string(reason), took)
+			s.metrics.Unlock(outcome(reason), string(reason), took)
 		},
 	})
+}
+
+// outcome returns the outcome of a reason, for the metrics.
+func outcome(reason unlock.Reason) string {
+	switch reason {
+	case unlock.ReasonGranted, unlock.ReasonGrantedAgain:
+		return "granted"
+	case unlock.ReasonUndecided:
+		return "undecided"
+	}
+	return "denied"
 }
 
 func (s *service) status() wire.Status {

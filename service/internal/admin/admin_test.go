@@ -63,8 +63,8 @@ func (c *cache) Get(context.Context, kds.Key) (kds.Entry, error) { return kds.En
 
 func TestMetrics(t *testing.T) {
 	m := metrics.New()
-	m.Unlock(true, "granted", 2*time.Millisecond)
-	m.Unlock(false, "measurement", time.Millisecond)
+	m.Unlock("granted", "granted", 2*time.Millisecond)
+	m.Unlock("denied", "measurement", time.Millisecond)
 	m.Request("/v1/images/:id", "GET", 404)
 	m.Simulated()
 	m.Store(func() store.Stats { return store.Stats{Waiting: 3, Records: 7, Batches: 2} })

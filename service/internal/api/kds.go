@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -41,6 +42,9 @@ func (a *API) importKDS(w http.ResponseWriter, r *request) error {
 	defer leave()
 	body := &clientReader{Reader: newPacedReader(r.Body, r.control, a.pace)}
 	keys, err := a.KDS.Import(r.Context(), body)
+	if recordErr := a.recordImport(r, len(keys)); recordErr != nil {
+		return errors.Join(err, recordErr)
+	}
 	if body.err != nil {
 		return bodyError(body.err)
 	}
@@ -54,10 +58,19 @@ func (a *API) importKDS(w http.ResponseWriter, r *request) error {
 	for _, k := range keys {
 		imported.Imported = append(imported.Imported, k.String())
 	}
-	record := r.audit(reasonKDSImported)
-	record.Details = map[string]string{"entries": strconv.Itoa(len(keys))}
-	if _, err := a.Store.RecordAdmin(r.Context(), record); err != nil {
-		return err
-	}
 	return writeJSON(w, http.StatusOK, imported)
+}
+
+// recordImport puts on record what was imported, even if the rest failed or the
+// client went away meanwhile.
+func (a *API) recordImport(r *request, entries int) error {
+	if entries == 0 {
+		return nil
+	}
+	record := r.audit(reasonKDSImported)
+	record.Details = map[string]string{"entries": strconv.Itoa(entries)}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), quick)
+	defer cancel()
+	_, err := a.Store.RecordAdmin(ctx, record)
+	return err
 }

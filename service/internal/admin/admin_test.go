@@ -46,6 +46,10 @@ func TestProfiles(t *testing.T) {
 	if status, body := get(t, h, "/debug/pprof/goroutine?debug=1"); status != 200 || !strings.Contains(body, "goroutine profile") {
 		t.Errorf("got %d %.100s", status, body)
 	}
+	// The command line may have the password of a database.
+	if status, body := get(t, h, "/debug/pprof/cmdline"); status != http.StatusNotFound {
+		t.Errorf("command line: got %d %.100s", status, body)
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/readyz", nil))
 	if w.Code != http.StatusMethodNotAllowed {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -140,5 +142,32 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 		if !strings.Contains(c.Help, word) {
 			t.Errorf("%s is missing", word)
 		}
+	}
+}
+
+// TestDeployed reads what deploy/ has: the unit's configuration and its command line.
+func TestDeployed(t *testing.T) {
+	deploy := filepath.Join("..", "..", "..", "deploy")
+	unit, err := os.ReadFile(filepath.Join(deploy, "snpguard-service.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, found := strings.Cut(string(unit), "\nExecStart=/usr/bin/snpguard-service ")
+	if !found {
+		t.Fatal("the unit starts something else")
+	}
+	line, _, _ = strings.Cut(line, "\n")
+	read := func(path string) ([]byte, error) {
+		if path != "/etc/snpguard/service.yaml" {
+			t.Errorf("the unit names %s", path)
+		}
+		return os.ReadFile(filepath.Join(deploy, "service.yaml"))
+	}
+	c, err := config.Parse(strings.Fields(line), func(string) (string, bool) { return "", false }, read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Data != "/var/lib/snpguard" || !strings.Contains(string(unit), "\nStateDirectory=snpguard\n") || len(c.Hostnames) != 3 {
+		t.Errorf("got %+v", c.Config)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -85,11 +86,23 @@ func (s *service) assemble(ctx context.Context) error {
 }
 
 func (s *service) openKeys(ctx context.Context) error {
-	var err error
-	if s.kek, err = keyring.LoadKEK(s.cfg.KEKFile, true); err != nil {
+	made, err := keyring.Made(ctx, s.store)
+	if err != nil {
 		return err
 	}
-	if s.keys, err = keyring.Open(ctx, s.store, s.kek); err != nil {
+	// A new KEK beside old keys would be of no use, and be taken for the right one.
+	s.kek, err = keyring.LoadKEK(s.cfg.KEKFile, !made)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; %s", err, putBackKEK)
+	}
+	if err != nil {
+		return err
+	}
+	s.keys, err = keyring.Open(ctx, s.store, s.kek)
+	if errors.Is(err, keyring.ErrWrongKEK) {
+		return fmt.Errorf("%s: %w; %s", s.cfg.KEKFile, err, putBackKEK)
+	}
+	if err != nil {
 		return err
 	}
 	identity, ok := s.keys.Identity.Public().(ed25519.PublicKey)
@@ -107,6 +120,9 @@ func (s *service) openKeys(ctx context.Context) error {
 	}
 	return nil
 }
+
+// putBackKEK says what to do without the KEK.
+const putBackKEK = "the database has keys already: put back the file that they were made with, or name it with --kek-file"
 
 func fingerprint(data []byte) string {
 	sum := sha256.Sum256(data)
@@ -186,7 +202,7 @@ func (s *service) openAPI(ctx context.Context) error {
 		Tokens: access.NewTokens(s.store, time.Now), Sessions: access.NewSessions(s.store, time.Now), Passwords: passwords,
 		Unlocker: unlocker{s.newUnlocker(), s.log}, KDS: s.kds, KDSCache: s.cache,
 		KDSInfo: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline},
-		Info:    s.info, Status: s.status(), Limits: rates, Log: s.log,
+		Info:    s.info, Status: s.status(), Limits: rates, Log: s.log, Observe: s.metrics.Request,
 	})
 	return nil
 }
@@ -198,10 +214,20 @@ func (s *service) newUnlocker() *unlock.Service {
 		Verifier: attest.NewVerifier(s.roots), Endorser: endorse.Source{Client: s.kds},
 		Ingestion: s.keys.Ingestion, Identity: s.keys.Identity, Now: time.Now,
 		Observe: func(reason unlock.Reason, took time.Duration) {
-			granted := reason == unlock.ReasonGranted || reason == unlock.ReasonGrantedAgain
-			s.metrics.Unlock(granted, string(reason), took)
+			s.metrics.Unlock(outcome(reason), string(reason), took)
 		},
 	})
+}
+
+// outcome returns the outcome of a reason, for the metrics.
+func outcome(reason unlock.Reason) string {
+	switch reason {
+	case unlock.ReasonGranted, unlock.ReasonGrantedAgain:
+		return "granted"
+	case unlock.ReasonUndecided:
+		return "undecided"
+	}
+	return "denied"
 }
 
 func (s *service) status() wire.Status {

@@ -203,7 +203,11 @@ func TestRefusedStarts(t *testing.T) {
 	if err := os.WriteFile(garbage, []byte("no PEM"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	data := filepath.Join(dir, "data")
+	data, lost := filepath.Join(dir, "data"), filepath.Join(dir, "lost")
+	other := filepath.Join(dir, "other")
+	if err := os.WriteFile(other, make([]byte, 32), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	start(t, "--data", data).stop(t)
 	for _, tc := range []struct {
 		name string
@@ -212,10 +216,11 @@ func TestRefusedStarts(t *testing.T) {
 		says string
 	}{
 		{"unknown flag", []string{"--frobnicate"}, 2, "unknown flag"},
-		{"another KEK", []string{"--data", data, "--kek-file", filepath.Join(dir, "other")}, 3, "does not fit this database"},
+		{"another KEK", []string{"--data", data, "--kek-file", other}, 3, "does not fit this database; " + putBackKEK},
+		{"lost KEK", []string{"--data", data, "--kek-file", lost}, 3, "no such file or directory; " + putBackKEK},
 		{"simulated root is none", []string{"--data", data, "--insecure-trust-root", garbage}, 3, "garbage"},
 		{"missing certificate", []string{"--data", data, "--tls-cert", garbage, "--tls-key", garbage}, 3, "server certificate"},
-		{"database that is none", []string{"--data", dir, "--database", "mysql://x"}, 3, "database"},
+		{"database that is none", []string{"--data", dir, "--database", "mysql://x"}, 2, "--database"},
 		{"address in use", []string{"--data", data, "--listen", "256.0.0.1:0"}, 3, "listen"},
 	} {
 		p := launch(t, tc.args...)
@@ -227,5 +232,8 @@ func TestRefusedStarts(t *testing.T) {
 		if code := p.cmd.ProcessState.ExitCode(); code != tc.code || !strings.Contains(p.log.String(), tc.says) {
 			t.Errorf("%s: exit code %d, want %d\n%s", tc.name, code, tc.code, p.log.String())
 		}
+	}
+	if _, err := os.Stat(lost); !os.IsNotExist(err) {
+		t.Errorf("a key was made that fits nothing: %v", err)
 	}
 }

@@ -73,7 +73,8 @@ func TestWholeLife(t *testing.T) {
 		t.Errorf("bundle %+v, %v", m, err)
 	}
 	if _, body := p.get(t, "/metrics"); !strings.Contains(body, `snpguard_unlocks_total{outcome="granted",reason="granted"} 1`) ||
-		!strings.Contains(body, `reason="report_id_released"} 1`) {
+		!strings.Contains(body, `reason="report_id_released"} 1`) ||
+		!strings.Contains(body, `snpguard_http_requests_total{method="POST",route="/v1/attestation/unlock",status="403"} 2`) {
 		t.Errorf("metrics\n%s", body)
 	}
 }

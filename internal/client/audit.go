@@ -36,7 +36,7 @@ func (f AuditFilter) query() url.Values {
 // Audit returns the audit records that pass a filter, newest first.
 func (c *Client) Audit(ctx context.Context, f AuditFilter) ([]wire.AuditRecord, error) {
 	query := f.query()
-	var all []wire.AuditRecord
+	all := []wire.AuditRecord{}
 	for {
 		want := pageSize
 		if f.Limit > 0 {

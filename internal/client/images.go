@@ -108,7 +108,7 @@ func (c *Client) Images(ctx context.Context, f ImageFilter) ([]wire.Image, error
 	if f.Enabled != nil {
 		query.Set("enabled", strconv.FormatBool(*f.Enabled))
 	}
-	var all []wire.Image
+	all := []wire.Image{}
 	for {
 		var page wire.ImageList
 		if err := c.call(ctx, request{method: http.MethodGet, path: wire.PathImages, query: query}, nil, &page); err != nil {

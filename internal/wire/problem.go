@@ -1,6 +1,9 @@
 package wire
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // ProblemContentType is the content type of an error (RFC 9457).
 const ProblemContentType = "application/problem+json"
@@ -41,7 +44,7 @@ type Problem struct {
 func (p *Problem) Error() string {
 	text := p.Title
 	if p.Detail != "" {
-		text += ": " + p.Detail
+		text = strings.TrimSuffix(text, ".") + ": " + p.Detail
 	}
 	return fmt.Sprintf("%s (%s, request %s)", text, p.Code, p.RequestID)
 }

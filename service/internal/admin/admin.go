@@ -21,7 +21,8 @@ type Check struct {
 // checkTimeout bounds all checks of one request together.
 const checkTimeout = 5 * time.Second
 
-// Handler serves /healthz, /readyz, /metrics and /debug/pprof/.
+// Handler serves /healthz, /readyz, /metrics and /debug/pprof/, without the command
+// line, which may have the password of a database.
 func Handler(metrics http.Handler, checks []Check) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -30,7 +31,6 @@ func Handler(metrics http.Handler, checks []Check) http.Handler {
 	mux.HandleFunc("GET /readyz", readiness(checks))
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)

@@ -46,6 +46,10 @@ func TestProfiles(t *testing.T) {
 	if status, body := get(t, h, "/debug/pprof/goroutine?debug=1"); status != 200 || !strings.Contains(body, "goroutine profile") {
 		t.Errorf("got %d %.100s", status, body)
 	}
+	// The command line may have the password of a database.
+	if status, body := get(t, h, "/debug/pprof/cmdline"); status != http.StatusNotFound {
+		t.Errorf("command line: got %d %.100s", status, body)
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/readyz", nil))
 	if w.Code != http.StatusMethodNotAllowed {
@@ -63,8 +67,8 @@ func (c *cache) Get(context.Context, kds.Key) (kds.Entry, error) { return kds.En
 
 func TestMetrics(t *testing.T) {
 	m := metrics.New()
-	m.Unlock(true, "granted", 2*time.Millisecond)
-	m.Unlock(false, "measurement", time.Millisecond)
+	m.Unlock("granted", "granted", 2*time.Millisecond)
+	m.Unlock("denied", "measurement", time.Millisecond)
 	m.Request("/v1/images/:id", "GET", 404)
 	m.Simulated()
 	m.Store(func() store.Stats { return store.Stats{Waiting: 3, Records: 7, Batches: 2} })

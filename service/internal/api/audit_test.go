@@ -183,6 +183,9 @@ func TestVerifyAudit(t *testing.T) {
 	if v := verify(wire.AuditHead{Seq: 11, Hash: kept.Hash}); v.Valid || v.Broken != 11 {
 		t.Errorf("cut log: %+v", v)
 	}
+	if v := verify(wire.AuditHead{Seq: 1 << 60, Hash: kept.Hash}); v.Valid || v.Records != 10 || v.Head.Seq != 10 {
+		t.Errorf("head from nowhere: %+v", v)
+	}
 	for _, head := range []any{
 		wire.AuditHead{}, wire.AuditHead{Seq: -1, Hash: kept.Hash}, wire.AuditHead{Seq: 1, Hash: kept.Hash[2:]},
 		wire.AuditHead{Seq: 1, Hash: "x" + kept.Hash[1:]}, map[string]int{"sequence": 1},

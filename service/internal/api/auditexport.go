@@ -73,8 +73,12 @@ func (a *API) verifyAudit(w http.ResponseWriter, r *request) error {
 	var broken *store.BrokenError
 	switch {
 	case errors.As(err, &broken):
+		whole := max(broken.Seq-1, 0)
+		if end.Seq > 0 { // the chain is whole, it is the kept head that lies behind
+			whole = min(whole, end.Seq)
+		}
 		return writeJSON(w, http.StatusOK, wire.AuditVerification{
-			Records: max(broken.Seq-1, 0), Head: wireHead(end), Broken: broken.Seq, Problem: broken.Error(),
+			Records: whole, Head: wireHead(end), Broken: broken.Seq, Problem: broken.Error(),
 		})
 	case err != nil:
 		return err

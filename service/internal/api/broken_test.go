@@ -140,6 +140,39 @@ func TestSlowClient(t *testing.T) {
 	w.wantMalformed(unlock)
 }
 
+// TestSlowClientWhereNoBodyIsTaken announces bodies that nobody wants and sends
+// none: net/http would wait for them before it answers.
+func TestSlowClientWhereNoBodyIsTaken(t *testing.T) {
+	w := newWorld(t, func(c *api.Config) { c.Limits.Body = 100 * time.Millisecond })
+	for request, status := range map[string]int{
+		"GET /v1/public/info":         400,
+		"GET /v1/nothing":             404,
+		"PUT /v1/public/info":         405,
+		"GET /v1/kds/export":          400,
+		"POST /v1/images":             415,
+		"POST /v1/images (multipart)": 401,
+	} {
+		conn := w.dial()
+		line, multipart := strings.CutSuffix(request, " (multipart)")
+		text := line + " HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100\r\n"
+		if multipart {
+			text += "Content-Type: multipart/form-data; boundary=a\r\n"
+		}
+		_, err := fmt.Fprint(conn, text+"\r\n")
+		must(t, err)
+		must(t, conn.SetReadDeadline(time.Now().Add(30*time.Second)))
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("%s: %v", request, err)
+			continue
+		}
+		response.Body.Close()
+		if response.StatusCode != status {
+			t.Errorf("%s: status %d", request, response.StatusCode)
+		}
+	}
+}
+
 // TestWaitingOutlivesBody waits for longer than a body may take, on a connection
 // that has just sent one.
 func TestWaitingOutlivesBody(t *testing.T) {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -41,12 +42,8 @@ func (a *API) importKDS(w http.ResponseWriter, r *request) error {
 	defer leave()
 	body := &clientReader{Reader: newPacedReader(r.Body, r.control, a.pace)}
 	keys, err := a.KDS.Import(r.Context(), body)
-	if len(keys) > 0 { // also some of them, when the cache failed
-		record := r.audit(reasonKDSImported)
-		record.Details = map[string]string{"entries": strconv.Itoa(len(keys))}
-		if _, err := a.Store.RecordAdmin(r.Context(), record); err != nil {
-			return err
-		}
+	if recordErr := a.recordImport(r, len(keys)); recordErr != nil {
+		return errors.Join(err, recordErr)
 	}
 	if body.err != nil {
 		return bodyError(body.err)
@@ -59,4 +56,18 @@ func (a *API) importKDS(w http.ResponseWriter, r *request) error {
 		imported.Imported = append(imported.Imported, k.String())
 	}
 	return writeJSON(w, http.StatusOK, imported)
+}
+
+// recordImport puts on record what was imported, even if the rest failed or the
+// client went away meanwhile.
+func (a *API) recordImport(r *request, entries int) error {
+	if entries == 0 {
+		return nil
+	}
+	record := r.audit(reasonKDSImported)
+	record.Details = map[string]string{"entries": strconv.Itoa(entries)}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), quick)
+	defer cancel()
+	_, err := a.Store.RecordAdmin(ctx, record)
+	return err
 }

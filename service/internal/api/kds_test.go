@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // newKDS gives a configuration an offline cache of the simulated AMD with one
@@ -88,5 +90,36 @@ func TestHalfImport(t *testing.T) {
 	}).problem(wire.CodeUnprocessable)
 	if r := w.lastAudit(); r.Reason != "kds.imported" || r.Details["entries"] != "1" {
 		t.Errorf("recorded %+v", r)
+	}
+}
+
+// halfImport imports one entry and then fails, after the client has gone.
+type halfImport struct {
+	api.KDS
+	hangUp context.CancelFunc
+}
+
+func (h halfImport) Import(ctx context.Context, _ io.Reader) ([]kds.Key, error) {
+	h.hangUp()
+	<-ctx.Done()
+	return make([]kds.Key, 1), ctx.Err()
+}
+
+// TestKDSHalfImported wants a record of what has changed, whatever happened then.
+func TestKDSHalfImported(t *testing.T) {
+	ctx, hangUp := context.WithCancel(t.Context())
+	w := newWorld(t, func(c *api.Config) { c.KDS = halfImport{c.KDS, hangUp} })
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.server.URL+"/v1/kds/import", http.NoBody)
+	must(t, err)
+	request.Header.Set("Content-Type", "application/gzip")
+	request.Header.Set("Authorization", "Bearer "+w.tokens[wire.RoleAdmin])
+	if response, err := w.server.Client().Do(request); err == nil {
+		response.Body.Close()
+	}
+	w.server.Close() // waits for the handler
+	page, err := w.store.ListAudit(t.Context(), store.AuditFilter{Reason: "kds.imported"}, store.AuditRange{})
+	must(t, err)
+	if len(page) != 1 || page[0].Details["entries"] != "1" {
+		t.Errorf("recorded %+v", page)
 	}
 }

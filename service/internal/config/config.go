@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -75,10 +77,13 @@ func (c *Config) finish() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return fmt.Errorf("%w: --tls-cert and --tls-key go together", ErrUsage)
 	}
-	if len(c.Hostnames) == 0 {
+	if len(c.Hostnames) == 0 || slices.Contains(c.Hostnames, "") {
 		return fmt.Errorf("%w: --hostname is empty: by which name do guests reach the service?", ErrUsage)
 	}
 	sqlite := c.Database == ""
+	if !sqlite && !knownDatabase(c.Database) {
+		return fmt.Errorf("%w: --database: want sqlite:PATH or postgres://URL", ErrUsage)
+	}
 	if sqlite {
 		c.Database = "sqlite:" + filepath.Join(c.Data, "snpguard.db")
 	}
@@ -105,4 +110,14 @@ func (c *Config) finish() error {
 		return fmt.Errorf("%w: rates and sizes are larger than zero", ErrUsage)
 	}
 	return nil
+}
+
+// knownDatabase keeps a misspelt address from being taken for the name of a file.
+func knownDatabase(location string) bool {
+	for _, prefix := range []string{"sqlite:", "postgres://", "postgresql://"} {
+		if strings.HasPrefix(location, prefix) {
+			return true
+		}
+	}
+	return false
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -115,6 +117,9 @@ func TestRefuses(t *testing.T) {
 		{"artifacts", []string{"--artifacts", "cloud"}, nil, "", "files or database"},
 		{"log format", []string{"--log-format", "xml"}, nil, "", "json or text"},
 		{"CRL mode", []string{"--crl", "maybe"}, nil, "", "strict, cached or off"},
+		{"empty host name", []string{"--hostname", "a.example,"}, nil, "", "--hostname is empty"},
+		{"misspelt database", []string{"--database", "sqlite3:snpguard.db"}, nil, "", "want sqlite:PATH or postgres://"},
+		{"database without a kind", []string{"--database", "snpguard.db"}, nil, "", "want sqlite:PATH or postgres://"},
 		{"no host name", []string{"--config", "file.yaml"}, nil, "hostname: []\n", "--hostname is empty"},
 		{"rate", []string{"--rate-total", "0"}, nil, "", "larger than zero"},
 		{"size", []string{"--max-initrd", "-1"}, nil, "", "larger than zero"},
@@ -137,5 +142,32 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 		if !strings.Contains(c.Help, word) {
 			t.Errorf("%s is missing", word)
 		}
+	}
+}
+
+// TestDeployed reads what deploy/ has: the unit's configuration and its command line.
+func TestDeployed(t *testing.T) {
+	deploy := filepath.Join("..", "..", "..", "deploy")
+	unit, err := os.ReadFile(filepath.Join(deploy, "snpguard-service.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, found := strings.Cut(string(unit), "\nExecStart=/usr/bin/snpguard-service ")
+	if !found {
+		t.Fatal("the unit starts something else")
+	}
+	line, _, _ = strings.Cut(line, "\n")
+	read := func(path string) ([]byte, error) {
+		if path != "/etc/snpguard/service.yaml" {
+			t.Errorf("the unit names %s", path)
+		}
+		return os.ReadFile(filepath.Join(deploy, "service.yaml"))
+	}
+	c, err := config.Parse(strings.Fields(line), func(string) (string, bool) { return "", false }, read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Data != "/var/lib/snpguard" || !strings.Contains(string(unit), "\nStateDirectory=snpguard\n") || len(c.Hostnames) != 3 {
+		t.Errorf("got %+v", c.Config)
 	}
 }

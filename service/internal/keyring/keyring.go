@@ -65,6 +65,15 @@ func Open(ctx context.Context, secrets Secrets, kek *KEK) (*Keyring, error) {
 	return &k, nil
 }
 
+// Made reports whether there are keys already, so that their KEK must be there too.
+func Made(ctx context.Context, secrets Secrets) (bool, error) {
+	_, found, err := secrets.Secret(ctx, nameIngestion)
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", nameIngestion, err)
+	}
+	return found, nil
+}
+
 type opener struct {
 	secrets Secrets
 	kek     *KEK

@@ -33,7 +33,7 @@ func New() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		unlocks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "snpguard_unlocks_total", Help: "Decided unlock requests by outcome and reason.",
+			Name: "snpguard_unlocks_total", Help: "Unlock requests by outcome and reason.",
 		}, []string{"outcome", "reason"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "snpguard_unlock_seconds", Help: "Time to decide an unlock request, its durable record included.",
@@ -67,12 +67,8 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// Unlock counts a decided request. granted says which outcome it is.
-func (m *Metrics) Unlock(granted bool, reason string, took time.Duration) {
-	outcome := "denied"
-	if granted {
-		outcome = "granted"
-	}
+// Unlock counts a request by its outcome: granted, denied or undecided.
+func (m *Metrics) Unlock(outcome, reason string, took time.Duration) {
 	m.unlocks.WithLabelValues(outcome, reason).Inc()
 	m.latency.WithLabelValues(outcome).Observe(took.Seconds())
 }

@@ -50,7 +50,7 @@ func (a *attempt) deny(err error) error {
 	if !errors.As(err, &denial) {
 		return err
 	}
-	a.record.Denial = denial
+	a.record.Denial = denial.bounded()
 	return nil
 }
 

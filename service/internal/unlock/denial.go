@@ -3,6 +3,7 @@ package unlock
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Reason is the stable code of an outcome in the audit log.
@@ -32,6 +33,25 @@ const (
 	ReasonSealedVMK        Reason = "sealed_vmk"         // not sealed to this release's key
 	ReasonPublicKey        Reason = "public_key"         // the guest's HPKE key is malformed
 )
+
+// ReasonUndecided is told to Config.Observe of requests that were neither granted
+// nor denied, see ErrUnavailable. No record has it.
+const ReasonUndecided Reason = "undecided"
+
+// maxText bounds what a denial says in bytes. A release may have hundreds of
+// measurements, and each denial goes into the log.
+const maxText = 1 << 10
+
+// bounded returns the denial with its texts cut.
+func (d *Denial) bounded() *Denial {
+	cut := *d
+	for _, text := range []*string{&cut.Expected, &cut.Found} {
+		if len(*text) > maxText {
+			*text = strings.ToValidUTF8((*text)[:maxText], "") + "..."
+		}
+	}
+	return &cut
+}
 
 // Denial is the error of a request that is refused for good. Its text is for
 // the operator, never for the guest.

@@ -3,6 +3,7 @@ package unlock
 import (
 	"context"
 	"crypto/ed25519"
+	"fmt"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
@@ -22,7 +23,7 @@ type Config struct {
 	Identity  ed25519.PrivateKey
 	Now       func() time.Time
 
-	// Observe is told each outcome and how long it took to decide.
+	// Observe is told each outcome, ReasonUndecided too, and how long it took.
 	Observe func(reason Reason, took time.Duration)
 }
 
@@ -49,23 +50,32 @@ func (s *Service) Challenge() *wire.Challenge {
 // *Denial, which has been recorded, or wraps ErrUnavailable.
 func (s *Service) Unlock(ctx context.Context, request *wire.UnlockRequest, caller Caller) (*wire.Grant, error) {
 	start := s.Now()
+	grant, reason, err := s.unlock(ctx, request, caller, start)
+	s.Observe(reason, s.Now().Sub(start))
+	return grant, err
+}
+
+// unlock returns the reason too, for Observe.
+func (s *Service) unlock(ctx context.Context, request *wire.UnlockRequest, caller Caller, start time.Time) (*wire.Grant, Reason, error) {
 	a := &attempt{Service: s, request: request, record: Record{
 		Time: start, RequestID: caller.RequestID, Address: caller.Address, Report: request.Report,
 	}}
 	grant, err := a.decide(ctx)
 	if err != nil {
-		return nil, err
+		return nil, ReasonUndecided, err
 	}
 	reason, err := s.Recorder.Record(ctx, a.record)
 	if err != nil {
-		return nil, unavailable("record the outcome", err)
+		return nil, ReasonUndecided, unavailable("record the outcome", err)
 	}
-	s.Observe(reason, s.Now().Sub(start))
 	switch reason {
 	case ReasonGranted, ReasonGrantedAgain:
-		return grant, nil
+		return grant, reason, nil
 	case ReasonNonceUsed, ReasonReportIDReleased:
-		return nil, &Denial{Reason: reason}
+		return nil, reason, &Denial{Reason: reason}
 	}
-	return nil, a.record.Denial
+	if a.record.Denial == nil {
+		return nil, ReasonUndecided, unavailable("record the outcome", fmt.Errorf("unknown reason %q", reason))
+	}
+	return nil, reason, a.record.Denial
 }

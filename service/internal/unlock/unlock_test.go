@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -44,6 +45,8 @@ type world struct {
 	revoked   error
 	lookups   error
 	recording error
+	answer    unlock.Reason // of the database, in place of its own
+	observed  []unlock.Reason
 }
 
 var (
@@ -77,6 +80,7 @@ func newWorld(t *testing.T) *world {
 	w.service = unlock.New(unlock.Config{
 		Nonces: nonce.NewIssuer([]byte("nonce key"), w.clock), Launches: w, Verifier: attest.NewVerifier(roots),
 		Endorser: w, Recorder: w, Ingestion: ingestion, Identity: w.identity, Now: w.clock,
+		Observe: func(reason unlock.Reason, _ time.Duration) { w.observed = append(w.observed, reason) },
 	})
 	return w
 }
@@ -97,6 +101,9 @@ func (w *world) Record(_ context.Context, r unlock.Record) (unlock.Reason, error
 		return "", w.recording
 	}
 	reason := w.decide(r)
+	if w.answer != "" {
+		return w.answer, nil
+	}
 	w.records, w.reasons = append(w.records, r), append(w.reasons, reason)
 	return reason, nil
 }
@@ -368,6 +375,7 @@ func TestTroubleIsNotADenial(t *testing.T) {
 		"recording":  func(w *world, _ *guesttest.Guest) { w.recording = trouble },
 		"KDS":        func(w *world, g *guesttest.Guest) { g.WithCerts, w.kdsError = false, trouble },
 		"revocation": func(w *world, _ *guesttest.Guest) { w.revoked = trouble },
+		"reason":     func(w *world, _ *guesttest.Guest) { w.answer = "something new" },
 		"policy":     func(w *world, _ *guesttest.Guest) { w.launch.Policy = []byte(`{"version":9}`) },
 		"key":        func(w *world, _ *guesttest.Guest) { w.launch.UnsealingKey = make([]byte, wire.SealedUnsealingKeySize) },
 	} {
@@ -379,7 +387,21 @@ func TestTroubleIsNotADenial(t *testing.T) {
 			if grant != nil || !errors.Is(err, unlock.ErrUnavailable) || len(w.records) != 0 {
 				t.Errorf("got %v, %v, records %v", grant, err, w.records)
 			}
+			if !slices.Equal(w.observed, []unlock.Reason{unlock.ReasonUndecided}) {
+				t.Errorf("observed %v", w.observed)
+			}
 		})
+	}
+}
+
+// TestDenialsAreShort denies a launch of a release with a thousand variants.
+func TestDenialsAreShort(t *testing.T) {
+	w := newWorld(t)
+	w.launch.Measurements = make([][48]byte, 1000)
+	_, err := w.unlock(t, w.guest(t).Request(t, w.service.Challenge().Nonce))
+	var denial *unlock.Denial
+	if !errors.As(err, &denial) || denial.Reason != unlock.ReasonMeasurement || len(denial.Error()) > 3000 || len(w.records[0].Denial.Expected) > 2000 {
+		t.Errorf("got %.200v", err)
 	}
 }
 

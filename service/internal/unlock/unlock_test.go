@@ -22,6 +22,8 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/guesttest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
@@ -47,6 +49,8 @@ type world struct {
 	recording error
 	answer    unlock.Reason // of the database, in place of its own
 	observed  []unlock.Reason
+	meanwhile func() // happens while AMD's KDS is asked
+	database  *store.Store
 }
 
 var (
@@ -65,6 +69,7 @@ func newWorld(t *testing.T) *world {
 		now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), identity: ed25519.NewKeyFromSeed(make([]byte, 32)),
 		nonces: make(map[string]bool), released: make(map[[32]byte]string),
 	}
+	w.database = storetest.SQLite(t).Open(t, store.Options{Now: w.clock})
 	w.amd = simtest.AMD(t).At(w.now)
 	tcb := snp.TCB{BootLoader: 4, TEE: 1, SNP: 24, Microcode: 217}
 	w.host = guesttest.NewHost(t, w.amd, sim.NewChip(snp.Milan, "chip", tcb))
@@ -94,7 +99,7 @@ func (w *world) Launch(_ context.Context, id, author [48]byte, release wire.UUID
 	return w.launch, nil
 }
 
-func (w *world) Record(_ context.Context, r unlock.Record) (unlock.Reason, error) {
+func (w *world) Record(ctx context.Context, r unlock.Record) (unlock.Reason, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.recording != nil {
@@ -105,6 +110,9 @@ func (w *world) Record(_ context.Context, r unlock.Record) (unlock.Reason, error
 		return w.answer, nil
 	}
 	w.records, w.reasons = append(w.records, r), append(w.reasons, reason)
+	if stored, err := (unlock.Stored{Store: w.database}).Record(ctx, r); err != nil || stored != reason {
+		return "", fmt.Errorf("the database decided %q, not %q: %w", stored, reason, err)
+	}
 	return reason, nil
 }
 
@@ -132,7 +140,12 @@ func (w *world) Chains(context.Context, *snp.Report, []byte) ([]attest.Chain, er
 	return w.kds, w.kdsError
 }
 
-func (w *world) CheckRevocation(context.Context, *attest.Verified) error { return w.revoked }
+func (w *world) CheckRevocation(context.Context, *attest.Verified) error {
+	if w.meanwhile != nil {
+		w.meanwhile()
+	}
+	return w.revoked
+}
 
 // guest launches the registered release.
 func (w *world) guest(t *testing.T) *guesttest.Guest {
@@ -269,6 +282,14 @@ func (w *world) checkDenied(t *testing.T, grant *wire.Grant, err error, want unl
 	}
 	if len(w.released) > 1 {
 		t.Error("a REPORT_ID was used up")
+	}
+	entries, err := w.database.ListAudit(t.Context(), store.AuditFilter{}, store.AuditRange{Limit: 1})
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("audit log: %v, %v", entries, err)
+	}
+	e := entries[0]
+	if e.Outcome != store.OutcomeDenied || e.Reason != string(want) || e.Rule == "" || e.Expected == "" || e.Found == "" || e.RequestID != "request" {
+		t.Errorf("the audit log has %s %s: rule %q, expected %q, found %q", e.Outcome, e.Reason, e.Rule, e.Expected, e.Found)
 	}
 }
 
@@ -415,4 +436,16 @@ func TestPolicyChangeCounts(t *testing.T) {
 	if _, err := w.unlock(t, w.guest(t).Request(t, w.service.Challenge().Nonce)); err == nil {
 		t.Error("the old policy still counts")
 	}
+}
+
+// TestDisabledMeanwhile disables the image while AMD's KDS is slow.
+func TestDisabledMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	request := w.guest(t).Request(t, w.service.Challenge().Nonce)
+	w.meanwhile = func() {
+		w.now = w.now.Add(2 * time.Second)
+		w.launch.ImageEnabled = false
+	}
+	grant, err := w.unlock(t, request)
+	w.checkDenied(t, grant, err, unlock.ReasonImageDisabled)
 }

@@ -1,6 +1,7 @@
 package unlock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func (a *attempt) verifyWith(chain attest.Chain) error {
 func denialOf(err error) error {
 	var refusal *attest.Refusal
 	if errors.As(err, &refusal) {
-		return &Denial{Reason: Reason(refusal.Reason), Rule: refusal.Subject, Expected: refusal.Expected, Found: refusal.Error()}
+		return &Denial{Reason: Reason(refusal.Reason), Rule: cmp.Or(refusal.Subject, string(refusal.Reason)), Expected: cmp.Or(refusal.Expected, "a genuine report"), Found: refusal.Error()}
 	}
 	return &Denial{Reason: Reason(attest.ReasonNoCertificate), Rule: "certificates", Found: err.Error()}
 }

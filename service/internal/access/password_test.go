@@ -128,7 +128,7 @@ func TestDamagedHash(t *testing.T) {
 		"little memory":   {"$argon2id$v=19$m=7,t=1,p=1$" + salt + "$" + sum, nil},
 		"all memory":      {"$argon2id$v=19$m=4294967295,t=1,p=1$" + salt + "$" + sum, nil},
 		"all time":        {"$argon2id$v=19$m=8,t=4294967295,p=1$" + salt + "$" + sum, nil},
-		"short hash":      {"$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + sum[:1], nil},
+		"short hash":      {"$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + sum[:22], nil},
 		"short salt":      {"$argon2id$v=19$m=8,t=1,p=1$" + salt[1:] + "$" + sum, nil},
 		"no hash":         {"$argon2id$v=19$m=8,t=1,p=1$" + salt, nil},
 	} {

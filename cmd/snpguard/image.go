@@ -83,11 +83,7 @@ func newImageShowCommand() *cobra.Command {
 		Example: "  snpguard image show debian-13",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			service, err := connect()
-			if err != nil {
-				return err
-			}
-			image, err := service.findImage(cmd, args[0])
+			_, image, err := connectImage(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -129,11 +125,7 @@ func newImageSwitchCommand(verb string, on bool) *cobra.Command {
 		Example: "  snpguard image " + verb + " debian-13",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			service, err := connect()
-			if err != nil {
-				return err
-			}
-			image, err := service.findImage(cmd, args[0])
+			service, image, err := connectImage(cmd, args[0])
 			if err != nil {
 				return err
 			}

@@ -24,11 +24,7 @@ stay. The name has to be typed, unless --yes is given.`,
 		Example: "  snpguard image delete debian-12",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			service, err := connect()
-			if err != nil {
-				return err
-			}
-			image, err := service.findImage(cmd, args[0])
+			service, image, err := connectImage(cmd, args[0])
 			if err != nil {
 				return err
 			}

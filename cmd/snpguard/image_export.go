@@ -28,15 +28,7 @@ checked before it appears under its name; SquashFS is taken as it comes.`,
 			if err != nil {
 				return usageError{err}
 			}
-			service, err := connect()
-			if err != nil {
-				return err
-			}
-			image, err := service.findImage(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			found, err := findRelease(image, release)
+			service, image, found, err := connectRelease(cmd, args[0], release)
 			if err != nil {
 				return err
 			}

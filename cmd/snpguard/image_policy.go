@@ -23,15 +23,7 @@ meanwhile is not overwritten.`,
   snpguard image policy debian-13 --set policy.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			service, err := connect()
-			if err != nil {
-				return err
-			}
-			image, err := service.findImage(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			found, err := findRelease(image, release)
+			service, image, found, err := connectRelease(cmd, args[0], release)
 			if err != nil {
 				return err
 			}

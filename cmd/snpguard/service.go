@@ -108,6 +108,26 @@ func (c *connected) findImage(cmd *cobra.Command, text string) (*wire.Image, err
 	return nil, fmt.Errorf("there is no image %q; \"snpguard image list\" shows all", text)
 }
 
+// connectImage connects and finds an image.
+func connectImage(cmd *cobra.Command, text string) (*connected, *wire.Image, error) {
+	service, err := connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	image, err := service.findImage(cmd, text)
+	return service, image, err
+}
+
+// connectRelease is connectImage that also finds a release.
+func connectRelease(cmd *cobra.Command, text, release string) (*connected, *wire.Image, *wire.Release, error) {
+	service, image, err := connectImage(cmd, text)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	found, err := findRelease(image, release)
+	return service, image, found, err
+}
+
 // findRelease finds a release of an image by its ID; empty means the newest.
 func findRelease(image *wire.Image, text string) (*wire.Release, error) {
 	if len(image.Releases) == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"os"
@@ -110,6 +111,7 @@ func sentinels() []sentinel {
 		{store.ErrExists, wire.CodeConflict, "it exists already"},
 		{store.ErrChanged, wire.CodeConflict, "it has changed meanwhile: read it again and repeat the change"},
 		{store.ErrNotFound, wire.CodeNotFound, ""},
+		{store.ErrInvalid, wire.CodeUnprocessable, fmt.Sprintf("it is more than is kept, such as %d releases of an image", store.MaxReleases)},
 		{store.ErrCursor, wire.CodeMalformed, "the cursor is not one of this list"},
 		{store.ErrArtifactGone, wire.CodeUnavailable, "a file was deleted while it was registered: repeat the registration"},
 		{access.ErrUnauthenticated, wire.CodeUnauthenticated, ""},

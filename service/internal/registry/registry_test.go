@@ -64,6 +64,34 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
+// goneStore loses its client while it writes.
+type goneStore struct {
+	*store.Store
+	gone context.CancelFunc
+}
+
+func (s *goneStore) Audited(ctx context.Context, _ func(ctx context.Context) (store.Record, error)) (store.Entry, error) {
+	s.gone()
+	return store.Entry{}, ctx.Err()
+}
+
+// TestClientGoes gives the request up when the files are stored already: they are
+// removed all the same.
+func TestClientGoes(t *testing.T) {
+	w := newWorld(t, &faults{})
+	ctx, cancel := context.WithCancel(t.Context())
+	w.registry.Store = &goneStore{w.store, cancel}
+	u, id := w.begin(ctx, "a")
+	must(t, w.fill(ctx, u, id))
+	if _, _, err := u.Finish(ctx, who()); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	u.Abort()
+	if w.left() != 0 {
+		t.Errorf("%d files are left", w.left())
+	}
+}
+
 // TestReadErrors passes on the error of a body that breaks.
 func TestReadErrors(t *testing.T) {
 	w := newWorld(t, &faults{})

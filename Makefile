@@ -56,7 +56,7 @@ fuzz: deps ## every fuzz target for FUZZTIME
 
 .PHONY: demo
 demo: ## convert, register, boot and unlock a real image, simulated
-	@echo "make demo: waits for conversion, service, agent and Packer plugin" >&2; exit 1
+	@echo "make demo: waits for conversion, agent and Packer plugin" >&2; exit 1
 
 .PHONY: clean
 clean: ## remove what was built

@@ -64,6 +64,7 @@ type Stat struct {
 	UID, GID            uint32
 	Links               uint32
 	Size                int64 // bytes
+	Blocks              int64 // allocated, in units of 512 bytes
 	Atime, Mtime, Ctime time.Time
 	Major, Minor        uint32 // of a device
 }

@@ -36,7 +36,7 @@ var (
 // Header is what people want to know of a LUKS2 header.
 type Header struct {
 	UUID          [16]byte // of the LUKS volume
-	Label         string   // printable, at most 47 bytes
+	Label         string   // printable, at most 48 bytes
 	Sequence      uint64   // counts the changes
 	KeyslotsEnd   int64    // end of the keyslots area, from the partition's start
 	PayloadOffset int64    // of the encrypted data, likewise

@@ -87,7 +87,11 @@ func TestEncodeIsDeterministic(t *testing.T) {
 	if !bytes.Equal(again("a"), again("a")) || bytes.Equal(again("a"), again("b")) {
 		t.Error("bytes do not depend on the arguments alone")
 	}
-	if header := again("a"); bytes.Contains(header, vmk[:8]) || bytes.Contains(header, vmk[56:]) {
+	header := encode(t, vmk)
+	if salts := header[0x68:0xA8]; bytes.Equal(salts, header[luks2.CopySize:][0x68:0xA8]) {
+		t.Error("both copies have the same salt")
+	}
+	if header = again("a"); bytes.Contains(header, vmk[:8]) || bytes.Contains(header, vmk[56:]) {
 		t.Error("the VMK is in the header")
 	}
 }
@@ -144,6 +148,7 @@ func TestHostileHeadersAreRefused(t *testing.T) {
 		"checksum \"sha1\"":             func(b []byte) { copy(b[0x48:], "sha1\x00\x00") },
 		"the copy at 0 is for 8":        func(b []byte) { b[0x107] = 8 },
 		"label is not printable":        func(b []byte) { copy(b[0x18:], "\x1b[2J") },
+		"is not printable":              func(b []byte) { copy(b[0x18:], "\xff") },
 		"\"\" is not a UUID":            func(b []byte) { b[0xA8] = 0 },
 		"0123-4567\" is not a UUID":     func(b []byte) { copy(b[0xA8:], "0123-4567\x00") },
 		"does not end in zeros":         func(b []byte) { b[16383] = 1 },

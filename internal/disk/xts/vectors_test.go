@@ -115,3 +115,35 @@ func FuzzCores(f *testing.F) {
 		}
 	})
 }
+
+// TestWorkedExample computes what docs/disk-format.md shows.
+func TestWorkedExample(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/disk-format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	vmk := make([]byte, KeySize)
+	for i := range vmk {
+		vmk[i] = byte(i)
+	}
+	const at = 1_000_000 // of the byte, from the payload's start
+	const offset = at / SectorSize * SectorSize
+	c, err := New(vmk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sector := make([]byte, SectorSize)
+	c.Encrypt(sector, sector, offset)
+	block := (at - offset) / blockSize
+	for _, want := range []string{
+		fmt.Sprintf("| sector's offset in the payload | %d |", offset),
+		fmt.Sprintf("| sector's IV | %d |", offset/ivUnit),
+		fmt.Sprintf("| block in the sector | %d |", block),
+		fmt.Sprintf("| first 16 bytes of the sector | `%x` |", sector[:blockSize]),
+		fmt.Sprintf("| the byte's block | `%x` |", sector[block*blockSize:][:blockSize]),
+	} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("docs/disk-format.md lacks %s", want)
+		}
+	}
+}

@@ -103,7 +103,7 @@ func TestBackingFiles(t *testing.T) {
 	save(t, filepath.Join(dir, "sub", "base"), want)
 	tool(t, dir, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "sub/base", "-o", "cluster_size=2M", "middle")
 	tool(t, dir, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", "middle", "top")
-	undeclared := be32(104, 0x11111111)(load(t, filepath.Join(dir, "top")))
+	undeclared := be32(112, 0x11111111)(load(t, filepath.Join(dir, "top")))
 	save(t, filepath.Join(dir, "top"), undeclared)
 	tool(t, dir, "qemu-io", "-f", "qcow2", "-c", "write -P 0x5a 2M 4k", "middle")
 	copy(want[2<<20:], bytes.Repeat([]byte{0x5a}, 4096))

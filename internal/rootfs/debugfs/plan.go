@@ -2,6 +2,7 @@ package debugfs
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ func (p *plan) add(c rootfs.Change) error {
 		c.ModTime = p.now
 	}
 	name := strings.TrimPrefix(c.Path, "/")
-	if name == "" || path.Clean("/"+name) != "/"+name || len(path.Base(name)) > maxName {
+	if name == "" || path.Clean("/"+name) != "/"+name || len(path.Base(name)) > maxName || strings.Contains(name, "\x00") {
 		return fmt.Errorf("%w: path %q", rootfs.ErrChange, c.Path)
 	}
 	if c.Kind == rootfs.Remove {
@@ -102,6 +103,14 @@ func (p *plan) writeFile(at string, c *rootfs.Change) error {
 		return err
 	}
 	if err := p.script.add("write "+source, name); err != nil {
+		return err
+	}
+	// On file systems with inline_data, debugfs forgets that a file ends in a hole.
+	found, err := os.Stat(p.spool.path(source))
+	if err != nil {
+		return err
+	}
+	if err := p.script.set(at, "size", found.Size()); err != nil {
 		return err
 	}
 	return p.made(at, rootfs.ModeRegular|c.Mode, c, source)
@@ -220,10 +229,9 @@ func (p *plan) removeAt(at string, n *node) error {
 			}
 		}
 		p.changed[at] = &node{}
-		p.script.at = ""
-		return p.script.add("rmdir", at)
+		return p.script.unlink(at, "rmdir")
 	}
 	n.file.count--
 	p.changed[at] = &node{}
-	return p.script.add("rm", at)
+	return p.script.unlink(at, "rm")
 }

@@ -67,6 +67,16 @@ func (s *script) in(p, command string, words ...string) error {
 	return s.add(command, append([]string{name}, words...)...)
 }
 
+// unlink appends a command that takes a name away. Names in the root need the
+// directory before them, or debugfs looks in the current one.
+func (s *script) unlink(p, command string) error {
+	name, err := s.enter(p)
+	if err != nil {
+		return err
+	}
+	return s.add(command, "./"+name)
+}
+
 // set appends a command that sets a field of an inode.
 func (s *script) set(p, field string, value any) error {
 	return s.add("set_inode_field", p, field, fmt.Sprint(value))

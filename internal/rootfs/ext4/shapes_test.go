@@ -112,7 +112,7 @@ func sameTree(t *testing.T, volume *ext4.FS, tree string) {
 	t.Helper()
 	want := map[string]bool{}
 	err := filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
-		name, _ := filepath.Rel(tree, path) //nolint:errcheck // path is below tree
+		name, _ := filepath.Rel(tree, path)
 		want[name] = true
 		if err != nil {
 			return err
@@ -149,9 +149,9 @@ func sameFile(volume *ext4.FS, tree, name string, d fs.DirEntry) error {
 	}
 	switch {
 	case d.Type() == fs.ModeSymlink:
-		want, _ := os.Readlink(filepath.Join(tree, name)) //nolint:errcheck // compared below
+		want, _ := os.Readlink(filepath.Join(tree, name))
 		if target, err := volume.ReadLink(name); err != nil || target != want {
-			return fmt.Errorf("%q leads to %q, want %q (%v)", name, target, want, err)
+			return fmt.Errorf("%q leads to %q, want %q (%w)", name, target, want, err)
 		}
 	case d.Type().IsRegular():
 		return sameData(volume, tree, name)
@@ -172,7 +172,7 @@ func sameData(volume *ext4.FS, tree, name string) error {
 	left, right := make([]byte, 100_000), make([]byte, 100_000)
 	for {
 		n, err := io.ReadFull(a, left)
-		m, _ := io.ReadFull(b, right) //nolint:errcheck // compared with the other
+		m, _ := io.ReadFull(b, right)
 		if !bytes.Equal(left[:n], right[:m]) {
 			return fmt.Errorf("%q has other data", name)
 		}
@@ -242,13 +242,13 @@ func describedBy(t *testing.T, words string) string {
 		if err != nil {
 			t.Fatalf("%v in %s", err, words)
 		}
-		more, _ := strconv.ParseUint(extra, 16, 32) //nolint:errcheck // there may be none
+		more, _ := strconv.ParseUint(extra, 16, 32)
 		times += fmt.Sprintf(" %d.%09d", int64(int32(seconds))+int64(more&3)<<32, more>>2)
 	}
 	device := ""
 	if found := regexp.MustCompile(`Device major/minor number: (\d+):(\d+)`).FindStringSubmatch(words); found != nil {
-		major, _ := strconv.Atoi(found[1]) //nolint:errcheck // digits
-		minor, _ := strconv.Atoi(found[2]) //nolint:errcheck // digits
+		major, _ := strconv.Atoi(found[1])
+		minor, _ := strconv.Atoi(found[2])
 		device = fmt.Sprintf(" device %d:%d", major, minor)
 	}
 	return fmt.Sprintf("inode %s mode %s owner %s:%s size %s links %s blocks %s times%s%s", field("Inode"), field("Mode"),

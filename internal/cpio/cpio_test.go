@@ -60,7 +60,7 @@ func TestWrittenIsRead(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if _, err := r.Next(); err != io.EOF {
+		if _, err := r.Next(); !errors.Is(err, io.EOF) {
 			t.Errorf("at the end: %v", err)
 		}
 	}
@@ -161,7 +161,7 @@ func readAll(raw []byte) error {
 	r := cpio.NewReader(bytes.NewReader(raw))
 	for {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -73,7 +73,7 @@ func Detect(start []byte) Format {
 // the data's fault wrap ErrMalformed.
 func NewReader(r *bufio.Reader) (io.ReadCloser, Format, error) {
 	start, err := r.Peek(MagicSize)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, None, err
 	}
 	format := Detect(start)
@@ -126,7 +126,7 @@ type reader struct {
 
 func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.plain.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: %s: %w", ErrMalformed, r.format, err)
 	}
 	return n, err

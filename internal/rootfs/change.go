@@ -1,15 +1,18 @@
 package rootfs
 
-import "time"
+import (
+	"io"
+	"time"
+)
 
 // Kind says what a change does.
 type Kind int
 
 // The kinds of change.
 const (
-	// WriteFile puts a regular file at Path, with Content or with what the host's
-	// file Source holds. It replaces any file or symbolic link that is there, and
-	// does not write through either.
+	// WriteFile puts a regular file at Path, with Content, or what the host's file
+	// Source holds, or what Open gives. It replaces any file or symbolic link that
+	// is there, and does not write through either.
 	WriteFile Kind = iota + 1
 	// MakeDir makes a directory. One that is there already stays as it is.
 	MakeDir
@@ -38,9 +41,10 @@ type Change struct {
 	UID, GID uint32
 	ModTime  time.Time // becomes all of the inode's times; zero means now
 
-	Content      []byte            // for WriteFile
-	Source       string            // for WriteFile, instead of Content; holes stay holes
-	Target       string            // for Symlink, and the other path for HardLink
-	Major, Minor uint32            // for MakeNode
-	Xattrs       map[string][]byte // by full name, as getxattr(2) gives them
+	Content      []byte                        // for WriteFile
+	Source       string                        // for WriteFile, instead of Content; holes stay holes
+	Open         func() (io.ReadCloser, error) // for WriteFile, instead of both; zeros become holes
+	Target       string                        // for Symlink, and the other path for HardLink
+	Major, Minor uint32                        // for MakeNode
+	Xattrs       map[string][]byte             // by full name, as getxattr(2) gives them
 }

@@ -24,11 +24,13 @@ var (
 // concurrent use.
 //
 // Names are slash-separated, relative to the root, which is "."; unlike
-// fs.ValidPath asks, their bytes need not be UTF-8. Open, Stat, ReadDir and
-// Xattrs follow symbolic links inside the image only: an absolute target starts
-// at its root and ".." stops there. Lstat and ReadLink do not follow the last
-// one. The Sys of a FileInfo is a *Stat. Errors are *fs.PathError and may wrap
-// ErrCorrupt.
+// fs.ValidPath asks, their bytes need not be UTF-8. Symbolic links are followed
+// inside the image only: an absolute target starts at its root and ".." stops
+// there. Lstat, ReadLink and Xattrs do not follow the last one. The Sys of a
+// FileInfo is a *Stat. Errors are *fs.PathError and may wrap ErrCorrupt.
+//
+// A hostile image can give a directory many names, so that a walk through all of
+// it never ends: bound such walks, or have the file system checked before.
 type Volume interface {
 	fs.ReadDirFS
 	fs.StatFS

@@ -141,14 +141,16 @@ func (f *FS) dirBlockValid(in *inode, raw []byte) bool {
 	}
 	le := binary.LittleEndian
 	tail := raw[len(raw)-deTailSize:]
-	if le.Uint32(tail) == 0 && le.Uint16(tail[deRecLen:]) == deTailSize && tail[deNameLen] == 0 && tail[deType] == deTailType {
-		return crc32c(in.seed, raw[:len(raw)-deTailSize]) == le.Uint32(tail[deName:])
+	if le.Uint32(tail) == 0 && le.Uint16(tail[deRecLen:]) == deTailSize && tail[deNameLen] == 0 && tail[deType] == deTailType &&
+		crc32c(in.seed, raw[:len(raw)-deTailSize]) == le.Uint32(tail[deName:]) {
+		return true
 	}
 	return in.has(flagIndexed) && indexBlockValid(in, raw)
 }
 
 // indexBlockValid verifies the checksum of a block of an index. Its entries
-// start behind one false entry, or behind "." and ".." and a header in the root.
+// start behind one false entry, or behind "." and ".." and a header in the root;
+// it may end in what looks like the false entry of other blocks.
 func indexBlockValid(in *inode, raw []byte) bool {
 	const (
 		nodeEntries, rootEntries = 8, 32

@@ -50,7 +50,7 @@ func (f *FS) ReadLink(name string) (string, error) {
 	return at(f, "readlink", name, false, f.readLink)
 }
 
-// Xattrs returns the extended attributes of a file, following symbolic links.
+// Xattrs returns the extended attributes of a file or symbolic link.
 func (f *FS) Xattrs(name string) (map[string][]byte, error) {
-	return at(f, "getxattr", name, true, f.xattrs)
+	return at(f, "getxattr", name, false, f.xattrs)
 }

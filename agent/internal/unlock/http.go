@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -44,7 +45,11 @@ type client struct {
 
 // newClient speaks HTTP/1.1 only, follows no redirect, uses no proxy and keeps
 // no connection.
-func (s *Session) newClient(service string, dial Dial) *client {
+func (s *Session) newClient(service string, dial Dial) (*client, error) {
+	u, err := url.Parse(service)
+	if err != nil {
+		return nil, err
+	}
 	return &client{strings.TrimSuffix(service, "/"), &http.Client{
 		Timeout: s.timeout,
 		Transport: &http.Transport{
@@ -53,11 +58,11 @@ func (s *Session) newClient(service string, dial Dial) *client {
 				defer cancel()
 				return dial(ctx, network, address)
 			},
-			TLSClientConfig: s.tls.Clone(), TLSHandshakeTimeout: dialTimeout, MaxResponseHeaderBytes: maxHeader,
+			TLSClientConfig: tlsConfig(s.roots, u.Hostname()), TLSHandshakeTimeout: dialTimeout, MaxResponseHeaderBytes: maxHeader,
 			DisableKeepAlives: true, DisableCompression: true, ForceAttemptHTTP2: false,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	}}, nil
 }
 
 // post sends in as JSON, nothing when it is nil, and decodes the answer.

@@ -9,20 +9,17 @@ import (
 	"time"
 )
 
-// tlsConfig trusts the measured CA alone and ignores the dates of certificates:
-// the host owns the clock, so they say nothing. Everything else about the chain
-// and the host name is checked as usual.
-func tlsConfig(ca string) (*tls.Config, error) {
-	roots, err := parseRoots(ca)
-	if err != nil {
-		return nil, err
-	}
+// tlsConfig trusts the measured CA alone to vouch for a host and ignores the
+// dates of certificates: the host owns the clock, so they say nothing.
+// Everything else about the chain and the host name is checked as usual.
+func tlsConfig(roots []*x509.Certificate, host string) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		NextProtos:         []string{"http/1.1"},
 		InsecureSkipVerify: true, // verifyUndated does it, without the clock
-		VerifyConnection:   func(s tls.ConnectionState) error { return verifyUndated(s, roots) },
-	}, nil
+		// The connection's own ServerName is empty when the host is an IP address.
+		VerifyConnection: func(s tls.ConnectionState) error { return verifyUndated(s.PeerCertificates, roots, host) },
+	}
 }
 
 func parseRoots(ca string) ([]*x509.Certificate, error) {
@@ -58,20 +55,23 @@ func undated(c *x509.Certificate) *x509.Certificate {
 	return &free
 }
 
-func verifyUndated(s tls.ConnectionState, roots []*x509.Certificate) error {
-	if len(s.PeerCertificates) == 0 {
+func verifyUndated(chain, roots []*x509.Certificate, host string) error {
+	if host == "" { // x509 would check no name at all
+		return errors.New("service has no name")
+	}
+	if len(chain) == 0 {
 		return errors.New("service has no certificate")
 	}
 	options := x509.VerifyOptions{
-		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), DNSName: s.ServerName, CurrentTime: someday(),
+		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), DNSName: host, CurrentTime: someday(),
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	for _, r := range roots {
 		options.Roots.AddCert(r)
 	}
-	for _, c := range s.PeerCertificates[1:] {
+	for _, c := range chain[1:] {
 		options.Intermediates.AddCert(undated(c))
 	}
-	_, err := undated(s.PeerCertificates[0]).Verify(options)
+	_, err := undated(chain[0]).Verify(options)
 	return err
 }

@@ -12,7 +12,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/subtle"
-	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -43,7 +43,7 @@ type Session struct {
 	identity   ed25519.PublicKey
 	commitment [32]byte
 	sealed     []byte
-	tls        *tls.Config
+	roots      []*x509.Certificate
 	attest     Attest
 	key        *seal.PrivateKey
 	timeout    time.Duration // of one call
@@ -59,7 +59,7 @@ func New(c *bootconf.Config, sealed []byte, attest Attest) (*Session, error) {
 		return nil, errors.New("measured commitment is malformed")
 	}
 	var err error
-	if s.tls, err = tlsConfig(c.CA); err != nil {
+	if s.roots, err = parseRoots(c.CA); err != nil {
 		return nil, err
 	}
 	s.key, err = seal.GenerateKey()
@@ -80,7 +80,10 @@ type Result struct {
 
 // try asks one service over one way.
 func (s *Session) try(ctx context.Context, service string, dial Dial) (*Result, error) {
-	c := s.newClient(service, dial)
+	c, err := s.newClient(service, dial)
+	if err != nil {
+		return nil, err
+	}
 	var challenge wire.Challenge
 	if err := c.post(ctx, wire.PathChallenge, nil, &challenge); err != nil {
 		return nil, err

@@ -23,9 +23,13 @@ build: deps ## compile the programs into bin/
 	$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/...
 	$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/snpguard-service ./service
 
+# The same source gives the same bytes, wherever and from whichever checkout.
+AGENT_FLAGS := -trimpath -buildvcs=false -ldflags '-s -w -buildid='
+
 .PHONY: agent
-agent: ## compile the guest agent
-	@echo "make agent: there is no agent yet; it comes with the boot" >&2; exit 1
+agent: deps ## compile the guest agent, and the one for simulated guests
+	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 GOAMD64=v1 $(GO) build $(AGENT_FLAGS) -o $(BIN)/snpguard-agent ./agent
+	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 GOAMD64=v1 $(GO) build $(AGENT_FLAGS) -tags sim -o $(BIN)/snpguard-agent-sim ./agent
 
 .PHONY: generate
 generate: ## bring generated files up to date

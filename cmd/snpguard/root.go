@@ -45,6 +45,7 @@ Exit codes:
 		newLoginCommand(),
 		newLogoutCommand(),
 		newStatusCommand(),
+		newConvertCommand(),
 		newKeygenCommand(),
 		newSealCommand(),
 		newUnsealCommand(),

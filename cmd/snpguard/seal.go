@@ -71,7 +71,7 @@ func newUnsealCommand() *cobra.Command {
 image's disk: it is written for its owner alone.
 ` + sealLong,
 		Example: `  snpguard unseal vmk --key unsealing.key --image-id $ID --in vmk.sealed --out vmk
-  cryptsetup open --volume-key-file vmk --type luks2 DISK-PARTITION root`,
+  cryptsetup open --type luks2 --volume-key-file vmk --key-size 512 PARTITION root`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return o.unseal(args[0]) },
 	}

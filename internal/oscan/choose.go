@@ -82,3 +82,15 @@ func (o *OS) noKernel(release string) error {
 	}
 	return fmt.Errorf("%w%s; seen: %s", ErrNoKernel, what, strings.Join(seen, " | "))
 }
+
+// Candidates returns the entries whose kernel is in the image, in the order of
+// the menu, also those that cannot be chosen.
+func (o *OS) Candidates(in Input) []Choice {
+	var all []Choice
+	for _, e := range o.Entries {
+		if k := o.kernelOf(in, e); k != nil {
+			all = append(all, Choice{e, *k})
+		}
+	}
+	return all
+}

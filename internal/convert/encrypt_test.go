@@ -15,7 +15,7 @@ import (
 )
 
 // encrypted writes the ranges of source into a file and returns what it holds.
-func encrypted(t *testing.T, key, source []byte, ranges []rootfs.Range, offset, size int64) []byte {
+func encrypted(t *testing.T, key, source []byte, ranges []rootfs.Range, offset int64) []byte {
 	t.Helper()
 	cipher, err := xts.New(key)
 	if err != nil {
@@ -26,7 +26,7 @@ func encrypted(t *testing.T, key, source []byte, ranges []rootfs.Range, offset, 
 		t.Fatal(err)
 	}
 	defer f.Close()
-	p := &payload{cipher: cipher, source: bytes.NewReader(source), target: f, offset: offset, size: size}
+	p := &payload{cipher: cipher, source: bytes.NewReader(source), target: f, offset: offset, size: int64(len(source))}
 	if err := p.encrypt(context.Background(), sectors(ranges)); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestEverythingUsedIsEncryptedAndNothingElseWritten(t *testing.T) {
 		{Offset: int64(len(source)) - 4096, Length: 4096},
 	}
 	const offset = 3 << 20
-	disk := encrypted(t, key, source, ranges, offset, int64(len(source)))
+	disk := encrypted(t, key, source, ranges, offset)
 	cipher, err := xts.New(key)
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestEverythingUsedIsEncryptedAndNothingElseWritten(t *testing.T) {
 func TestNothingIsWrittenBehindThePayload(t *testing.T) {
 	key := make([]byte, xts.KeySize)
 	rand.Read(key)
-	disk := encrypted(t, key, make([]byte, 3*4096), []rootfs.Range{{Length: 3 * 4096}}, 0, 3*4096)
+	disk := encrypted(t, key, make([]byte, 3*4096), []rootfs.Range{{Length: 3 * 4096}}, 0)
 	if len(disk) != 3*4096 {
 		t.Errorf("%d bytes were written, of a payload of %d", len(disk), 3*4096)
 	}

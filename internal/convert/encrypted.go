@@ -17,7 +17,7 @@ func (c *conversion) encrypt(ctx context.Context, s *source, sys *system) error 
 	}
 	defer k.wipe()
 	c.record.ImageID = k.image
-	l, err := newLayout(s.table, s.root.Partition.Number, luks2.PayloadOffset, s.disk.Size(), c.Size)
+	l, err := newLayout(s.table, s.root.Partition.Number, s.disk.Size(), c.Size)
 	if err != nil {
 		return &OptionError{"size", err}
 	}

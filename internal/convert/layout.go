@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/luks2"
 )
 
 // alignment is where the root partition starts and what its growth is a multiple
@@ -19,9 +20,9 @@ type layout struct {
 
 // newLayout plans a disk with the partitions of a source, by number, type, GUID,
 // attributes and name, in the same order on the disk. The root is moved to a
-// whole MiB and grows by headroom for the LUKS2 header, and to fill a disk of the
+// whole MiB and grows by room for the LUKS2 header, and to fill a disk of the
 // size that was asked for; what lies behind it moves by as much.
-func newLayout(source *gpt.Table, root int, headroom, sourceSize, wanted int64) (*layout, error) {
+func newLayout(source *gpt.Table, root int, sourceSize, wanted int64) (*layout, error) {
 	sector := int64(source.SectorSize)
 	table := *source
 	table.Partitions = append([]gpt.Partition(nil), source.Partitions...)
@@ -33,7 +34,7 @@ func newLayout(source *gpt.Table, root int, headroom, sourceSize, wanted int64) 
 	start := table.Offset(l.root)
 	end := start + table.Size(l.root)
 	aligned := (start + alignment - 1) / alignment * alignment
-	moved := aligned - start + headroom // of all that lies behind the root's data
+	moved := aligned - start + luks2.PayloadOffset // of all that lies behind the root's data
 	moved = (moved + alignment - 1) / alignment * alignment
 	l.size = (sourceSize + moved + alignment - 1) / alignment * alignment
 	if wanted != 0 {

@@ -28,7 +28,7 @@ func kernelRelease(fsys fs.FS, name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("open %s: %w", name, err)
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	start, err := io.ReadAll(io.LimitReader(f, 0x200+1<<16+maxVersion))
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", name, err)

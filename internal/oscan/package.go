@@ -34,7 +34,7 @@ func installedVersion(root fs.FS, name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("open dpkg's database: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	lines := bufio.NewScanner(io.LimitReader(f, maxStatus))
 	lines.Buffer(nil, 1<<20)
 	ours := false

@@ -82,6 +82,15 @@ func (s *Source) node() map[string]any {
 	return n
 }
 
+// name is what QEMU's tools take in place of a file's name.
+func (s *Source) name() (string, error) {
+	b, err := json.Marshal(s.node())
+	if err != nil {
+		return "", fmt.Errorf("describe image: %w", err)
+	}
+	return "json:" + string(b), nil
+}
+
 // server is a qemu-nbd process and its directory.
 type server struct {
 	dir, socket string
@@ -91,9 +100,9 @@ type server struct {
 }
 
 func serve(ctx context.Context, source *Source) (*server, error) {
-	name, err := json.Marshal(source.node())
+	name, err := source.name()
 	if err != nil {
-		return nil, fmt.Errorf("describe image: %w", err)
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "snpguard-nbd-") // mode 0700
 	if err != nil {
@@ -101,7 +110,7 @@ func serve(ctx context.Context, source *Source) (*server, error) {
 	}
 	s := &server{dir: dir, socket: filepath.Join(dir, "s"), ended: make(chan struct{})}
 	ctx, s.cancel = context.WithCancel(ctx)
-	cmd, words, err := program(ctx, "qemu-nbd", "--read-only", "--shared=1", "--export-name=", "--socket="+s.socket, "json:"+string(name))
+	cmd, words, err := program(ctx, "qemu-nbd", "--read-only", "--shared=1", "--export-name=", "--socket="+s.socket, name)
 	if err == nil {
 		s.words = words
 		if err = cmd.Start(); err != nil {
@@ -150,7 +159,11 @@ func check(ctx context.Context, source *Source) error {
 	if source.Format != VMDK {
 		return nil
 	}
-	cmd, words, err := program(ctx, "qemu-img", "check", "-q", "-f", string(source.Format), source.Path)
+	name, err := source.name()
+	if err != nil {
+		return err
+	}
+	cmd, words, err := program(ctx, "qemu-img", "check", "-q", name)
 	if err != nil {
 		return err
 	}

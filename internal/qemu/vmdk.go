@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
@@ -13,7 +14,8 @@ const (
 	vmdkDescriptorSize   = 36
 	vmdkHeader           = 512
 
-	maxDescriptor = 2048 // sectors
+	maxDescriptor  = 2048 // sectors
+	qemuDescriptor = 20   // sectors that QEMU reads, whatever the header says
 )
 
 // vmdk takes a single sparse file. One whose capacity is 0 is a descriptor in
@@ -31,8 +33,8 @@ func (f *image) vmdk() (*header, error) {
 		return nil, fmt.Errorf("%w: vmdk of %d sectors, want 1 to %d", ErrImage, capacity, int64(MaxSize/512))
 	}
 	offset, sectors := le64(b, vmdkDescriptorOffset), le64(b, vmdkDescriptorSize)
-	if offset < 1 || offset > uint64(f.size)/512 || sectors < 1 || sectors > maxDescriptor {
-		return nil, fmt.Errorf("%w: vmdk descriptor of %d sectors at sector %d", ErrImage, sectors, offset)
+	if offset != 1 || sectors < 1 || sectors > maxDescriptor {
+		return nil, fmt.Errorf("%w: vmdk descriptor of %d sectors at sector %d, want it at 1", ErrImage, sectors, offset)
 	}
 	text, err := f.read(offset*512, int(sectors)*512)
 	if err != nil {
@@ -40,6 +42,13 @@ func (f *image) vmdk() (*header, error) {
 	}
 	if err := checkDescriptor(string(text)); err != nil {
 		return nil, err
+	}
+	around, err := f.read(512, int(min(qemuDescriptor*512, f.size-512)))
+	if err != nil {
+		return nil, fmt.Errorf("vmdk descriptor: %w", err)
+	}
+	if bytes.Contains(around, []byte("parentFileNameHint")) {
+		return nil, fmt.Errorf("%w: the vmdk has a parent", ErrImage)
 	}
 	return &header{format: VMDK, size: int64(capacity) * 512}, nil
 }
@@ -55,7 +64,7 @@ func checkDescriptor(text string) error {
 		switch name = strings.ToLower(strings.TrimSpace(name)); {
 		case name == "createtype":
 			kind = value
-		case name == "parentcid" && !strings.EqualFold(value, "ffffffff"), name == "parentfilenamehint":
+		case name == "parentcid" && !strings.EqualFold(value, "ffffffff"):
 			return fmt.Errorf("%w: the vmdk has a parent", ErrImage)
 		case strings.HasPrefix(name, "rw ") || strings.HasPrefix(name, "rdonly ") || strings.HasPrefix(name, "noaccess "):
 			extents++

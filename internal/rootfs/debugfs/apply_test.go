@@ -262,6 +262,7 @@ func TestRefused(t *testing.T) {
 		{Kind: rootfs.WriteFile, Path: "a", Xattrs: map[string][]byte{"user.x\n": nil}},
 		{Kind: rootfs.WriteFile, Path: "a", Xattrs: map[string][]byte{"-f": nil}},
 		{Kind: rootfs.WriteFile, Path: "a", Xattrs: map[string][]byte{"other.x": nil}},
+		{Kind: rootfs.WriteFile, Path: "a", Xattrs: map[string][]byte{"user.x": make([]byte, 1025)}},
 		{Kind: rootfs.WriteFile, Path: strings.Repeat("n", 256)},
 		{Kind: rootfs.WriteFile, Path: strings.Repeat("\"d/", 2000) + "f"},
 		{Kind: rootfs.WriteFile, Path: "../a"},

@@ -13,6 +13,10 @@ import (
 // maxLine is the longest line that debugfs reads whole, in bytes.
 const maxLine = 8000
 
+// maxXattr is the longest value that debugfs can be told, in bytes: it reads one
+// block, which may be as short as this.
+const maxXattr = 1024
+
 // script is a list of debugfs commands, one a line. The paths in it are
 // absolute and lead through no symbolic links.
 type script struct {
@@ -141,6 +145,9 @@ func (s *script) xattrs(p string, values map[string][]byte, spool func([]byte) (
 	for _, name := range names {
 		if prefix, rest, _ := strings.Cut(name, "."); rest == "" || !slices.Contains([]string{"user", "system", "trusted", "security"}, prefix) {
 			return fmt.Errorf("%w: extended attribute %q", rootfs.ErrChange, name)
+		}
+		if len(values[name]) > maxXattr {
+			return fmt.Errorf("%w: extended attribute %q of %d bytes", rootfs.ErrChange, name, len(values[name]))
 		}
 		file, err := spool(values[name])
 		if err != nil {

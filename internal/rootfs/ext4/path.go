@@ -92,6 +92,11 @@ func (w *walk) step(follow bool) error {
 	if in.is(rootfs.ModeSymlink) && (follow || len(w.pending) > 0) {
 		return w.followLink(in)
 	}
+	for _, above := range w.stack {
+		if above.number == number {
+			return corrupt("directory %d contains itself", number)
+		}
+	}
 	w.stack = append(w.stack, in)
 	return nil
 }

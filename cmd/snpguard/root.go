@@ -46,6 +46,7 @@ Exit codes:
 		newLogoutCommand(),
 		newStatusCommand(),
 		newConvertCommand(),
+		newInspectCommand(),
 		newKeygenCommand(),
 		newSealCommand(),
 		newUnsealCommand(),

@@ -8,7 +8,6 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/debugfs"
 )
 
 // editRoot makes the changes of the root file system: the files of a separate
@@ -22,14 +21,11 @@ func (c *conversion) editRoot(ctx context.Context, sys *system) error {
 	for _, change := range changes {
 		c.record.Edits = append(c.record.Edits, "/"+change.Path)
 	}
-	image := sys.root.file.Name()
-	if err := debugfs.Apply(ctx, image, 0, changes); err != nil {
+	if err := sys.root.change(ctx, changes); err != nil {
 		return fmt.Errorf("change root file system: %w", err)
 	}
-	if err := debugfs.Check(ctx, image, 0); err != nil {
-		return fmt.Errorf("check root file system: %w", err)
-	}
-	return sys.root.reopen()
+	sys.input.Root = sys.root.fs
+	return nil
 }
 
 func (c *conversion) changes(sys *system) ([]rootfs.Change, error) {
@@ -41,10 +37,10 @@ func (c *conversion) changes(sys *system) ([]rootfs.Change, error) {
 		}
 		changes = append(changes, moved...)
 	}
-	for i, p := range sys.packages {
+	for _, p := range sys.packages {
 		added, err := moduleFiles(p.FS)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.ModulePackages[i], err)
+			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
 		changes = append(changes, added...)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -20,11 +21,17 @@ import (
 // maxPackage bounds a module package, in bytes. Ubuntu's have some 120 MiB.
 const maxPackage = 1 << 30
 
-// openPackages opens the packages with kernel modules that the image lacks.
-func (c *conversion) openPackages(ctx context.Context) (list []*kmod.Package, err error) {
-	c.record.Packages = map[string]string{}
-	for i, spec := range c.ModulePackages {
-		p, err := c.openPackage(ctx, spec, "package-"+strconv.Itoa(i))
+// modulePackage is an open package and the hash of its file.
+type modulePackage struct {
+	*kmod.Package
+	name, sum string
+}
+
+// openPackages opens the packages with kernel modules that the image lacks. They
+// lie in dir; closing them is not needed where that is removed.
+func openPackages(ctx context.Context, specs []string, dir string, events Events) (list []*modulePackage, err error) {
+	for i, spec := range specs {
+		p, err := openPackage(ctx, spec, dir, filepath.Join(dir, "package-"+strconv.Itoa(i)), events)
 		if err != nil {
 			return list, &OptionError{"module_package", fmt.Errorf("%s: %w", spec, err)}
 		}
@@ -33,15 +40,15 @@ func (c *conversion) openPackages(ctx context.Context) (list []*kmod.Package, er
 	return list, nil
 }
 
-func (c *conversion) openPackage(ctx context.Context, spec, name string) (*kmod.Package, error) {
+func openPackage(ctx context.Context, spec, dir, target string, events Events) (*modulePackage, error) {
 	file, want, err := parsePackage(spec)
 	if err != nil {
 		return nil, err
 	}
-	base := path.Base(file)
+	name := path.Base(file)
 	if isURL(file) {
-		c.Events.Step("Download " + base)
-		if file, err = download(ctx, file, c.work.path(name)); err != nil {
+		events.Step("Download " + name)
+		if file, err = download(ctx, file, target); err != nil {
 			return nil, err
 		}
 	}
@@ -52,8 +59,11 @@ func (c *conversion) openPackage(ctx context.Context, spec, name string) (*kmod.
 	if want != "" && got != want {
 		return nil, fmt.Errorf("SHA-256 is %s, want %s", got, want)
 	}
-	c.record.Packages[base] = got
-	return kmod.OpenPackage(file, c.work.dir)
+	p, err := kmod.OpenPackage(file, dir)
+	if err != nil {
+		return nil, err
+	}
+	return &modulePackage{p, name, got}, nil
 }
 
 func isURL(s string) bool {

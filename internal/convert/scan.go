@@ -7,7 +7,6 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootentry"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kmod"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 )
@@ -17,7 +16,7 @@ import (
 type system struct {
 	root     *workingCopy
 	boot     *workingCopy // of a separate /boot, or nil
-	packages []*kmod.Package
+	packages []*modulePackage
 	input    oscan.Input
 	choice   *oscan.Choice
 	cmdline  string
@@ -26,11 +25,8 @@ type system struct {
 func (s *system) close() {
 	for _, w := range []*workingCopy{s.root, s.boot} {
 		if w != nil {
-			w.close()
+			w.close() //nolint:errcheck // it lies in the workspace, which is removed
 		}
-	}
-	for _, p := range s.packages {
-		p.Close() //nolint:errcheck // it lies in the workspace, which is removed
 	}
 }
 
@@ -47,20 +43,22 @@ func (c *conversion) scan(ctx context.Context, s *source) (*system, error) {
 
 func (c *conversion) fillSystem(ctx context.Context, s *source, sys *system) error {
 	var err error
-	if sys.root, err = c.copyOut(ctx, s, s.root, "root"); err != nil {
+	if sys.root, err = copyOut(ctx, s, s.root, c.work.path("root"), c.Events); err != nil {
 		return err
 	}
 	sys.input = oscan.Input{Root: sys.root.fs, Harden: harden.Options{CloudInit: c.CloudInit}}
 	if s.boot != nil {
-		if sys.boot, err = c.copyOut(ctx, s, s.boot, "boot"); err != nil {
+		if sys.boot, err = copyOut(ctx, s, s.boot, c.work.path("boot"), c.Events); err != nil {
 			return err
 		}
 		sys.input.Boot = sys.boot.fs
 	}
-	if sys.packages, err = c.openPackages(ctx); err != nil {
+	if sys.packages, err = openPackages(ctx, c.ModulePackages, c.work.dir, c.Events); err != nil {
 		return err
 	}
+	c.record.Packages = map[string]string{}
 	for _, p := range sys.packages {
+		c.record.Packages[p.name] = p.sum
 		sys.input.Packages = append(sys.input.Packages, p.FS)
 	}
 	c.Events.Step("Choose what to boot")

@@ -9,13 +9,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/qemu"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/debugfs"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/ext4"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 )
 
@@ -86,81 +82,4 @@ func hashFile(path string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
-}
-
-// workingCopy is the bare file system of a partition in a file of its own, where
-// it can be changed. It is sparse: what the file system does not use is not
-// copied.
-type workingCopy struct {
-	file *os.File
-	fs   rootfs.Volume
-}
-
-func (w *workingCopy) close() { w.file.Close() }
-
-// copyOut copies the file system of a volume to a file, and replays its journal
-// if it was not unmounted.
-func (c *conversion) copyOut(ctx context.Context, s *source, v *Volume, name string) (*workingCopy, error) {
-	f, err := os.OpenFile(c.work.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	w := &workingCopy{file: f}
-	if err := c.fill(ctx, s, v, w); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("partition %d: %w", v.Partition.Number, err)
-	}
-	return w, nil
-}
-
-func (c *conversion) fill(ctx context.Context, s *source, v *Volume, w *workingCopy) error {
-	var ranges []qemu.Range
-	var all int64
-	for r, err := range v.FS.Used() {
-		if err != nil {
-			return err
-		}
-		ranges = append(ranges, qemu.Range{Offset: v.Offset + r.Offset, Length: r.Length})
-		all += r.Length
-	}
-	if err := w.file.Truncate(v.FS.Size()); err != nil {
-		return err
-	}
-	var copied atomic.Int64
-	err := s.disk.ReadRanges(ctx, ranges, func(p []byte, offset int64) error {
-		c.Events.Progress(copied.Add(int64(len(p))), all)
-		if allZero(p) {
-			return nil
-		}
-		_, err := w.file.WriteAt(p, offset-v.Offset)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return w.settle(ctx, v)
-}
-
-// settle makes the copy a file system at rest, and opens it.
-func (w *workingCopy) settle(ctx context.Context, v *Volume) error {
-	if open, ok := v.FS.(interface{ NeedsRecovery() bool }); ok && open.NeedsRecovery() {
-		if err := debugfs.Recover(ctx, w.file.Name(), 0); err != nil {
-			return err
-		}
-	}
-	return w.reopen()
-}
-
-// reopen reads the file system anew, after it has changed.
-func (w *workingCopy) reopen() error {
-	info, err := w.file.Stat()
-	if err != nil {
-		return err
-	}
-	volume, err := ext4.Open(w.file, info.Size())
-	if err != nil {
-		return err
-	}
-	w.fs = volume
-	return nil
 }

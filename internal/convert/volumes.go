@@ -77,10 +77,14 @@ func (v *Volume) open(disk device) {
 	v.FS = volume
 }
 
+// errNoRoot is an image without an operating system that can be converted.
+var errNoRoot = errors.New("no root file system")
+
 // findRoot returns the volume with an operating system. What cannot be converted
-// is refused by name.
+// is refused by name. An xfs or btrfs cannot be looked into here: it is the root
+// if there is no other.
 func findRoot(list []Volume) (*Volume, error) {
-	var roots []*Volume
+	var roots, foreign []*Volume
 	var problems []error
 	for i := range list {
 		v := &list[i]
@@ -91,17 +95,22 @@ func findRoot(list []Volume) (*Volume, error) {
 			problems = append(problems, fmt.Errorf("partition %d: %w", v.Partition.Number, v.Err))
 		case v.FS != nil && isRoot(v.FS):
 			roots = append(roots, v)
+		case v.Type == rootfs.XFS || v.Type == rootfs.Btrfs:
+			foreign = append(foreign, v)
 		}
+	}
+	if len(roots) == 0 {
+		roots = foreign
 	}
 	switch {
 	case len(roots) == 1:
 		return roots[0], nil
 	case len(roots) > 1:
-		return nil, fmt.Errorf("partitions %d and %d both hold an operating system", roots[0].Partition.Number, roots[1].Partition.Number)
+		return nil, fmt.Errorf("partitions %d and %d may both hold an operating system: one is wanted", roots[0].Partition.Number, roots[1].Partition.Number)
 	case len(problems) > 0:
-		return nil, fmt.Errorf("no root file system: %w", errors.Join(problems...))
+		return nil, fmt.Errorf("%w: %w", errNoRoot, errors.Join(problems...))
 	}
-	return nil, errors.New("no root file system: no partition has /etc/os-release")
+	return nil, fmt.Errorf("%w: no partition has /etc/os-release", errNoRoot)
 }
 
 func isRoot(fsys fs.FS) bool {
@@ -114,15 +123,18 @@ func isRoot(fsys fs.FS) bool {
 }
 
 // findBoot returns the volume that is mounted on /boot, or nil if the root has
-// its kernels itself.
+// its kernels itself, or is one that cannot be looked into here.
 func findBoot(list []Volume, root *Volume) (*Volume, error) {
-	if hasKernel(root.FS, "boot") {
+	if root.FS != nil && hasKernel(root.FS, "boot") {
 		return nil, nil
 	}
 	for i := range list {
 		if v := &list[i]; v != root && v.FS != nil && hasKernel(v.FS, ".") {
 			return v, nil
 		}
+	}
+	if root.FS == nil {
+		return nil, nil
 	}
 	return nil, errors.New("no kernel: neither /boot of the root nor another partition has a file vmlinuz-VERSION")
 }

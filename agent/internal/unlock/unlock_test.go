@@ -71,7 +71,9 @@ func TestDatesAreIgnored(t *testing.T) {
 		"leaf much before": {0, -20 * year},
 	} {
 		w := newWorld(t)
-		at := func(d time.Duration) (time.Time, time.Time) { return time.Now().Add(d - time.Hour), time.Now().Add(d + time.Hour) }
+		at := func(d time.Duration) (time.Time, time.Time) {
+			return time.Now().Add(d - time.Hour), time.Now().Add(d + time.Hour)
+		}
 		from, to := at(tc.ca)
 		w.ca = newAuthority(t, from, to)
 		w.config.CA = w.ca.pem()
@@ -207,7 +209,9 @@ func TestAnswers(t *testing.T) {
 		"a strange 403": {wire.PathUnlock, func(*world) http.HandlerFunc { return write("text/html", "no", 403) }, "status 403"},
 		"no content":    {wire.PathUnlock, func(*world) http.HandlerFunc { return write("application/json", "", 204) }, "status 204"},
 		"redirect": {wire.PathChallenge, func(*world) http.HandlerFunc {
-			return func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, wire.PathUnlock, http.StatusTemporaryRedirect) }
+			return func(rw http.ResponseWriter, r *http.Request) {
+				http.Redirect(rw, r, wire.PathUnlock, http.StatusTemporaryRedirect)
+			}
 		}, "status 307"},
 		"slow body": {wire.PathChallenge, func(w *world) http.HandlerFunc {
 			return func(rw http.ResponseWriter, _ *http.Request) {

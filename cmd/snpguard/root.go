@@ -57,6 +57,7 @@ Exit codes:
 		newAuditCommand(),
 		newReportCommand(),
 		newKDSCommand(),
+		newLaunchCommand(),
 		newSimCommand(),
 		newVersionCommand(),
 	)

@@ -43,12 +43,11 @@ type Simulation struct {
 
 // Args returns QEMU's arguments, without the program.
 func (s Simulation) Args() []string {
-	args := []string{"-machine", "q35"}
+	accel := tcgArgs()
 	if s.KVM {
-		args = append(args, "-accel", "kvm", "-cpu", "host")
-	} else {
-		args = append(args, "-accel", "tcg,thread=multi", "-cpu", "max")
+		accel = kvmArgs()
 	}
+	args := append([]string{"-machine", "q35"}, accel...)
 	if s.Firmware == FirmwareAmdSev {
 		args = append(args, "-bios", s.Guest.Firmware,
 			"-device", fmt.Sprintf("loader,file=%s,addr=%#x,force-raw=on", escape(s.Hashes.Path), s.Hashes.GPA))

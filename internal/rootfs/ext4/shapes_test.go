@@ -199,6 +199,7 @@ func sameStats(t *testing.T, volume *ext4.FS, image string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	device := regexp.MustCompile(`Device major/minor number: (\d+):(\d+)`)
 	sections := strings.Split(rootfstest.Debugfs(t, image, commands...), "\ndebugfs: ")
 	if len(sections) != len(names) {
 		t.Fatalf("%d answers about %d files", len(sections), len(names))
@@ -209,7 +210,7 @@ func sameStats(t *testing.T, volume *ext4.FS, image string) {
 			t.Fatal(err)
 		}
 		stat := found.Sys().(*rootfs.Stat)
-		if got, want := describe(stat), describedBy(t, sections[i]); got != want {
+		if got, want := describe(stat), describedBy(t, sections[i], device); got != want {
 			t.Errorf("%q: %s, debugfs says %s", name, got, want)
 		}
 	}
@@ -226,14 +227,15 @@ func describe(s *rootfs.Stat) string {
 }
 
 // describedBy makes the same of debugfs's words.
-func describedBy(t *testing.T, words string) string {
+func describedBy(t *testing.T, words string, numbers *regexp.Regexp) string {
 	t.Helper()
 	field := func(name string) string {
-		found := regexp.MustCompile(`(?m)(?:^|\s)` + name + `:\s+(\S+)`).FindStringSubmatch(words)
-		if found == nil {
+		_, rest, _ := strings.Cut(words, name+":")
+		values := strings.Fields(rest)
+		if len(values) == 0 {
 			return "0"
 		}
-		return found[1]
+		return values[0]
 	}
 	times := ""
 	for _, name := range []string{"ctime", "atime", "mtime"} {
@@ -246,7 +248,7 @@ func describedBy(t *testing.T, words string) string {
 		times += fmt.Sprintf(" %d.%09d", int64(int32(seconds))+int64(more&3)<<32, more>>2)
 	}
 	device := ""
-	if found := regexp.MustCompile(`Device major/minor number: (\d+):(\d+)`).FindStringSubmatch(words); found != nil {
+	if found := numbers.FindStringSubmatch(words); found != nil {
 		major, _ := strconv.Atoi(found[1])
 		minor, _ := strconv.Atoi(found[2])
 		device = fmt.Sprintf(" device %d:%d", major, minor)

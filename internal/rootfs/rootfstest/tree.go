@@ -43,19 +43,19 @@ func Tree(tb testing.TB) string {
 	}
 	deep := strings.Repeat("d/", 60)
 	write(deep+"bottom", []byte("deep"))
-	for i := range 1200 {
+	for i := range 500 {
 		write(fmt.Sprintf("wide/%s%d", strings.Repeat("long name ", i%20), i), nil)
 	}
 	for _, name := range append(OddNames(), "line\nbreak", "return\rhere") {
 		write("odd/"+name, []byte(name))
 	}
-	sparse(tb, filepath.Join(dir, "sparse"), 90<<20, 0, 13<<10, 300<<10, 5<<20, 70<<20, 90<<20-5)
+	sparse(tb, filepath.Join(dir, "sparse"), 68<<20, 0, 13<<10, 300<<10, 5<<20, 67<<20, 68<<20-5)
 	sparse(tb, filepath.Join(dir, "hole"), 3<<20)
 	var spots []int64
 	for i := range int64(1500) {
-		spots = append(spots, i*128<<10)
+		spots = append(spots, i*8<<10)
 	}
-	sparse(tb, filepath.Join(dir, "fragments"), 200<<20, spots...)
+	sparse(tb, filepath.Join(dir, "fragments"), 16<<20, spots...)
 	links := map[string]string{
 		"links/short": "../small", "links/absolute": "/small", "links/outside": "../../../../../small", "links/dir": "../sizes",
 		"links/loop": "loop", "links/ping": "pong", "links/pong": "ping", "links/dangling": "/nothing/here",

@@ -31,9 +31,9 @@ func (c *conversion) editRoot(ctx context.Context, sys *system) error {
 func (c *conversion) changes(sys *system) ([]rootfs.Change, error) {
 	var changes []rootfs.Change
 	if sys.boot != nil {
-		moved, err := moveBoot(sys.boot.fs, c.work.path("boot-files"))
+		moved, err := rootfs.CopyTree(sys.boot.fs, ".", "boot")
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("move /boot into the root: %w", err)
 		}
 		changes = append(changes, moved...)
 	}

@@ -161,6 +161,15 @@ func TestMissingProgramsAreNamed(t *testing.T) {
 	}
 }
 
+func TestProbedIsWhatIsOpened(t *testing.T) {
+	outside := t.TempDir()
+	save(t, filepath.Join(outside, "secret"), content())
+	path := image(t, "-O", "qcow2")
+	s := probe(t, path)
+	tool(t, outside, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", filepath.Join(outside, "secret"), path)
+	same(t, open(t, s), make([]byte, 9<<20))
+}
+
 func TestWordsOfQEMUAreTold(t *testing.T) {
 	path := image(t, "-O", "qcow2")
 	save(t, path, be32(56, 0)(load(t, path))) // no reference counts, which only QEMU needs

@@ -132,7 +132,7 @@ func (m *MBR) add(number int, e *mbrEntry, first uint64) {
 func (m *MBR) readLogical(d *disk, extended *mbrEntry) error {
 	at := extended.first
 	for number := 5; number < 5+maxLogical; number++ {
-		if at < extended.first || at >= min(extended.first+extended.sectors, d.sectors) {
+		if at >= min(extended.first+extended.sectors, d.sectors) {
 			return fmt.Errorf("%w: boot record of partition %d is in sector %d, outside of the extended partition", ErrTable, number, at)
 		}
 		b, err := d.read(at, mbrSize)

@@ -24,7 +24,7 @@ func chunk(flags, kind uint16, handle uint64, payload string) string {
 	return u32(magicStructured) + u16(flags) + u16(kind) + u64(handle) + u32(uint32(len(payload))) + payload
 }
 
-// Parts of a good server's words; the export has 8192 bytes.
+// Parts of a good server's words; the export has 2 MiB.
 func greeting() string { return u64(magicServer) + u64(magicOption) + u16(flagFixed|flagNoZeroes) }
 func agreed() string   { return reply(optionStructured, replyAck, "") }
 func context9() string {
@@ -32,7 +32,7 @@ func context9() string {
 }
 
 func entered() string {
-	return reply(optionGo, replyInfo, u16(infoExport)+u64(8192)+u16(1)) + reply(optionGo, replyAck, "")
+	return reply(optionGo, replyInfo, u16(infoExport)+u64(2<<20)+u16(1)) + reply(optionGo, replyAck, "")
 }
 
 // stream is a server that has said everything beforehand.
@@ -43,9 +43,9 @@ type stream struct {
 
 func TestNegotiation(t *testing.T) {
 	for words, want := range map[string]*export{
-		greeting() + agreed() + context9() + entered():                                  {size: 8192, structured: true, contexts: true, contextID: 9},
-		greeting() + agreed() + reply(optionSetContext, replyError|1, "no") + entered(): {size: 8192, structured: true},
-		greeting() + reply(optionStructured, replyError|1, "") + entered():              {size: 8192},
+		greeting() + agreed() + context9() + entered():                                  {size: 2 << 20, structured: true, contexts: true, contextID: 9},
+		greeting() + agreed() + reply(optionSetContext, replyError|1, "no") + entered(): {size: 2 << 20, structured: true},
+		greeting() + reply(optionStructured, replyError|1, "") + entered():              {size: 2 << 20},
 	} {
 		got, err := negotiate(stream{strings.NewReader(words), io.Discard}, "disk")
 		if err != nil || *got != *want {
@@ -190,12 +190,23 @@ func TestAnswersToStatus(t *testing.T) {
 		"an extent of 0 bytes": chunk(chunkDone, chunkStatus, 1, u32(9)+u32(0)+u32(3)),
 		"no extents came":      chunk(chunkDone, chunkNone, 1, ""),
 		"type 5 with 4 bytes":  chunk(chunkDone, chunkStatus, 1, u32(9)),
+		"type 5 with 8388628":  u32(magicStructured) + u16(0) + u16(chunkStatus) + u64(1) + u32(maxStatus+8),
 		"type 5 with 13 bytes": chunk(chunkDone, chunkStatus, 1, one+"x"),
 		"bytes at 512 where":   chunk(chunkDone, chunkData, 1, u64(512)+"x"),
 	} {
 		c := talk(t, true, words, true)
 		if _, err := c.Extents(512, 2048); !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestExtentsAreBounded(t *testing.T) {
+	pairs := strings.Repeat(u32(1)+u32(2)+u32(1)+u32(0), maxExtents/2)
+	for n, answer := range map[int64]string{maxExtents: pairs, maxExtents + 1: pairs + u32(1) + u32(2)} {
+		c := talk(t, true, chunk(chunkDone, chunkStatus, 1, u32(9)+answer), true)
+		if _, err := c.Extents(0, n); errors.Is(err, ErrProtocol) != (n > maxExtents) {
+			t.Errorf("%d extents: %v", n, err)
 		}
 	}
 }

@@ -21,8 +21,8 @@ const (
 	chunkStatus = 5
 	chunkError  = 1 << 15 // and all above
 
-	maxStatus  = 8 << 20 // bytes of one chunk of extents
-	maxMessage = 4096    // bytes of an error's chunk
+	maxStatus  = 4 + 8*(maxExtents+1) // bytes of one chunk of extents
+	maxMessage = 4096                 // bytes of an error's chunk
 )
 
 // receive hands answers to the calls until the connection ends, then fails

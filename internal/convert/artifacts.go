@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/decompress"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/luks2"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/vmkrecord"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/xts"
@@ -89,33 +90,54 @@ func openInitrd(sys *system) (r io.Reader, closeAll func(), err error) {
 	return &limited{io.MultiReader(readers...), maxInitrd}, closeAll, nil
 }
 
-// writeInitrd appends the agent's segment to the distribution's initrd.
-func (c *conversion) writeInitrd(sys *system, k *keys, l *layout) error {
+// segment is what makes the initrd, read before the root changes: the
+// distribution's initrd in a file of the workspace, and the agent's part.
+type segment struct {
+	initrd.Segment
+	original    string
+	compression decompress.Format
+}
+
+// readSegment gathers what goes into the initrd.
+func (c *conversion) readSegment(sys *system, k *keys, l *layout) (*segment, error) {
 	tree, err := kmod.Open(sys.input.Root, sys.choice.Kernel.Release, sys.input.Packages...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	closure, err := tree.Closure(kmod.ForAgent())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.record.Modules = initrd.ModuleFiles(closure.Modules)
 	config, err := c.bootConfig(sys, k, l).Encode()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	original, closeAll, err := openInitrd(sys)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer closeAll()
+	s := &segment{
+		Segment:  initrd.Segment{Agent: c.Agent, Config: config, Modules: closure.Modules},
+		original: c.work.path("initrd"), compression: sys.choice.Kernel.Compression,
+	}
+	return s, writeNew(s.original, original)
+}
+
+// writeInitrd appends the agent's segment to the distribution's initrd.
+func (c *conversion) writeInitrd(s *segment) error {
+	original, err := os.Open(s.original)
+	if err != nil {
+		return err
+	}
+	defer original.Close()
 	f, err := os.OpenFile(filepath.Join(c.staged(), staging.NameInitrd), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	segment := initrd.Segment{Agent: c.Agent, Config: config, Modules: closure.Modules}
-	if _, err := initrd.Append(f, original, segment, sys.choice.Kernel.Compression); err != nil {
+	if _, err := initrd.Append(f, original, s.Segment, s.compression); err != nil {
 		return err
 	}
 	return f.Close()
@@ -171,7 +193,12 @@ func (c *conversion) stageBytes(name string, content []byte, mode fs.FileMode) e
 
 // stageFrom writes a file of the staging directory from a reader.
 func (c *conversion) stageFrom(name string, r io.Reader) error {
-	f, err := os.OpenFile(filepath.Join(c.staged(), name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	return writeNew(filepath.Join(c.staged(), name), r)
+}
+
+// writeNew writes a file that is not there yet.
+func writeNew(path string, r io.Reader) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 )
 
@@ -109,19 +111,23 @@ func (c *conversion) run(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", c.Input, err)
 	}
 	defer system.close()
-	if c.NoEncryption {
-		err = c.copyPlain(ctx, s, system)
-	} else {
-		err = c.encrypt(ctx, s, system)
-	}
-	if err != nil {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		sum, err := hashFile(c.Input)
+		c.record.Source.SHA256 = sum
+		return err
+	})
+	group.Go(func() error {
+		if c.NoEncryption {
+			return c.copyPlain(ctx, s, system)
+		}
+		return c.encrypt(ctx, s, system)
+	})
+	if err := group.Wait(); err != nil {
 		return err
 	}
 	if err := c.record.Write(c.staged()); err != nil {
 		return fmt.Errorf("write %s: %w", staging.NameConversion, err)
-	}
-	if err := ctx.Err(); err != nil {
-		return err
 	}
 	c.Events.Step("Write " + c.Output)
 	return c.publish()

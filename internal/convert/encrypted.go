@@ -2,8 +2,9 @@ package convert
 
 import (
 	"context"
-	"fmt"
 	"os"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/luks2"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
@@ -22,21 +23,27 @@ func (c *conversion) encrypt(ctx context.Context, s *source, sys *system) error 
 		return &OptionError{"size", err}
 	}
 	c.describe(l, sys)
-	c.Events.Step("Make the initrd")
 	if err := c.writeBootFiles(sys); err != nil {
-		return err
-	}
-	if err := c.writeInitrd(sys, k, l); err != nil {
 		return err
 	}
 	if err := c.writeKeys(k); err != nil {
 		return err
 	}
-	if err := c.editRoot(ctx, sys); err != nil {
+	segment, err := c.readSegment(sys, k, l)
+	if err != nil {
 		return err
 	}
-	c.Events.Step("Encrypt the root file system")
-	if err := c.writeDisk(ctx, l, k, sys.root); err != nil {
+	// Compressing the agent takes as long as writing the disk does.
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.writeInitrd(segment) })
+	group.Go(func() error {
+		if err := c.editRoot(ctx, sys); err != nil {
+			return err
+		}
+		c.Events.Step("Encrypt the root file system")
+		return c.writeDisk(ctx, l, k, sys.root)
+	})
+	if err := group.Wait(); err != nil {
 		return err
 	}
 	return c.measureOutput()
@@ -59,16 +66,12 @@ func (c *conversion) describe(l *layout, sys *system) {
 	}
 }
 
-// measureOutput notes how large the image file has become, and the hash of the
-// source that it was made of.
+// measureOutput notes how large the image file has become.
 func (c *conversion) measureOutput() error {
 	info, err := os.Stat(c.image())
 	if err != nil {
 		return err
 	}
 	c.record.Disk.FileSize = info.Size()
-	if c.record.Source.SHA256, err = hashFile(c.Input); err != nil {
-		return fmt.Errorf("hash %s: %w", c.Input, err)
-	}
 	return nil
 }

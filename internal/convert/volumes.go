@@ -39,6 +39,9 @@ func partitions(disk device) (table *gpt.Table, converted bool, err error) {
 	switch kind {
 	case gpt.GPT:
 		table, err = gpt.Read(disk, disk.Size(), sectorSize)
+		if err == nil && table.Damage != nil {
+			err = fmt.Errorf("%w (sgdisk can repair it)", table.Damage)
+		}
 		return table, false, err
 	case gpt.Master:
 		mbr, err := gpt.ReadMBR(disk, disk.Size())

@@ -42,6 +42,7 @@ $(TOOLS)/%: tools/go.mod tools/go.sum
 .PHONY: lint
 lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck ## gofmt, go vet, golangci-lint, shellcheck, govulncheck, go.mod
 	$(TOOLS)/golangci-lint run ./...
+	$(TOOLS)/golangci-lint run --build-tags sim ./agent/...
 	$(GO) mod tidy -diff
 	shellcheck scripts/* .ci/run
 	scripts/vulncheck $(TOOLS)/govulncheck
@@ -49,6 +50,7 @@ lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck ## gofmt, go vet, golangc
 .PHONY: test
 test: lint ## everything that this machine can check; what CI runs
 	$(GO) test -race ./...
+	$(GO) test -race -tags sim ./agent/...
 
 .PHONY: bench
 bench: deps ## speed and memory, as ratios to a reference run beside it

@@ -177,7 +177,7 @@ func TestSEVGuest(t *testing.T) {
 	} {
 		d := tc.device
 		e, err := Get([]Provider{SEVGuest{func() (Device, error) { return &d, nil }}}, data())
-		if tc.want == errors.ErrUnsupported {
+		if tc.want != nil && errors.Is(tc.want, errors.ErrUnsupported) {
 			if err == nil || !strings.Contains(err.Error(), "status 0x16") {
 				t.Errorf("%s: %v", name, err)
 			}

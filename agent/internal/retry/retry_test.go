@@ -12,7 +12,7 @@ import (
 )
 
 // waits returns when each try began, in seconds from the first.
-func waits(t *testing.T, ctx context.Context, b retry.Backoff, try func(n int) error) (at []float64, err error) {
+func waits(ctx context.Context, t *testing.T, b retry.Backoff, try func(n int) error) (at []float64, err error) {
 	t.Helper()
 	began := time.Now()
 	err = b.Do(ctx, func() error {
@@ -54,7 +54,7 @@ func TestWaits(t *testing.T) {
 				late := errors.New("too late")
 				ctx, cancel := context.WithTimeoutCause(t.Context(), tc.timeout, late)
 				defer cancel()
-				at, err := waits(t, ctx, retry.Backoff{First: time.Second, Max: 4 * time.Second}, tc.try)
+				at, err := waits(ctx, t, retry.Backoff{First: time.Second, Max: 4 * time.Second}, tc.try)
 				if fmt.Sprint(at) != fmt.Sprint(tc.want) || !errors.Is(err, tc.err) {
 					t.Errorf("tried at %v, %v", at, err)
 				}

@@ -2,9 +2,6 @@ package main
 
 import (
 	"crypto/ed25519"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
 )
 
@@ -123,32 +121,13 @@ func (o *launchOptions) identity() (ed25519.PublicKey, error) {
 		}
 		return service.identity(), nil
 	}
-	data, err := readWhole(o.identityKey, 4096)
+	data, err := readWhole(o.identityKey, keyfile.MaxSize)
 	if err != nil {
 		return nil, err
 	}
-	key, err := parseIdentity(data)
+	key, err := keyfile.ParseIdentity(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.identityKey, err)
-	}
-	return key, nil
-}
-
-// parseIdentity reads an Ed25519 public key: PEM, or its 32 bytes in base64.
-func parseIdentity(data []byte) (ed25519.PublicKey, error) {
-	if block, _ := pem.Decode(data); block != nil {
-		key, err := x509.ParsePKIXPublicKey(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		if identity, ok := key.(ed25519.PublicKey); ok {
-			return identity, nil
-		}
-		return nil, fmt.Errorf("key is a %T, want Ed25519", key)
-	}
-	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(data)))
-	if err != nil || len(key) != ed25519.PublicKeySize {
-		return nil, errors.New("want an Ed25519 public key, in PEM or 32 bytes in base64")
 	}
 	return key, nil
 }

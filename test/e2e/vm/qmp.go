@@ -87,17 +87,19 @@ func (q *QMP) command(name string, arguments, result any) error {
 	return errors.Join(errors.New("QEMU's monitor has ended"), q.in.Err())
 }
 
-// RIP returns the instruction pointer of the first vCPU.
-func (q *QMP) RIP() (uint64, error) {
+// rip returns the instruction pointer of the first vCPU, and whether it waits for
+// an interrupt.
+func (q *QMP) rip() (rip uint64, halted bool, err error) {
 	var text string
 	if err := q.command("human-monitor-command", map[string]string{"command-line": "info registers"}, &text); err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	match := regexp.MustCompile(`\b[RE]IP=([0-9a-f]{8,16})\b`).FindStringSubmatch(text)
+	match := regexp.MustCompile(`\b[RE]IP=([0-9a-f]{8,16})\b.* HLT=([01])\b`).FindStringSubmatch(text)
 	if match == nil {
-		return 0, fmt.Errorf("no instruction pointer in %.200q", text)
+		return 0, false, fmt.Errorf("no instruction pointer in %.200q", text)
 	}
-	return strconv.ParseUint(match[1], 16, 64)
+	rip, err = strconv.ParseUint(match[1], 16, 64)
+	return rip, match[2] == "1", err
 }
 
 // How a dead loop is told from one that waits for something: for so many looks, so
@@ -108,18 +110,18 @@ const (
 	deadLoopBetween = 100 * time.Millisecond
 )
 
-// DeadLoop waits until the first vCPU does not leave a few instructions any more:
-// so ends a firmware that refuses to go on and has no console to say it on. The
+// DeadLoop waits until the first vCPU, without waiting for an interrupt, does not
+// leave a few instructions any more: so ends a firmware that refuses to go on and has no console to say it on. The
 // error says that the time is over before that.
 func (q *QMP) DeadLoop(within time.Duration) error {
 	var first uint64
 	looks := 0
 	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(deadLoopBetween) {
-		rip, err := q.RIP()
+		rip, halted, err := q.rip()
 		if err != nil {
 			return err
 		}
-		if looks == 0 || rip-first+deadLoopSize > 2*deadLoopSize {
+		if halted || looks == 0 || rip-first+deadLoopSize > 2*deadLoopSize {
 			first, looks = rip, 0
 		}
 		if looks++; looks == deadLoopLooks {

@@ -88,7 +88,8 @@ func TestDeadLoop(t *testing.T) {
 		code []byte
 		dead bool
 	}{
-		"stays": {[]byte{0xEB, 0xFE}, true}, // jmp $
+		"stays": {[]byte{0xEB, 0xFE}, true},              // jmp $
+		"halts": {[]byte{0xFA, 0xF4, 0xEB, 0xFD}, false}, // cli; hlt
 		// jmp between two far ends of the sector
 		"moves": {append(append([]byte{0xB9, 0, 0, 0xE2, 0xFE, 0xE9, 0x98, 0}, make([]byte, 152)...), 0xB9, 0, 0, 0xE2, 0xFE, 0xE9, 0x58, 0xFF), false},
 	} {

@@ -58,7 +58,7 @@ func (r *reader) text(name string) string {
 		r.note(name, err)
 		return ""
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return ""
 	}

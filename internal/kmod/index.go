@@ -120,7 +120,7 @@ func readIndex(fsys fs.FS, file string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(bufio.NewReader(f), maxIndex+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)

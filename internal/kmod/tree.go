@@ -138,7 +138,7 @@ func (t *Tree) read(f file) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", f.path, err)
 	}
-	defer in.Close() //nolint:errcheck // it was only read
+	defer in.Close()
 	if info, err := in.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: %s is no regular file", ErrMalformed, f.path)
 	}

@@ -109,7 +109,11 @@ func simulated(t *testing.T, kernel []byte, change func(*launch.Simulation)) *vm
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(socketDir) })
+	t.Cleanup(func() {
+		if err := os.RemoveAll(socketDir); err != nil {
+			t.Error(err)
+		}
+	})
 	l, socket, err := asp.Listen(t.Context(), socketDir)
 	if err != nil {
 		t.Fatal(err)

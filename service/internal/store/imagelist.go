@@ -21,11 +21,13 @@ type ImageFilter struct {
 // ListImages returns a page of images, newest first. The error wraps ErrCursor.
 func (s *Store) ListImages(ctx context.Context, filter ImageFilter) (Page[Image], error) {
 	var b builder
-	b.add("SELECT " + imageColumns + " FROM images WHERE TRUE")
+	// Finding needs an index alone; the rest of an image is read of those found.
+	b.add("SELECT " + imageColumns + " FROM images WHERE id IN (SELECT id FROM images WHERE TRUE")
 	filter.restrict(&b)
 	if err := b.newest(filter.Cursor, filter.Limit); err != nil {
 		return Page[Image]{}, fmt.Errorf("list images: %w", err)
 	}
+	b.add(") ORDER BY created_at DESC, id DESC")
 	var page Page[Image]
 	err := s.view(ctx, func(ctx context.Context, q querier) error {
 		found, err := collect(ctx, q, b.query(), scanImage)

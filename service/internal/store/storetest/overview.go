@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -134,6 +135,10 @@ func testImageActivity(t *testing.T, d Database) {
 	}
 	want.Releases = 2
 	unknown := Image("unknown")
+	names, err := s.ImageNames(t.Context(), []wire.UUID{busy.ID, unknown.ID, idle.ID, busy.ID})
+	if err != nil || !maps.Equal(names, map[wire.UUID]string{busy.ID: "busy", idle.ID: "idle"}) {
+		t.Errorf("names: got %v, %v", names, err)
+	}
 	got, err := s.ImageActivity(t.Context(), []store.Image{busy, idle, unknown})
 	if err != nil || len(got) != 2 || got[busy.ID] != want || got[idle.ID] != (store.ImageActivity{Releases: 1}) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)

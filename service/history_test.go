@@ -36,19 +36,15 @@ func writePast(t *testing.T, data string, s *simulation) {
 		image, release := p.image(name, []string{"production", "production", "ci", "staging"}[i])
 		images, releases = append(images, image), append(releases, release)
 	}
-	for n := 0; p.clock.Now().Before(time.Now().Add(-20 * time.Minute)); n++ {
-		hour := p.clock.Now().Hour()
-		p.clock.Advance(time.Duration(18+(n*7)%23) * time.Minute * time.Duration(1+2*boolInt(hour < 6)))
-		i := (n * n) % len(images)
+	for n := 0; p.clock.Now().Before(time.Now().Add(-2 * time.Hour)); n++ {
+		step := time.Duration(12+(n*7)%23) * time.Minute
+		if p.clock.Now().Hour() < 6 { // the night is quiet
+			step *= 3
+		}
+		p.clock.Advance(step)
+		i := (n*3 + n/5) % len(images)
 		p.unlock(n, images[i], releases[i], s)
 	}
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // image registers an image whose files are not there.

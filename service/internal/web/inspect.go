@@ -1,12 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
@@ -116,6 +118,7 @@ func (w *Web) inspectReport(ctx context.Context, data []byte) (*inspection, erro
 		return result, nil
 	}
 	result.Verified, result.Rules = verified, append(result.launched, attest.Evaluate(verified, policy)...)
+	slices.SortStableFunc(result.Rules, func(a, b attest.Result) int { return cmp.Compare(a.Verdict, b.Verdict) }) // those that fail first
 	for _, c := range verified.Chain {
 		result.Chain = append(result.Chain, shownCertificate{certificateName(c), c.NotBefore, c.NotAfter})
 	}

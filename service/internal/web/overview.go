@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
@@ -140,11 +141,19 @@ func (w *Web) showRecords(ctx context.Context, entries []store.Entry) ([]shownRe
 	}
 	var all []shownRecord
 	for _, e := range entries {
-		text := e.Reason
+		text := strings.ReplaceAll(e.Reason, ".", " ")
 		if e.Kind == store.KindUnlock {
 			text = adviceOn(e.Reason).Title
 		}
-		all = append(all, shownRecord{e, imageRef{e.ImageID, names[e.ImageID]}, text, cmp.Or(e.Actor, e.Address)})
+		all = append(all, shownRecord{e, imageRef{e.ImageID, names[e.ImageID]}, text, cmp.Or(shortActor(e.Actor), e.Address)})
 	}
 	return all, nil
+}
+
+// shortActor leaves the ID of a token out, which has a name.
+func shortActor(actor string) string {
+	if _, name, ok := strings.Cut(actor, " ("); ok && strings.HasPrefix(actor, "token ") {
+		return "token " + strings.TrimSuffix(name, ")")
+	}
+	return actor
 }

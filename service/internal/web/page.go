@@ -29,7 +29,6 @@ type page struct {
 	Session   bool
 	Token     string
 	Simulated bool
-	Warnings  []string
 	Version   string
 }
 
@@ -63,7 +62,7 @@ func (w *Web) readTemplates() (map[string]*template.Template, error) {
 
 // render answers with a page. It is complete before anything is sent.
 func (w *Web) render(rw http.ResponseWriter, r *request, status int, p page) error {
-	p.Session, p.Simulated, p.Warnings, p.Version = r.secret != "", w.Info.Simulated, w.Status.Warnings, version.String()
+	p.Session, p.Simulated, p.Version = r.secret != "", w.Info.Simulated, version.String()
 	if p.Session {
 		p.Token = r.token()
 	}
@@ -109,11 +108,11 @@ func (w *Web) funcs() template.FuncMap {
 		"utc":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 		"rfc":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"bytes": byteSize,
-		"count": grouped,
+		"count": grouped, "plural": plural,
 		"short": shortened,
 		"hex":   func(b any) string { return fmt.Sprintf("%x", b) },
 		"words": func(code string) string { return strings.NewReplacer("_", " ", ".", " ").Replace(code) },
-		"args":  args,
+		"args":  args, "sentence": sentence,
 	}
 }
 

@@ -133,11 +133,12 @@ func eval[T any](b *tab, expression string) T {
 	return value
 }
 
-// text returns all that the page says.
+// text returns all that the page says, and what is typed into its large fields.
 func (b *tab) text() string {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](
+		`[location.href, document.body.innerText, ...[...document.querySelectorAll("textarea")].map(t => t.value)].join("\n")`))
 	if err != nil {
 		return err.Error()
 	}

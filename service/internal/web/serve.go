@@ -81,8 +81,8 @@ func (w *Web) admit(rw http.ResponseWriter, r *request, rt route) error {
 	if err := ignoreUnsupported(r.control.SetReadDeadline(time.Time{})); err != nil {
 		return err
 	}
-	if r.secret == "" {
-		return nil // a login: there is no session to forge requests of
+	if rt.public {
+		return nil // a login, from a page that knows no session
 	}
 	return r.checkToken(r.PostForm.Get(fieldToken))
 }

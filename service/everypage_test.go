@@ -69,7 +69,7 @@ func everyPage(image *registered, denied, password string, b *tab) []shownPage {
 	path := "/images/" + image.ID.String()
 	report := filepath.Join(b.dir, "report.bin")
 	return []shownPage{
-		{"login", "/login", func(b *tab) {}},
+		{"login", "/login", nil},
 		{"overview", "/login", func(b *tab) {
 			b.fill("#password", password)
 			b.press("form button.primary")

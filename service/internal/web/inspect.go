@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -84,7 +83,7 @@ func (w *Web) inspect(rw http.ResponseWriter, r *request) error {
 func (w *Web) reportOf(r *request, f *form) ([]byte, string, error) {
 	if number := f.fields.Get("record"); number != "" {
 		entry, err := w.record(r, number)
-		return entry.Record.Report, "record " + number, err
+		return entry.Report, "record " + number, err
 	}
 	file, err := f.file("report")
 	if err != nil {
@@ -109,27 +108,30 @@ func (w *Web) inspectReport(ctx context.Context, data []byte) (*inspection, erro
 		return nil, err
 	}
 	verified, err := w.verify(ctx, report, table)
-	switch {
-	case errors.As(err, &result.Refusal):
-		result.Advice = adviceOn(string(result.Refusal.Reason))
-		return result, nil
-	case err != nil:
-		result.Open = err.Error()
+	if err != nil {
+		result.leave(err)
 		return result, nil
 	}
-	result.Verified, result.Rules = verified, append(result.launched, attest.Evaluate(verified, policy)...)
+	result.Verified, result.Unasked = verified, w.CRL == "off"
+	result.Rules = slices.Concat(result.launched, attest.Evaluate(verified, policy))
 	slices.SortStableFunc(result.Rules, func(a, b attest.Result) int { return cmp.Compare(a.Verdict, b.Verdict) }) // those that fail first
 	for _, c := range verified.Chain {
-		result.Chain = append(result.Chain, shownCertificate{certificateName(c), c.NotBefore, c.NotAfter})
+		result.Chain = append(result.Chain, shownCertificate{c.Subject.CommonName, c.NotBefore, c.NotAfter})
 	}
 	if err := w.Endorser.CheckRevocation(ctx, verified); err != nil {
 		result.Revoked = err.Error()
 	}
-	result.Unasked = w.CRL == "off"
 	return result, nil
 }
 
-func certificateName(c *x509.Certificate) string { return c.Subject.CommonName }
+// leave says why a report was not proven genuine: it is not, or nobody knows.
+func (i *inspection) leave(err error) {
+	if errors.As(err, &i.Refusal) {
+		i.Advice = adviceOn(string(i.Refusal.Reason))
+		return
+	}
+	i.Open = err.Error()
+}
 
 // verify proves that a report is genuine, with the certificates behind it or else
 // with those of AMD's KDS. A *attest.Refusal says why it is not.

@@ -46,22 +46,22 @@ func (w *Web) showRecord(rw http.ResponseWriter, r *request) error {
 	}
 	body := recordPage{
 		shownRecord: shown[0], Denied: entry.Kind == store.KindUnlock && entry.Outcome == store.OutcomeDenied,
-		Expected: strings.Split(entry.Record.Expected, " or "), Chip: hex.EncodeToString(entry.ChipID),
+		Expected: strings.Split(entry.Expected, " or "), Chip: hex.EncodeToString(entry.ChipID),
 		Previous: entry.Seq - 1, HashText: hex.EncodeToString(entry.Hash[:]),
 	}
 	if entry.Seq < head.Seq {
 		body.Next = entry.Seq + 1
 	}
-	for _, name := range slices.Sorted(maps.Keys(entry.Record.Details)) {
-		body.Details = append(body.Details, detail{name, entry.Record.Details[name]})
+	for _, name := range slices.Sorted(maps.Keys(entry.Details)) {
+		body.Details = append(body.Details, detail{name, entry.Details[name]})
 	}
 	title := "Record " + strconv.FormatInt(entry.Seq, 10)
 	if body.Denied {
 		body.Advice = adviceOn(entry.Reason)
 		title = "Denied: " + body.Advice.Title
 	}
-	if len(entry.Record.Report) > 0 {
-		if report, err := snp.ParseReport(entry.Record.Report); err != nil {
+	if len(entry.Report) > 0 {
+		if report, err := snp.ParseReport(entry.Report); err != nil {
 			body.Report = "The report cannot be read: " + err.Error() + "."
 		} else {
 			body.Fields = reportview.Fields(report)

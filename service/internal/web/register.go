@@ -136,10 +136,10 @@ func (w *Web) registerForm(rw http.ResponseWriter, r *request, f *form) (*wire.R
 	out, copied := multipart.NewWriter(writer), make(chan struct{})
 	go func() {
 		defer close(copied)
-		writer.CloseWithError(f.copyTo(out, in)) //nolint:errcheck // it returns nil
+		writer.CloseWithError(f.copyTo(out, in))
 	}()
 	defer func() {
-		reader.CloseWithError(errNotWanted) //nolint:errcheck // it returns nil
+		reader.CloseWithError(errNotWanted)
 		<-copied
 	}()
 	req, err := r.inner(http.MethodPost, path, reader)

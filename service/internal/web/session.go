@@ -33,18 +33,18 @@ func sessionCookie(secret string) *http.Cookie {
 // authenticate finds the session of the request. One that has ended counts as
 // none.
 func (w *Web) authenticate(r *request) error {
-	cookie, err := r.Cookie(cookieName)
-	if err != nil || !access.IsSession(cookie.Value) {
+	cookies := r.CookiesNamed(cookieName)
+	if len(cookies) != 1 || !access.IsSession(cookies[0].Value) {
 		return nil
 	}
-	principal, err := w.Sessions.Authenticate(r.Context(), cookie.Value)
+	principal, err := w.Sessions.Authenticate(r.Context(), cookies[0].Value)
 	if errors.Is(err, access.ErrUnauthenticated) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	r.secret, r.principal = cookie.Value, principal
+	r.secret, r.principal = cookies[0].Value, principal
 	return nil
 }
 

@@ -21,6 +21,7 @@ func overviewTests() map[string]func(*testing.T, Database) {
 		"unlock counts caught up": testUnlockCountsCaughtUp,
 		"replicas":                testReplicas,
 		"image activity":          testImageActivity,
+		"common labels":           testCommonLabels,
 		"KDS counts":              testKDSCounts,
 		"audit by skewed clocks":  testSkewedClocks,
 	}
@@ -193,4 +194,55 @@ func testSkewedClocks(t *testing.T, d Database) {
 			t.Errorf("minutes %d to %d: got %v, %v, want %v", tc.since, tc.until, numbers(got), err, tc.want)
 		}
 	}
+}
+
+// Labels that many images have are looked for in another way.
+func testCommonLabels(t *testing.T, d Database) {
+	s := d.Open(t)
+	create(t, s, labelled("common first", "common"), Release("f", "k", "i"))
+	create(t, s, labelled("rare", "rare"), Release("f", "k", "i"))
+	tx, err := d.Raw(t).BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2000 {
+		id := wire.NewUUID()
+		_, imageErr := tx.ExecContext(t.Context(), `INSERT INTO images
+			(id, name, name_folded, enabled, simulated, created_at, id_key_digest, author_key_digest, id_key_sealed, author_key_sealed)
+			VALUES ($1, $2, $2, TRUE, FALSE, $3, $4, $4, $1, $1)`, id[:], id.String(), n+1, append(make([]byte, 32), id[:]...))
+		_, labelErr := tx.ExecContext(t.Context(), `INSERT INTO image_labels (image_id, label, content) VALUES ($1, 'kind', 'common')`, id[:])
+		if err := errors.Join(imageErr, labelErr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for kind, want := range map[string]int{"common": 2001, "rare": 1, "none": 0} {
+		filter, n := store.ImageFilter{Labels: map[string]string{"kind": kind}, Limit: store.MaxPage}, 0
+		for {
+			page, err := s.ListImages(t.Context(), filter)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range page.Items {
+				if i.Labels["kind"] != kind {
+					t.Errorf("%s: found %s with %v", kind, i.Name, i.Labels)
+				}
+			}
+			n += len(page.Items)
+			if filter.Cursor = page.Next; page.Next == "" {
+				break
+			}
+		}
+		if n != want {
+			t.Errorf("%s: found %d images, want %d", kind, n, want)
+		}
+	}
+}
+
+func labelled(name, kind string) store.Image {
+	i := Image(name)
+	i.Labels = map[string]string{"kind": kind}
+	return i
 }

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
@@ -85,6 +88,7 @@ func (o *operator) register(name string) *registered {
 // its deletion.
 func TestDashboard(t *testing.T) {
 	o := newOperator(t)
+	o.keyboard()
 	image := o.register("web server")
 	o.seeUnlocks(image)
 	o.changePolicy(image)
@@ -95,6 +99,24 @@ func TestDashboard(t *testing.T) {
 	o.caches()
 	o.remove(image)
 	o.password()
+}
+
+// keyboard skips the navigation, and goes to another page, without a mouse.
+func (o *operator) keyboard() {
+	o.t.Helper()
+	o.visit("/")
+	o.run(chromedp.KeyEvent(kb.Tab))
+	if text := eval[string](o.tab, "document.activeElement.textContent"); text != "Skip to content" {
+		o.t.Errorf("the first key leads to %q", text)
+	}
+	o.run(chromedp.KeyEvent(kb.Enter))
+	o.await(`document.activeElement.id === "main"`)
+	o.visit("/")
+	for range 4 { // skip, name, overview, images
+		o.run(chromedp.KeyEvent(kb.Tab))
+	}
+	o.run(chromedp.KeyEvent(kb.Enter))
+	o.await(`location.pathname === "/images" && document.readyState === "complete"`)
 }
 
 // seeUnlocks sees a guest get its key, another be refused, and why.

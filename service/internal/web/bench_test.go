@@ -77,6 +77,7 @@ func fillStatements(seq int64, image store.Image, sqlite bool) []string {
 		`DELETE FROM unlock_counts`,
 		`INSERT INTO unlock_counts (hour, outcome, reason, records)
 			SELECT recorded_at / 3600000000, outcome, reason, COUNT(*) FROM audit WHERE kind = 'unlock' GROUP BY 1, 2, 3`,
+		map[bool]string{true: `SELECT 1`, false: `ANALYZE`}[sqlite], // which PostgreSQL does by itself after a while
 	}
 }
 

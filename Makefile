@@ -19,13 +19,28 @@ deps: ## install (as root) or name the packages that the other targets need
 	@scripts/deps
 
 .PHONY: build
-build: deps ## compile the programs into bin/
+build: deps agent ## compile the programs into bin/
 	$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/...
 	$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/snpguard-service ./service
 
+# The same source gives the same bytes, wherever and from whichever checkout.
+AGENT_FLAGS := -trimpath -buildvcs=false -ldflags '-s -w -buildid='
+AGENT_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=amd64 GOAMD64=v1 $(GO) build $(AGENT_FLAGS)
+AGENTS      := internal/agentbin/bin
+
 .PHONY: agent
-agent: ## compile the guest agent
-	@echo "make agent: there is no agent yet; it comes with the boot" >&2; exit 1
+agent: deps ## compile the guest agents, which the other programs carry inside
+	$(AGENT_BUILD) -o $(AGENTS)/snpguard-agent ./agent
+	$(AGENT_BUILD) -tags sim -o $(AGENTS)/snpguard-agent-sim ./agent
+
+# Built once and kept: SNPGUARD_IMAGES names another directory.
+IMAGES := $(or $(SNPGUARD_IMAGES),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/snpguard/images)
+
+.PHONY: images
+images: deps $(IMAGES)/debian.qcow2 $(IMAGES)/dracut.qcow2 $(IMAGES)/ubuntu.qcow2 ## build the cloud images that tests convert
+
+$(IMAGES)/%.qcow2:
+	scripts/image $* $@
 
 .PHONY: generate
 generate: ## bring generated files up to date
@@ -38,16 +53,19 @@ $(TOOLS)/%: tools/go.mod tools/go.sum
 .PHONY: lint
 lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck ## gofmt, go vet, golangci-lint, shellcheck, govulncheck, go.mod
 	$(TOOLS)/golangci-lint run ./...
+	$(TOOLS)/golangci-lint run --build-tags sim ./agent/...
 	$(GO) mod tidy -diff
 	shellcheck scripts/* .ci/run
 	scripts/vulncheck $(TOOLS)/govulncheck
 
 .PHONY: test
-test: lint ## everything that this machine can check; what CI runs
+test: lint images ## everything that this machine can check; what CI runs
 	$(GO) test -race ./...
+	$(GO) test -race -tags sim ./agent/...
+	$(GO) test -tags e2e -timeout 30m ./test/...
 
 .PHONY: bench
-bench: deps ## speed and memory, as ratios to a reference run beside it
+bench: images ## speed and memory, as ratios to a reference run beside it
 	@scripts/bench $(BENCHTIME)
 
 .PHONY: screenshots

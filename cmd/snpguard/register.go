@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -140,19 +140,9 @@ func (o *registerOptions) image() (wire.UUID, error) {
 	if o.staging == "" {
 		return wire.UUID{}, usageErrorf("--staging is missing: where has the conversion left its files?")
 	}
-	path := filepath.Join(o.staging, "conversion.json")
-	data, err := os.ReadFile(path)
+	conversion, err := staging.Read(o.staging)
 	if err != nil {
 		return wire.UUID{}, err
-	}
-	var conversion struct {
-		ImageID wire.UUID `json:"image_id"`
-	}
-	if err := json.Unmarshal(data, &conversion); err != nil {
-		return wire.UUID{}, fmt.Errorf("%s: %w", path, err)
-	}
-	if conversion.ImageID.IsZero() {
-		return wire.UUID{}, fmt.Errorf("%s: has no image_id", path)
 	}
 	return conversion.ImageID, nil
 }
@@ -165,7 +155,7 @@ func (o *registerOptions) uploads() (files []client.Upload, total int64, err err
 		{"kernel", o.kernel, bundle.NameKernel},
 		{"initrd", o.initrd, bundle.NameInitrd},
 		{"cmdline", o.cmdlineFile, bundle.NameCmdline},
-		{"unsealing_key", o.unsealingKey, "unsealing.key.enc"},
+		{"unsealing_key", o.unsealingKey, staging.NameUnsealingKey},
 	} {
 		path := f.path
 		if path == "" {

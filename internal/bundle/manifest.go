@@ -73,6 +73,10 @@ func (v Variant) file(name string, isDefault bool) string {
 	return path.Join(variantsDir, v.Name()+"."+name)
 }
 
+// VariantFile returns the name that a file such as NameIDBlock has for the
+// variant with this index.
+func (m *Manifest) VariantFile(i int, name string) string { return m.Variants[i].file(name, i == 0) }
+
 // ManifestEntry is a file of a bundle.
 type ManifestEntry struct {
 	Name   string `json:"name"`

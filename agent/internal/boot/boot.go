@@ -1,0 +1,95 @@
+// Package boot is the agent as PID 1 of the initrd, before any code of the
+// distribution: it attests this boot, gets the volume key, opens the root and
+// hands over to the distribution's own /init. Each step is a file here.
+//
+// There is no shell and no way on after a failure: its reason goes to the
+// kernel's log and thus to the console, and the machine is powered off.
+package boot
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/dmcrypt"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/netup"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/retry"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/unlock"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+)
+
+// Boot is one boot. Each step leaves what the next ones need.
+type Boot struct {
+	Log     *timeline.Log
+	Version string // of the agent
+
+	mounts *mounts.Set
+	config *bootconf.Config
+	root   *rootdisk.Partition
+	sealed []byte // sealed volume key, from the disk
+	net    *netup.Net
+	grant  *unlock.Result
+	device dmcrypt.Device
+}
+
+// Step is a part of the boot with a name for the log.
+type Step struct {
+	Name string
+	Do   func(context.Context) error
+}
+
+// steps are the steps in their order.
+func (b *Boot) steps() []Step {
+	return []Step{
+		{"mounts", b.mountBase},
+		{"config", b.readConfig},
+		{"modules", b.loadModules},
+		{"disk", b.findRoot},
+		{"network", b.networkUp},
+		{"unlock", b.unlock},
+		{"crypt", b.openRoot},
+		{"filesystem", b.checkFilesystem},
+		{"hand-over", b.handOver},
+	}
+}
+
+// Run does all steps. It returns only when one has failed and been logged.
+func (b *Boot) Run() {
+	lock()
+	b.runSteps(b.steps())
+}
+
+// runSteps does steps until one fails. The deadline counts from the start, once
+// the configuration that names it has been read.
+func (b *Boot) runSteps(steps []Step) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	limited := false
+	for _, s := range steps {
+		if b.config != nil && !limited {
+			limited = true
+			deadline := time.Duration(b.config.Deadline) * time.Second
+			defer time.AfterFunc(deadline-b.Log.Elapsed(), func() { cancel(fmt.Errorf("the deadline of %v has passed", deadline)) }).Stop()
+		}
+		if err := b.Log.Run(s.Name, func() error { return guarded(ctx, s) }); err != nil {
+			b.Log.Fail(s.Name, err)
+			return
+		}
+	}
+}
+
+// guarded turns a panic into an error: PID 1 may not just end.
+func guarded(ctx context.Context, s Step) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("internal error: %v", p)
+		}
+	}()
+	return s.Do(ctx)
+}
+
+// soon is how a device that has yet to appear is waited for.
+func soon() retry.Backoff { return retry.Backoff{First: 50 * time.Millisecond, Max: time.Second} }

@@ -1,0 +1,37 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/dmcrypt"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/superblock"
+)
+
+// checkFilesystem wants the measured file system behind the encryption.
+// Otherwise the device is removed again.
+func (b *Boot) checkFilesystem(context.Context) error {
+	err := b.superblock()
+	if err == nil {
+		b.Log.Printf("filesystem", "%s %s", b.config.Root.Filesystem, b.config.Root.FilesystemUUID)
+		return nil
+	}
+	control, openErr := dmcrypt.Open(filepath.Join(mounts.Dev, "mapper/control"))
+	if openErr != nil {
+		return errors.Join(err, openErr)
+	}
+	defer control.Close() //nolint:errcheck // nothing was written
+	return errors.Join(err, dmcrypt.Remove(control))
+}
+
+func (b *Boot) superblock() error {
+	f, err := os.Open(b.devicePath())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return superblock.Check(f, b.config.Root.Filesystem, b.config.Root.FilesystemUUID)
+}

@@ -1,0 +1,56 @@
+package boot
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+)
+
+// initPath is the distribution's own first program.
+const initPath = "/init"
+
+// handOver leaves the machine as the kernel would have given it to the
+// distribution, but for the open root, and becomes its init.
+func (b *Boot) handOver(context.Context) error {
+	if err := b.net.Down(); err != nil {
+		return fmt.Errorf("take the network down: %w", err)
+	}
+	keepRun, err := status.Arrange("/", b.status())
+	if err != nil {
+		return err
+	}
+	b.Log.Printf("hand-over", "to %s", initPath)
+	var kept []string
+	if keepRun {
+		kept = []string{mounts.Run}
+	}
+	if err := b.mounts.Unmount(kept...); err != nil {
+		return err
+	}
+	return fmt.Errorf("start %s: %w", initPath, unix.Exec(initPath, append([]string{initPath}, os.Args[1:]...), os.Environ()))
+}
+
+// status says how this boot was attested.
+func (b *Boot) status() *status.Status {
+	e, r := b.grant.Evidence, b.config.Root
+	fields, err := report.ParseFields(e.Report)
+	if err != nil {
+		fields = nil // its size was checked when it came
+	}
+	return &status.Status{
+		Format: status.Format, Agent: b.Version, Simulated: b.config.Simulated, ImageID: b.config.ImageID,
+		Service: b.grant.Service, Interface: b.grant.Path, Provider: e.Provider, Certificates: len(e.Certificates), Report: e.Report, Fields: fields,
+		Root: status.Root{
+			Partition: b.root.Name, Device: bootconf.MapperPath, Cipher: r.Cipher, SectorSize: r.SectorSize,
+			Filesystem: r.Filesystem, UUID: r.FilesystemUUID,
+		},
+		Seconds: b.Log.Elapsed().Seconds(), Steps: b.Log.Steps(),
+	}
+}

@@ -1,0 +1,18 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/modules"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+)
+
+func (b *Boot) loadModules(context.Context) error {
+	b.Log.Printf("modules", "%s", modules.Load(modules.Kernel{}, bootconf.DirModules, b.config.Modules))
+	if err := b.mounts.Configfs(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

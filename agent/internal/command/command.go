@@ -1,0 +1,113 @@
+// Package command is the agent in the running system: it tells how this boot was
+// attested and gets reports for applications.
+package command
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+
+	"github.com/spf13/pflag"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
+)
+
+// Exit codes.
+const (
+	exitDone        = 0
+	exitNo          = 1 // the answer is no: this boot was not attested
+	exitUsage       = 2
+	exitEnvironment = 3
+)
+
+const usage = `snpguard-agent unlocks a confidential VM from its initrd. In the running system:
+
+  snpguard-agent status [--json]
+      how this boot was attested
+  snpguard-agent report --nonce NONCE [--out FILE]
+      a fresh attestation report, REPORT_DATA being the nonce, filled up with
+      zeros; the host's certificate table follows it when there is one.
+      NONCE is 16 to 64 bytes as hexadecimal digits or base64
+  snpguard-agent version
+      the version of this program
+
+Exit codes: 0 done, 1 this boot was not attested, 2 the command line is wrong,
+3 the environment failed.
+`
+
+// Program is the agent outside of PID 1.
+type Program struct {
+	Root           string // directory under which files are looked for; "/" in production
+	Version        string
+	Providers      []report.Provider
+	Stdout, Stderr io.Writer
+}
+
+// errUsage is a wrong command line.
+var errUsage = errors.New("wrong command line")
+
+// Run runs one command and returns its exit code.
+func (p *Program) Run(args []string) int {
+	err := p.run(args)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprint(p.Stdout, usage)
+		return exitDone
+	}
+	fmt.Fprintf(p.Stderr, "snpguard-agent: %v\n", err)
+	switch {
+	case errors.Is(err, status.ErrNone):
+		return exitNo
+	case errors.Is(err, errUsage):
+		fmt.Fprint(p.Stderr, usage)
+		return exitUsage
+	}
+	return exitEnvironment
+}
+
+func (p *Program) run(args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("%w: no command", errUsage)
+	}
+	switch args[0] {
+	case "status":
+		return p.status(args[1:])
+	case "report":
+		return p.report(args[1:])
+	case "version":
+		_, err := fmt.Fprintf(p.Stdout, "snpguard-agent %s (%s)\n", p.Version, runtime.Version())
+		return err
+	case "keep":
+		return status.Keep(p.Root)
+	case "help", "--help", "-h":
+		return pflag.ErrHelp
+	}
+	return fmt.Errorf("%w: unknown command %q", errUsage, args[0])
+}
+
+// parse reads flags and wants no further arguments.
+func parse(flags *pflag.FlagSet, args []string) error {
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, pflag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%w: unexpected argument %q", errUsage, flags.Arg(0))
+	}
+	return nil
+}
+
+func printJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}

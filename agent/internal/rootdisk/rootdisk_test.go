@@ -1,0 +1,260 @@
+package rootdisk_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/vmkrecord"
+)
+
+const wanted = "9f0f1f5e-3f6d-4b4e-9a35-0123456789ab"
+
+// computer is a fake /sys and /dev.
+type computer struct {
+	t   *testing.T
+	dir string
+}
+
+func newComputer(t *testing.T) computer {
+	t.Helper()
+	c := computer{t, t.TempDir()}
+	for _, dir := range []string{"sys/class/block", "dev"} {
+		if err := os.MkdirAll(filepath.Join(c.dir, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+func (c computer) machine() rootdisk.Machine {
+	return rootdisk.Machine{Sys: filepath.Join(c.dir, "sys"), Dev: filepath.Join(c.dir, "dev")}
+}
+
+func (c computer) attribute(path, value string) {
+	c.t.Helper()
+	full := filepath.Join(c.dir, "sys/class/block", path)
+	if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(full, []byte(value+"\n"), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// disk adds a disk of size bytes whose partition 2 has the GUID.
+func (c computer) disk(name, guid string, size int64, sectorSize int) *gpt.Table {
+	c.t.Helper()
+	id, err := gpt.ParseGUID(guid)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	kind, err := gpt.ParseGUID(gpt.TypeLinux)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	first := uint64(1 << 20 / sectorSize)
+	table := &gpt.Table{SectorSize: sectorSize, Partitions: []gpt.Partition{
+		{Number: 2, Type: kind, GUID: id, First: 2 * first, Last: 18*first - 1},
+		{Number: 14, Type: kind, GUID: gpt.GUID{1}, First: first, Last: 2*first - 1},
+	}}
+	f, err := os.Create(filepath.Join(c.dir, "dev", name))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer f.Close()
+	if err := errors.Join(f.Truncate(size), table.Write(f, size)); err != nil {
+		c.t.Fatal(err)
+	}
+	c.attribute(name+"/size", fmt.Sprint(size/512))
+	c.attribute(name+"/queue/logical_block_size", fmt.Sprint(sectorSize))
+	c.kernel(name, table)
+	return table
+}
+
+// kernel has the kernel know the partitions of a table.
+func (c computer) kernel(name string, table *gpt.Table) {
+	for i := range table.Partitions {
+		p := &table.Partitions[i]
+		part := fmt.Sprintf("%s%d", name, p.Number)
+		for _, dir := range []string{part, name + "/" + part} {
+			c.attribute(dir+"/partition", fmt.Sprint(p.Number))
+			c.attribute(dir+"/start", fmt.Sprint(table.Offset(p)/512))
+			c.attribute(dir+"/size", fmt.Sprint(table.Size(p)/512))
+			c.attribute(dir+"/dev", fmt.Sprintf("254:%d", p.Number))
+		}
+	}
+}
+
+func TestFind(t *testing.T) {
+	for _, sectorSize := range []int{512, 4096} {
+		c := newComputer(t)
+		c.disk("sda", "11111111-2222-3333-4444-555555555555", 20<<20, 512)
+		c.disk("vda", wanted, 20<<20, sectorSize)
+		c.attribute("loop0/size", "0")
+		c.attribute("sr0/size", "0")
+		p, err := c.machine().Find(wanted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Name != "vda2" || p.Path != filepath.Join(c.dir, "dev/vda2") || p.Major != 254 || p.Minor != 2 || p.Size != 16<<20 {
+			t.Errorf("found %+v", p)
+		}
+	}
+}
+
+func TestNotFound(t *testing.T) {
+	for name, tc := range map[string]struct {
+		prepare func(computer)
+		want    error
+		text    string
+	}{
+		"no disk":     {func(computer) {}, rootdisk.ErrNotFound, "any of 0 disks"},
+		"other disks": {func(c computer) { c.disk("sda", "11111111-2222-3333-4444-555555555555", 20<<20, 512) }, rootdisk.ErrNotFound, "sda"},
+		"two disks": {func(c computer) {
+			c.disk("sda", wanted, 20<<20, 512)
+			c.disk("sdb", wanted, 20<<20, 512)
+		}, rootdisk.ErrAmbiguous, "sda and sdb"},
+		"no table": {func(c computer) {
+			c.disk("sda", wanted, 20<<20, 512)
+			if err := os.WriteFile(filepath.Join(c.dir, "dev/sda"), bytes.Repeat([]byte{7}, 20<<20), 0o600); err != nil {
+				c.t.Fatal(err)
+			}
+		}, rootdisk.ErrNotFound, "bad partition table"},
+		"device missing": {func(c computer) {
+			c.disk("sda", wanted, 20<<20, 512)
+			if err := os.Remove(filepath.Join(c.dir, "dev/sda")); err != nil {
+				c.t.Fatal(err)
+			}
+		}, rootdisk.ErrNotFound, "no such file"},
+		"kernel sees it elsewhere": {func(c computer) {
+			c.disk("sda", wanted, 20<<20, 512)
+			c.attribute("sda2/start", "2048")
+		}, rootdisk.ErrNotFound, "not where"},
+		"kernel sees another size": {func(c computer) {
+			c.disk("sda", wanted, 20<<20, 512)
+			c.attribute("sda2/size", "8")
+		}, rootdisk.ErrNotFound, "not where"},
+		"kernel sees no partition": {func(c computer) {
+			c.disk("sda", wanted, 20<<20, 512)
+			if err := os.RemoveAll(filepath.Join(c.dir, "sys/class/block/sda/sda2")); err != nil {
+				c.t.Fatal(err)
+			}
+		}, rootdisk.ErrNotFound, "does not know partition 2"},
+	} {
+		c := newComputer(t)
+		tc.prepare(c)
+		if p, err := c.machine().Find(wanted); !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.text) {
+			t.Errorf("%s: %+v, %v", name, p, err)
+		}
+	}
+	if _, err := newComputer(t).machine().Find("../sda"); err == nil {
+		t.Error("a GUID that is none was taken")
+	}
+}
+
+// TestGrow extends the partition of a disk that has grown, once.
+func TestGrow(t *testing.T) {
+	for _, sectorSize := range []int{512, 4096} {
+		c := newComputer(t)
+		table := c.disk("vda", wanted, 20<<20, sectorSize)
+		path := filepath.Join(c.dir, "dev/vda")
+		if err := os.Truncate(path, 50<<20); err != nil {
+			t.Fatal(err)
+		}
+		c.attribute("vda/size", fmt.Sprint(50<<20/512))
+		find := func() *rootdisk.Partition {
+			p, err := c.machine().Find(wanted)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		reread := func(f *os.File) error {
+			after, err := gpt.Read(f, 50<<20, sectorSize)
+			if err != nil || after.Damage != nil {
+				return fmt.Errorf("%w %w", err, after.Damage)
+			}
+			c.kernel("vda", after)
+			return nil
+		}
+		if grown, err := find().Grow(reread); err != nil || !grown {
+			t.Fatalf("%v, %v", grown, err)
+		}
+		p := find()
+		if end := table.Offset(&table.Partitions[0]) + p.Size; end%(1<<20) != 0 || end > 50<<20-33*512 || end < 48<<20 {
+			t.Errorf("it ends at %d", end)
+		}
+		if grown, err := p.Grow(reread); err != nil || grown {
+			t.Errorf("grown again: %v, %v", grown, err)
+		}
+	}
+}
+
+func TestGrowNot(t *testing.T) {
+	c := newComputer(t)
+	table := c.disk("vda", wanted, 40<<20, 512)
+	f, err := os.OpenFile(filepath.Join(c.dir, "dev/vda"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	behind := table.Partitions[0].Last + 1
+	table.Partitions = append(table.Partitions, gpt.Partition{Number: 15, Type: table.Partitions[0].Type, GUID: gpt.GUID{2}, First: behind, Last: behind + 7})
+	if err := table.Write(f, 40<<20); err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.machine().Find(wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	never := func(*os.File) error { t.Error("the table was written"); return nil }
+	if grown, err := p.Grow(never); err != nil || grown {
+		t.Errorf("over its neighbour: %v, %v", grown, err)
+	}
+	other := newComputer(t)
+	other.disk("vda", wanted, 40<<20, 512)
+	if p, err = other.machine().Find(wanted); err != nil {
+		t.Fatal(err)
+	}
+	busy := errors.New("busy")
+	if _, err := p.Grow(func(*os.File) error { return busy }); !errors.Is(err, busy) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSealedVMK(t *testing.T) {
+	image, sealed := [16]byte{1}, []byte("sealed")
+	record, err := vmkrecord.Encode(image, sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "part")
+	if err := os.WriteFile(path, append(make([]byte, 8192), record...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &rootdisk.Partition{Path: path}
+	if got, err := p.SealedVMK(8192, image); err != nil || !bytes.Equal(got, sealed) {
+		t.Errorf("%q, %v", got, err)
+	}
+	for name, tc := range map[string]struct {
+		offset int64
+		image  [16]byte
+		want   error
+	}{
+		"elsewhere": {4096, image, vmkrecord.ErrRecord}, "another image": {8192, [16]byte{2}, vmkrecord.ErrImage},
+	} {
+		if _, err := p.SealedVMK(tc.offset, tc.image); !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := p.SealedVMK(8193, image); err == nil {
+		t.Error("a partition that ends too early was taken")
+	}
+}

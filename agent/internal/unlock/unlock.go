@@ -1,0 +1,134 @@
+// Package unlock gets the volume key from an attestation service, as
+// docs/protocol.md has it: a nonce, a report that binds it to an ephemeral key
+// and the sealed volume key, and a grant that only this boot can open.
+//
+// The network is the host's. The service is known by the measured CA and, for
+// the grant itself, by the measured identity key; the volume key by the measured
+// commitment.
+package unlock
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// Errors of a grant. Neither names a byte of it.
+var (
+	ErrSignature  = errors.New("the grant is not signed by the measured identity key")
+	ErrCommitment = errors.New("the volume key is not the measured one")
+)
+
+// Attest returns a report with the given REPORT_DATA.
+type Attest func(data [report.DataSize]byte) (*report.Evidence, error)
+
+// Session is one boot's attempt to get its key. All tries use the same ephemeral
+// key, so that a service which has released the key already, but whose answer
+// was lost, answers again.
+type Session struct {
+	image      wire.UUID
+	services   []string
+	identity   ed25519.PublicKey
+	commitment [32]byte
+	sealed     []byte
+	roots      []*x509.Certificate
+	attest     Attest
+	key        *seal.PrivateKey
+	timeout    time.Duration // of one call
+}
+
+// New makes the ephemeral key. sealed is the sealed volume key from the disk.
+func New(c *bootconf.Config, sealed []byte, attest Attest) (*Session, error) {
+	if len(sealed) != wire.SealedVMKSize {
+		return nil, fmt.Errorf("sealed volume key has %d bytes, want %d", len(sealed), wire.SealedVMKSize)
+	}
+	s := &Session{image: c.ImageID, services: c.Services, identity: c.IdentityKey, sealed: sealed, attest: attest, timeout: callTimeout}
+	if n, err := hex.Decode(s.commitment[:], []byte(c.VMKCommitment)); err != nil || n != len(s.commitment) {
+		return nil, errors.New("measured commitment is malformed")
+	}
+	var err error
+	if s.roots, err = parseRoots(c.CA); err != nil {
+		return nil, err
+	}
+	s.key, err = seal.GenerateKey()
+	return s, err
+}
+
+// Forget drops the ephemeral key. A Go program cannot wipe it; it goes with the
+// process.
+func (s *Session) Forget() { s.key = nil }
+
+// Result is a volume key and how it came.
+type Result struct {
+	VMK      []byte // the caller wipes it
+	Service  string
+	Path     string // name of the way out, such as "eth0"
+	Evidence *report.Evidence
+}
+
+// try asks one service over one way.
+func (s *Session) try(ctx context.Context, service string, dial Dial) (*Result, error) {
+	c, err := s.newClient(service, dial)
+	if err != nil {
+		return nil, err
+	}
+	var challenge wire.Challenge
+	if err := c.post(ctx, wire.PathChallenge, nil, &challenge); err != nil {
+		return nil, err
+	}
+	if err := challenge.Validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	public := s.key.Public().Bytes()
+	data := wire.UnlockBinding{
+		Nonce: challenge.Nonce, PublicKey: public, Image: s.image, SealedVMK: sha256.Sum256(s.sealed),
+	}.ReportData()
+	evidence, err := s.attest(data)
+	if err != nil {
+		return nil, fmt.Errorf("get attestation report: %w", err)
+	}
+	var grant wire.Grant
+	err = c.post(ctx, wire.PathUnlock, &wire.UnlockRequest{
+		Report: evidence.Report, Certificates: evidence.Certificates, Nonce: challenge.Nonce, PublicKey: public, SealedVMK: s.sealed,
+	}, &grant)
+	if err != nil {
+		return nil, err
+	}
+	vmk, err := s.open(data, &grant)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{VMK: vmk, Service: service, Evidence: evidence}, nil
+}
+
+// open checks a grant and returns the volume key.
+func (s *Session) open(data [report.DataSize]byte, g *wire.Grant) ([]byte, error) {
+	if err := g.Validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	if !ed25519.Verify(s.identity, wire.GrantTranscript(data, g.Enc, g.Ciphertext), g.Signature) {
+		return nil, ErrSignature
+	}
+	vmk, err := s.key.Open(wire.GrantInfo(data), slices.Concat(g.Enc, g.Ciphertext))
+	if err != nil {
+		return nil, err
+	}
+	commitment := wire.VMKCommitment(s.image, vmk)
+	if subtle.ConstantTimeCompare(commitment[:], s.commitment[:]) != 1 {
+		clear(vmk)
+		return nil, ErrCommitment
+	}
+	return vmk, nil
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+)
+
+func newKeygenCommand() *cobra.Command {
+	var private, public string
+	cmd := &cobra.Command{
+		Use:   "keygen --private FILE --public FILE",
+		Short: "Make an unsealing key pair",
+		Long: `Make an unsealing key pair (HPKE, MLKEM768-X25519), as "snpguard convert" makes
+one for every image. Together with seal and unseal it moves an image to another
+service, or gives it a new key pair, when its VMK was recovered.`,
+		Example: `  snpguard keygen --private unsealing.key --public unsealing.pub`,
+		Args:    cobra.NoArgs,
+		RunE: func(_ *cobra.Command, _ []string) error {
+			if private == "" || public == "" {
+				return usageErrorf("--private and --public say where the keys go")
+			}
+			return keygen(private, public)
+		},
+	}
+	cmd.Flags().StringVar(&private, "private", "", "file for the private key, which nobody else may read")
+	cmd.Flags().StringVar(&public, "public", "", "file for the public key")
+	return cmd
+}
+
+func keygen(privatePath, publicPath string) error {
+	key, err := seal.GenerateKey()
+	if err != nil {
+		return err
+	}
+	private, err := keyfile.Private(key)
+	if err != nil {
+		return err
+	}
+	defer clear(private)
+	if err := writeSecret(privatePath, private); err != nil {
+		return err
+	}
+	return renameio.WriteFile(publicPath, keyfile.Public(key.Public()), 0o644)
+}
+
+// writeSecret writes a file that only its owner can read, whole or not at all.
+func writeSecret(path string, secret []byte) error {
+	if err := renameio.WriteFile(path, secret, 0o600, renameio.IgnoreUmask()); err != nil {
+		return fmt.Errorf("write secret: %w", err)
+	}
+	return nil
+}

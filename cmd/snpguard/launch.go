@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
+)
+
+// launchOptions are the flags of "snpguard launch" as they were given.
+type launchOptions struct {
+	disk, bundle, variant, extract string
+	memory, network                string
+	sshPort                        int
+	snapshot, dryRun               bool
+	format, identityKey, qemu      string
+	cbitpos, reducedPhysBits       uint32
+
+	simulate                                   bool
+	simState, simFirmware, simProduct, simChip string
+
+	extra []string // for QEMU, as they are
+}
+
+// The values of --format.
+const (
+	formatQEMU    = "qemu"
+	formatLibvirt = "libvirt"
+)
+
+func newLaunchCommand() *cobra.Command {
+	var o launchOptions
+	cmd := &cobra.Command{
+		Use:   "launch --disk IMG --bundle launch-artifacts.tar.gz [flags] [-- QEMU-OPTION...]",
+		Short: "Launch a converted image, with SEV-SNP or simulated",
+		Long: `Launch a converted image with its launch bundle. The bundle's signature, by the
+identity key of the service that was logged in to or by --identity-key, and every
+file in it are checked first.
+
+The guest's console is this terminal. Ctrl-C ends the guest; so do its power-off,
+reboot and panic. What it was that ended a guest, the console says.
+
+With --simulate there is no SEV-SNP and no protection: QEMU runs beside a SIMULATED
+AMD-SP, which checks the ID block as the chip does and signs reports with the keys
+of --sim-state.
+
+Exit codes here:
+  0  the guest ended by itself
+  1  the bundle is not genuine, or the simulated AMD-SP refused the launch
+  2  the command line is wrong
+  3  the host lacks something, QEMU failed, or the launch was interrupted`,
+		Example: `  snpguard launch --disk debian-snp.qcow2 --bundle launch-artifacts.tar.gz --ssh-port 2222
+  snpguard launch --disk debian-snp.qcow2 --bundle launch-artifacts.tar.gz --extract /srv/debian --format libvirt > debian.xml
+  snpguard launch --disk debian-snp.qcow2 --bundle launch-artifacts.tar.gz --simulate --sim-state sim.json --snapshot`,
+		Args: onlyAfterDash,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.extra = args
+			return runLaunch(cmd, &o)
+		},
+	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *launchOptions) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.disk, "disk", "", "converted disk image, qcow2 or raw")
+	f.StringVar(&o.bundle, "bundle", "", "launch bundle of its release, tar.gz or tar")
+	f.StringVar(&o.variant, "variant", "", "variant to launch, such as 4xEPYC-Milan (default the bundle's first)")
+	f.StringVar(&o.extract, "extract", "", "directory to make and to leave the bundle's files in (default temporary)")
+	f.StringVar(&o.memory, "memory", "4G", "memory of the guest")
+	f.StringVar(&o.network, "net", launch.NetworkUser, "user, tap=INTERFACE or none")
+	f.IntVar(&o.sshPort, "ssh-port", 0, "port on 127.0.0.1 that leads to the guest's port 22, with --net user")
+	f.BoolVar(&o.snapshot, "snapshot", false, "forget what the guest writes to its disk")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the command and run nothing")
+	f.StringVar(&o.format, "format", formatQEMU, "qemu, or libvirt to print a domain and run nothing")
+	f.StringVar(&o.identityKey, "identity-key", "", "file with the service's identity key (default the login's)")
+	f.StringVar(&o.qemu, "qemu", launch.Program, "program to run")
+	f.Uint32Var(&o.cbitpos, "cbitpos", 0, "position of the C-bit (default from CPUID)")
+	f.Uint32Var(&o.reducedPhysBits, "reduced-phys-bits", 0, "bits of physical addresses that the guest loses (default 1)")
+	f.BoolVar(&o.simulate, "simulate", false, "SIMULATE the AMD-SP; nothing is protected")
+	f.StringVar(&o.simState, "sim-state", "", "file with the keys of the simulated AMD, made by \"snpguard sim kds\"")
+	f.StringVar(&o.simFirmware, "sim-firmware", string(launch.FirmwareDirect), "direct, or amdsev to boot through the bundle's firmware")
+	f.StringVar(&o.simProduct, "sim-product", "Milan", "product line of the simulated chip: Milan, Genoa or Turin")
+	f.StringVar(&o.simChip, "sim-chip", "demo", "name of the simulated chip")
+}
+
+// onlyAfterDash takes arguments behind "--" alone.
+func onlyAfterDash(cmd *cobra.Command, args []string) error {
+	if dash := cmd.ArgsLenAtDash(); len(args) > 0 && dash != 0 {
+		return fmt.Errorf("unexpected argument %q; options for QEMU come behind --", args[0])
+	}
+	return nil
+}
+
+func runLaunch(cmd *cobra.Command, o *launchOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	machine, err := o.machine()
+	if err != nil {
+		return err
+	}
+	b, err := o.open(cmd)
+	if err != nil {
+		return err
+	}
+	defer b.remove()
+	switch {
+	case o.simulate:
+		return o.runSimulated(cmd, b, machine)
+	case b.guest.Simulated && !o.prints():
+		return fmt.Errorf("image %s was registered with a service that trusts a SIMULATED AMD; launch it with --simulate", b.manifest.Image)
+	}
+	return o.runSNP(cmd, b, machine)
+}
+
+// prints reports whether nothing is launched.
+func (o *launchOptions) prints() bool { return o.dryRun || o.format == formatLibvirt }
+
+// check looks at what can be seen in the flags alone.
+func (o *launchOptions) check() error {
+	switch {
+	case o.disk == "":
+		return usageErrorf("--disk is missing")
+	case o.bundle == "":
+		return usageErrorf("--bundle is missing")
+	case o.format != formatQEMU && o.format != formatLibvirt:
+		return usageErrorf("--format: %q, want %s or %s", o.format, formatQEMU, formatLibvirt)
+	case o.format == formatLibvirt && len(o.extra) > 0:
+		return usageErrorf("options for QEMU have no place in a domain of libvirt")
+	case o.simulate && o.prints():
+		return usageErrorf("--simulate runs a simulated AMD-SP beside QEMU; there is no command to print")
+	case o.simulate && o.simState == "":
+		return usageErrorf("--sim-state is missing: where are the keys of the simulated AMD? \"snpguard sim kds\" makes them")
+	case !o.simulate && o.simState != "":
+		return usageErrorf("--sim-state is for --simulate")
+	}
+	_, err := launch.ParseSimFirmware(o.simFirmware)
+	if err != nil {
+		return usageErrorf("--sim-firmware: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/asp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+)
+
+// runSimulated launches beside a simulated AMD-SP.
+func (o *launchOptions) runSimulated(cmd *cobra.Command, b *openedBundle, machine launch.Machine) error {
+	if !b.guest.Simulated {
+		return launch.ErrNotSimulated
+	}
+	version, err := launch.QEMUVersion(cmd.Context(), o.qemu)
+	if err != nil {
+		return err
+	}
+	guest, err := o.launchSimulated(cmd, b.guest)
+	if err != nil {
+		return err
+	}
+	s := launch.Simulation{Guest: b.guest, Machine: machine, Version: version, Firmware: launch.SimFirmware(o.simFirmware)}
+	if s.Firmware == launch.FirmwareAmdSev {
+		if s.Hashes, err = b.guest.WriteHashes(b.scratch); err != nil {
+			return err
+		}
+	}
+	if s.KVM, err = launch.KVMWorks(cmd.Context(), o.qemu, b.scratch); err != nil {
+		return err
+	}
+	how := "KVM"
+	if !s.KVM {
+		how = "emulation, since KVM does not work here"
+	}
+	note(cmd, "snpguard: SIMULATED AMD-SP, launch digest %s, by %s; nothing is protected", guest.Measurement(), how)
+	listener, socket, err := asp.Listen(cmd.Context(), b.scratch)
+	if err != nil {
+		return err
+	}
+	s.Socket = socket
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	served := make(chan error, 1)
+	go func() { served <- guest.Serve(ctx, listener) }()
+	err = o.runQEMU(cmd, s.Args())
+	cancel()
+	return errors.Join(err, <-served)
+}
+
+// launchSimulated asks the simulated AMD-SP. Its refusal is the answer "no".
+func (o *launchOptions) launchSimulated(cmd *cobra.Command, g *launch.Guest) (*asp.Guest, error) {
+	chip, err := (&simReportOptions{product: o.simProduct, chip: o.simChip}).simChip()
+	if err != nil {
+		return nil, usageError{err}
+	}
+	amd, err := openSim(cmd.ErrOrStderr(), o.simState, func(...snp.Product) (*sim.AMD, error) {
+		return nil, fmt.Errorf("%s does not exist; \"snpguard sim kds\" makes it, and no service trusts keys made now", o.simState)
+	})
+	if err != nil {
+		return nil, err
+	}
+	guest, err := asp.LaunchFiles(amd, chip, g, false)
+	for _, refusal := range asp.Refusals() {
+		if errors.Is(err, refusal) {
+			note(cmd, "snpguard: the simulated AMD-SP refuses the launch: %v", err)
+			return nil, errNo
+		}
+	}
+	return guest, err
+}

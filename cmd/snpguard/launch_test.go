@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
+	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+)
+
+// bundlesCommand returns the script command "bundles": it leaves bundles whose
+// guests print a line and end, the key that signed them, and disks.
+func bundlesCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, _ []string) {
+		release := func(ending launchtest.Ending) launchtest.Release {
+			return launchtest.Release{
+				Kernel: launchtest.Kernel("the guest is here\n", ending), Initrd: []byte("initrd"), Cmdline: "quiet",
+				Variants: []measure.VCPUs{launchtest.VCPUs(t, 2, "EPYC-Milan"), launchtest.VCPUs(t, 1, "EPYC-Genoa")},
+			}
+		}
+		genuine := release(launchtest.PowerOff)
+		genuine.Genuine = true
+		public := launchtest.Identity().Public().(ed25519.PublicKey)
+		identity, err := keyfile.Identity(public)
+		ts.Check(err)
+		other, err := keyfile.Identity(make([]byte, ed25519.PublicKeySize))
+		ts.Check(err)
+		for name, data := range map[string][]byte{
+			"simulated.tar.gz": launchtest.Bundle(t, release(launchtest.PowerOff)),
+			"panics.tar.gz":    launchtest.Bundle(t, release(launchtest.Reset)),
+			"hangs.tar.gz":     launchtest.Bundle(t, release(launchtest.Hang)),
+			"genuine.tar.gz":   launchtest.Bundle(t, genuine),
+			"identity":         identity,
+			"other":            other,
+			"disk.raw":         make([]byte, 1<<20),
+			"disk.vmdk":        append([]byte("KDMV"), make([]byte, 1<<20)...),
+		} {
+			ts.Check(os.WriteFile(ts.MkAbs(name), data, 0o600))
+		}
+	}
+}
+
+// TestLaunchInterrupted ends a guest that does not end by itself, and with it all
+// that was made for it.
+func TestLaunchInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	temporary, err := os.MkdirTemp("", "i-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(temporary) }) //nolint:errcheck // nothing is left to do about it
+	t.Setenv("TMPDIR", temporary)
+	identity, err := keyfile.Identity(launchtest.Identity().Public().(ed25519.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := simtest.AMD(t).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"bundle": launchtest.Bundle(t, launchtest.Release{Kernel: launchtest.Kernel("here\n", launchtest.Hang)}),
+		"key":    identity, "sim.json": state, "disk": make([]byte, 1<<20),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	ctx, interrupt := context.WithCancel(t.Context())
+	stdout, console := io.Pipe()
+	var stderr bytes.Buffer
+	code := make(chan int)
+	go func() {
+		code <- run(ctx, []string{"launch", "--disk", "disk", "--bundle", "bundle", "--identity-key", "key", "--memory", "256M",
+			"--simulate", "--sim-state", "sim.json"}, strings.NewReader(""), console, &stderr)
+		console.Close() //nolint:errcheck // a pipe closes
+	}()
+	if _, err := io.ReadFull(stdout, make([]byte, len("here"))); err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	interrupt()
+	go io.Copy(io.Discard, stdout) //nolint:errcheck // until it closes
+	if got := <-code; got != exitEnvironment || !strings.Contains(stderr.String(), "interrupted; the guest was ended") {
+		t.Errorf("exit code %d\n%s", got, stderr.String())
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

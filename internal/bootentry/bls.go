@@ -1,0 +1,123 @@
+package bootentry
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// readBLS reads the type #1 entries of loader/entries, newest first, as GRUB's
+// blscfg and systemd-boot sort them. $variables in them, as Fedora's kernelopts,
+// are those of grubenv.
+func readBLS(fsys fs.FS, dir string, variables map[string]string) ([]menuItem, error) {
+	files, err := fs.ReadDir(fsys, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", dir, err)
+	}
+	if len(files) > maxEntries {
+		return nil, fmt.Errorf("%w: %s has more than %d files", ErrMalformed, dir, maxEntries)
+	}
+	slices.SortFunc(files, func(a, b fs.DirEntry) int { return -CompareVersions(a.Name(), b.Name()) })
+	var items []menuItem
+	for _, f := range files {
+		id, ok := strings.CutSuffix(f.Name(), ".conf")
+		if !ok {
+			continue
+		}
+		name := path.Join(dir, f.Name())
+		content, err := readFile(fsys, name, maxEntryFile)
+		if err != nil {
+			return nil, err
+		}
+		e := parseBLS(string(content), variables)
+		e.ID, e.Source = id, name
+		if e.Kernel != "" {
+			items = append(items, menuItem{title: e.Title, id: id, entry: e})
+		}
+	}
+	return items, nil
+}
+
+// parseBLS reads one entry: a key and a value a line; some keys may come again.
+func parseBLS(content string, variables map[string]string) *Entry {
+	e := &Entry{}
+	var options []string
+	for line := range strings.Lines(content) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if tab := strings.IndexByte(key, '\t'); tab >= 0 {
+			key, value = key[:tab], key[tab:]+" "+value
+		}
+		value = strings.TrimSpace(value)
+		switch key {
+		case "title":
+			e.Title = value
+		case "linux":
+			e.Kernel = bootPath(value)
+		case "initrd":
+			for _, file := range strings.Fields(expandBLS(value, variables)) {
+				e.Initrds = append(e.Initrds, bootPath(file))
+			}
+		case "options":
+			options = append(options, expandBLS(value, variables))
+		}
+	}
+	e.Options = strings.Join(options, " ")
+	return e
+}
+
+// expandBLS puts variables in place, once.
+func expandBLS(value string, variables map[string]string) string {
+	words := strings.Fields(value)
+	for i, w := range words {
+		if name, ok := strings.CutPrefix(w, "$"); ok {
+			words[i] = variables[strings.Trim(name, "{}")]
+		}
+	}
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
+}
+
+// CompareVersions orders version strings as people read them: runs of digits by
+// value, "~" before the end, everything else by its bytes.
+func CompareVersions(a, b string) int {
+	for a != "" || b != "" {
+		var x, y string
+		x, a = run(a)
+		y, b = run(b)
+		if c := compareRuns(x, y); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// run cuts off leading digits, or what comes before digits.
+func run(s string) (head, tail string) {
+	digit := func(c byte) bool { return c >= '0' && c <= '9' }
+	n := 0
+	for n < len(s) && digit(s[n]) == digit(s[0]) && (n == 0 || s[n] != '~') {
+		n++
+	}
+	return s[:n], s[n:]
+}
+
+func compareRuns(x, y string) int {
+	isNumber := func(s string) bool { return s != "" && s[0] >= '0' && s[0] <= '9' }
+	switch {
+	case strings.HasPrefix(x, "~") != strings.HasPrefix(y, "~"):
+		if strings.HasPrefix(x, "~") {
+			return -1
+		}
+		return 1
+	case isNumber(x) && isNumber(y):
+		x, y = strings.TrimLeft(x, "0"), strings.TrimLeft(y, "0")
+		return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y))
+	}
+	return cmp.Compare(x, y)
+}

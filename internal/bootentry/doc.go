@@ -1,0 +1,44 @@
+// Package bootentry reads what an image would boot: GRUB's menu (grub.cfg, with
+// grubenv) and Boot Loader Specification entries (loader/entries/*.conf), finds
+// the default as the boot loader would, and makes the measured kernel command
+// line of an entry.
+//
+// grub.cfg is a script. It is interpreted as far as menus need: variables,
+// conditions on variables, functions, menuentry and submenu. Commands that are
+// not known succeed and do nothing, nothing outside the menu file and grubenv is
+// read, and steps, depth and sizes are bounded.
+package bootentry
+
+import "errors"
+
+var (
+	// ErrMalformed is a boot menu that cannot be read.
+	ErrMalformed = errors.New("malformed boot menu")
+	// ErrNoEntries is an image without any boot menu or one that boots no Linux.
+	ErrNoEntries = errors.New("no boot entries")
+	// ErrCmdline is a kernel command line that cannot be measured or is refused.
+	ErrCmdline = errors.New("unfit kernel command line")
+)
+
+// Limits on what is read, in bytes and numbers.
+const (
+	maxMenuFile  = 4 << 20
+	maxEntryFile = 64 << 10
+	maxEntries   = 1024
+	maxSteps     = 100000
+	maxDepth     = 32
+	maxValue     = 64 << 10
+)
+
+// Entry is something that the boot loader offers to boot.
+type Entry struct {
+	Source  string   `json:"source"` // the file that it is from
+	Title   string   `json:"title"`  // with those of its submenus: "Advanced options>Linux 6.12"
+	ID      string   `json:"id,omitempty"`
+	Kernel  string   `json:"kernel"`  // path, from the root of the file system that holds it
+	Initrds []string `json:"initrds"` // likewise; loaded one behind the other
+	Options string   `json:"options"` // the kernel's command line
+	Default bool     `json:"default"` // what boots when nobody chooses
+
+	menu int // where it is in the tree of menus
+}

@@ -1,0 +1,135 @@
+package bootentry
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// Read lists what an image offers to boot, in the order of the menu, with one
+// entry marked as the default. boot is the file system of a separate /boot and
+// esp that of the EFI system partition; both may be nil. The error wraps
+// ErrMalformed or ErrNoEntries.
+func Read(root, boot, esp fs.FS) ([]Entry, error) {
+	places := bootPlaces(root, boot, esp)
+	for _, p := range places {
+		m, source, err := p.readGRUB()
+		if err != nil {
+			return nil, err
+		}
+		if m == nil || len(flatten(m.items)) == 0 {
+			continue
+		}
+		return finish(m, source)
+	}
+	for _, p := range places { // systemd-boot, without GRUB
+		items, err := readBLS(p.fsys, path.Join(p.dir, "loader/entries"), nil)
+		if err != nil {
+			return nil, err
+		}
+		if len(items) > 0 {
+			return finish(&menu{items: items}, "")
+		}
+	}
+	return nil, fmt.Errorf("%w: neither grub.cfg nor loader/entries boot Linux", ErrNoEntries)
+}
+
+func finish(m *menu, source string) ([]Entry, error) {
+	all := flatten(m.items)
+	chosen := findDefault(m.items, m.variables["default"])
+	entries := make([]Entry, 0, len(all))
+	for n, e := range all {
+		e.menu, e.Default = n, e == chosen
+		if e.Source == "" {
+			e.Source = source
+		}
+		entries = append(entries, *e)
+	}
+	return entries, nil
+}
+
+// place is where a boot loader may have its files.
+type place struct {
+	fsys fs.FS
+	dir  string
+}
+
+func bootPlaces(root, boot, esp fs.FS) []place {
+	var places []place
+	if boot != nil {
+		places = append(places, place{boot, "."})
+	}
+	places = append(places, place{root, "boot"})
+	if esp == nil {
+		return places
+	}
+	vendors, err := fs.ReadDir(esp, "EFI")
+	if err != nil {
+		vendors = nil // an ESP need not have it
+	}
+	for _, v := range vendors[:min(len(vendors), 32)] {
+		places = append(places, place{esp, path.Join("EFI", v.Name())})
+	}
+	return append(places, place{esp, "."})
+}
+
+// readGRUB runs the grub.cfg of a place. It returns nil where there is none.
+func (p place) readGRUB() (*menu, string, error) {
+	for _, dir := range []string{"grub", "grub2", "."} {
+		file := path.Join(p.dir, dir, "grub.cfg")
+		script, err := readFile(p.fsys, file, maxMenuFile)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		env, err := readFile(p.fsys, path.Join(p.dir, dir, "grubenv"), maxEntryFile)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, "", err
+		}
+		m, err := runGRUB(string(script), parseGrubenv(env))
+		if err != nil {
+			return nil, "", fmt.Errorf("read %s: %w", file, err)
+		}
+		if m.bls {
+			items, err := readBLS(p.fsys, path.Join(p.dir, "loader/entries"), m.variables)
+			if err != nil {
+				return nil, "", err
+			}
+			m.items = append(items, m.items...)
+		}
+		return m, file, nil
+	}
+	return nil, "", nil
+}
+
+// readFile reads a regular file within a bound, in bytes.
+func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is no regular file", ErrMalformed, name)
+	}
+	content, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrMalformed, name, limit)
+	}
+	if strings.IndexByte(string(content), 0) >= 0 {
+		return nil, fmt.Errorf("%w: %s is no text", ErrMalformed, name)
+	}
+	return content, nil
+}

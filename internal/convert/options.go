@@ -1,0 +1,244 @@
+package convert
+
+import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+)
+
+// Formats of the image that comes out.
+const (
+	QCOW2 = "qcow2"
+	Raw   = "raw"
+)
+
+// Options say what to convert, and how. Paths are of the build machine.
+type Options struct {
+	Input    string // the source image, which is never written to
+	Output   string // the image to make
+	Staging  string // directory to make for what registration needs
+	Firmware string // OVMF build for SEV-SNP with the hash table
+
+	Format   string // QCOW2 or Raw; empty for QCOW2
+	Compress bool   // compress what can be compressed of a QCOW2
+	Size     int64  // of the disk to make, in bytes; 0 for as large as needed
+	Replace  bool   // an output and a staging directory that exist
+
+	Kernel         string                              // version to boot; empty for GRUB's default among the capable
+	Choose         func(entries []Choice) (int, error) // asks for the boot entry; nil takes the default
+	ModulePackages []string                            // FILE or URL#sha256=HEX of .deb or .rpm with kernel modules
+	CmdlineAppend  string
+
+	Recipients       []string // age recipients that can recover the VMK
+	AllowDiscards    bool     // tell the host which blocks fall free
+	EncryptFreeSpace bool     // fill free blocks, which hides the allocation map
+
+	Network   bootconf.Network
+	CloudInit string // CloudInitNone, CloudInitKeep or a list of data sources, separated by commas
+	Deadline  time.Duration
+
+	Simulate     bool // the agent for the simulated AMD-SP: worth nothing
+	NoEncryption bool // leave the disk as it is and put no agent into the initrd
+	Keep         bool // working files after a failure
+
+	Service Service
+	Agent   []byte // the agent's binary
+	Version string // of this program, for conversion.json
+
+	Events Events // told of progress; nil for nobody
+}
+
+// Choice is a boot entry to choose from.
+type Choice struct {
+	Title   string
+	Kernel  string // version
+	Default bool   // what GRUB would boot
+	Reason  string // why it cannot be chosen; empty when it can
+}
+
+// Service is what the image needs to know of the attestation service.
+type Service struct {
+	URLs         []string          // under which guests reach it, tried in turn
+	CA           string            // PEM, the only roots of TLS
+	IdentityKey  ed25519.PublicKey // that signs its answers
+	IngestionKey *seal.PublicKey   // that unsealing keys are sealed to
+}
+
+// Handling of cloud-init's data sources, which belong to the host.
+const (
+	CloudInitNone = "none"
+	CloudInitKeep = "keep"
+)
+
+// Events is told what a conversion does.
+type Events interface {
+	// Step begins a step, described in a few words.
+	Step(what string)
+	// Note tells something about the present step.
+	Note(what string)
+	// Progress tells how much of the present step's bytes is done.
+	Progress(done, total int64)
+}
+
+type silent struct{}
+
+func (silent) Step(string)           {}
+func (silent) Note(string)           {}
+func (silent) Progress(int64, int64) {}
+
+// OptionError is an option that cannot be carried out. Option has the name that
+// the command line and Packer give it, with underscores.
+type OptionError struct {
+	Option string
+	Err    error
+}
+
+func (e *OptionError) Error() string { return e.Option + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *OptionError) Unwrap() error { return e.Err }
+
+// Check finds what can be known to be wrong before the work begins. Each error is
+// an *OptionError; they are joined.
+func (o *Options) Check() error {
+	var problems []error
+	bad := func(option string, err error) {
+		if err != nil {
+			problems = append(problems, &OptionError{option, err})
+		}
+	}
+	bad("in", checkReadable(o.Input))
+	bad("out", checkNew(o.Output, o.Replace))
+	bad("staging", checkNew(o.Staging, o.Replace))
+	bad("firmware", checkFirmware(o.Firmware))
+	bad("format", checkFormat(o))
+	if o.Size < 0 {
+		bad("size", errors.New("is negative"))
+	}
+	bad("cmdline_append", checkText(o.CmdlineAppend))
+	bad("cloud_init", checkCloudInit(o.CloudInit))
+	if _, err := parseRecipients(o.Recipients); err != nil {
+		bad("recovery_recipient", err)
+	}
+	if !o.NoEncryption {
+		bad("service", o.Service.check())
+		if len(o.Agent) == 0 {
+			bad("agent", errors.New("there is none to put into the image"))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (s *Service) check() error {
+	switch {
+	case len(s.URLs) == 0:
+		return errors.New("no URL under which guests reach it")
+	case !x509.NewCertPool().AppendCertsFromPEM([]byte(s.CA)):
+		return errors.New("no CA certificate: a service with a public certificate needs its CA named")
+	case len(s.IdentityKey) != ed25519.PublicKeySize:
+		return errors.New("no identity key")
+	case s.IngestionKey == nil:
+		return errors.New("no ingestion key")
+	}
+	return nil
+}
+
+func checkReadable(path string) error {
+	if path == "" {
+		return errors.New("is missing")
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	return nil
+}
+
+func checkNew(path string, replace bool) error {
+	if path == "" {
+		return errors.New("is missing")
+	}
+	if _, err := os.Lstat(path); err == nil && !replace {
+		return fmt.Errorf("%s exists", path)
+	}
+	return nil
+}
+
+func checkFormat(o *Options) error {
+	switch o.Format {
+	case "", QCOW2:
+		return nil
+	case Raw:
+		if o.Compress {
+			return errors.New("only qcow2 can be compressed")
+		}
+		return nil
+	}
+	return fmt.Errorf("%q is neither %s nor %s", o.Format, QCOW2, Raw)
+}
+
+func checkText(s string) error {
+	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return errors.New("only printable ASCII on one line can be measured")
+	}
+	return nil
+}
+
+func checkCloudInit(s string) error {
+	for name := range strings.SplitSeq(s, ",") {
+		if strings.ContainsFunc(name, func(r rune) bool { return !isAlphanumeric(r) }) {
+			return fmt.Errorf("%q is not the name of a data source", name)
+		}
+	}
+	return nil
+}
+
+func isAlphanumeric(r rune) bool {
+	return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
+}
+
+// parseRecipients reads age's native recipients, the hybrid ones included: a
+// passphrase or an SSH key is not what a vault keeps.
+func parseRecipients(list []string) ([]age.Recipient, error) {
+	var recipients []age.Recipient
+	for _, s := range list {
+		parsed, err := age.ParseRecipients(strings.NewReader(s))
+		if err != nil {
+			return nil, fmt.Errorf("%q is no age recipient: %w", s, err)
+		}
+		recipients = append(recipients, parsed...)
+	}
+	return recipients, nil
+}
+
+// checkFirmware takes what measures kernel, initrd and command line.
+func checkFirmware(path string) error {
+	if err := checkReadable(path); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	firmware, err := measure.ParseFirmware(data)
+	if err != nil {
+		return err
+	}
+	if _, err := firmware.KernelHashesGPA(); err != nil {
+		return fmt.Errorf("%w: take the AmdSev build of OVMF (Debian package ovmf-amdsev)", err)
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package convert
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootentry"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+)
+
+// system is the operating system of the source, in copies of its file systems,
+// and what of it is going to boot.
+type system struct {
+	root     *workingCopy
+	boot     *workingCopy // of a separate /boot, or nil
+	packages []*modulePackage
+	input    oscan.Input
+	choice   *oscan.Choice
+	cmdline  string
+}
+
+func (s *system) close() {
+	for _, w := range []*workingCopy{s.root, s.boot} {
+		if w != nil {
+			w.close() //nolint:errcheck // it lies in the workspace, which is removed
+		}
+	}
+}
+
+// scan copies the file systems of the operating system, looks at it and chooses
+// what to boot.
+func (c *conversion) scan(ctx context.Context, s *source) (*system, error) {
+	sys := &system{}
+	if err := c.fillSystem(ctx, s, sys); err != nil {
+		sys.close()
+		return nil, err
+	}
+	return sys, nil
+}
+
+func (c *conversion) fillSystem(ctx context.Context, s *source, sys *system) error {
+	var err error
+	if sys.root, err = copyOut(ctx, s, s.root, c.work.path("root"), c.Events); err != nil {
+		return err
+	}
+	sys.input = oscan.Input{Root: sys.root.fs, Harden: harden.Options{CloudInit: c.CloudInit}}
+	if s.boot != nil {
+		if sys.boot, err = copyOut(ctx, s, s.boot, c.work.path("boot"), c.Events); err != nil {
+			return err
+		}
+		sys.input.Boot = sys.boot.fs
+	}
+	if sys.packages, err = openPackages(ctx, c.ModulePackages, c.work.dir, c.Events); err != nil {
+		return err
+	}
+	c.record.Packages = map[string]string{}
+	for _, p := range sys.packages {
+		c.record.Packages[p.name] = p.sum
+		sys.input.Packages = append(sys.input.Packages, p.FS)
+	}
+	c.Events.Step("Choose what to boot")
+	found, err := oscan.Scan(sys.input)
+	if err != nil {
+		return err
+	}
+	if sys.choice, err = c.choose(found, sys.input); err != nil {
+		return err
+	}
+	if err := c.commandLine(sys); err != nil {
+		return err
+	}
+	c.record.OS = found.Name
+	c.record.Kernel, c.record.BootEntry, c.record.Cmdline = sys.choice.Kernel.Release, sys.choice.Entry.Title, sys.cmdline
+	c.record.Findings = findings(found.Findings)
+	c.Events.Note(fmt.Sprintf("%s, kernel %s", found.Name, sys.choice.Kernel.Release))
+	c.noteFindings()
+	return nil
+}
+
+// commandLine makes what is measured. Without encryption nothing is added, since
+// there is no agent to start.
+func (c *conversion) commandLine(sys *system) error {
+	var err error
+	if !c.NoEncryption {
+		sys.cmdline, err = bootentry.Cmdline(sys.choice.Entry.Options, c.CmdlineAppend)
+		return err
+	}
+	sys.cmdline = strings.TrimSpace(sys.choice.Entry.Options + " " + c.CmdlineAppend)
+	return checkText(sys.cmdline)
+}
+
+// choose takes the boot entry that was asked for, or asks.
+func (c *conversion) choose(found *oscan.OS, in oscan.Input) (*oscan.Choice, error) {
+	if c.Choose == nil {
+		choice, err := found.Choose(in, c.Kernel)
+		if err != nil && c.Kernel != "" {
+			return nil, &OptionError{"kernel", err}
+		}
+		return choice, err
+	}
+	entries := found.Candidates(in)
+	if len(entries) == 0 {
+		return found.Choose(in, "") // says what is missing
+	}
+	var choices []Choice
+	for _, e := range entries {
+		choices = append(choices, Choice{
+			Title: e.Entry.Title, Kernel: e.Kernel.Release, Default: e.Entry.Default, Reason: strings.Join(e.Kernel.Lacks, ", "),
+		})
+	}
+	n, err := c.Choose(choices)
+	if err != nil {
+		return nil, err
+	}
+	if choices[n].Reason != "" {
+		return nil, fmt.Errorf("%w: %s: %s", oscan.ErrNoKernel, choices[n].Kernel, choices[n].Reason)
+	}
+	return &entries[n], nil
+}
+
+func findings(found []harden.Finding) []staging.Finding {
+	list := []staging.Finding{}
+	for _, f := range found {
+		list = append(list, staging.Finding{Code: f.Code, Severity: string(f.Severity), Path: f.Path, Detail: f.Detail, Mended: f.Mended})
+	}
+	return list
+}
+
+// noteFindings tells what the conversion does not mend.
+func (c *conversion) noteFindings() {
+	for _, f := range c.record.Findings {
+		if !f.Mended && f.Severity != string(harden.Note) {
+			c.Events.Note(fmt.Sprintf("%s: %s: %s", f.Severity, f.Path, f.Detail))
+		}
+	}
+}

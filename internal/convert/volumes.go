@@ -1,0 +1,156 @@
+package convert
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/ext4"
+)
+
+// Volume is one partition of an image and what it holds.
+type Volume struct {
+	Partition gpt.Partition
+	Offset    int64 // bytes from the disk's start
+	Size      int64 // in bytes
+	Type      rootfs.Type
+	FS        rootfs.Volume // nil where the file system is not read
+	Err       error         // why it is not, where it should be
+}
+
+// device is a disk image that is read.
+type device interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// partitions reads the partition table. The GPT that an MBR is turned into has
+// new GUIDs; converted tells so.
+func partitions(disk device) (table *gpt.Table, converted bool, err error) {
+	sectorSize, kind, err := gpt.Detect(disk, disk.Size())
+	if err != nil {
+		return nil, false, err
+	}
+	switch kind {
+	case gpt.GPT:
+		table, err = gpt.Read(disk, disk.Size(), sectorSize)
+		if err == nil && table.Damage != nil {
+			err = fmt.Errorf("%w (sgdisk can repair it)", table.Damage)
+		}
+		return table, false, err
+	case gpt.Master:
+		mbr, err := gpt.ReadMBR(disk, disk.Size())
+		if err != nil {
+			return nil, false, err
+		}
+		table, err = mbr.ToGPT(rand.Reader)
+		return table, true, err
+	}
+	return nil, false, errors.New("the image has no partition table: a cloud image with a GPT is wanted")
+}
+
+// volumes looks into every partition.
+func volumes(disk device, table *gpt.Table) []Volume {
+	var list []Volume
+	for i := range table.Partitions {
+		p := &table.Partitions[i]
+		v := Volume{Partition: *p, Offset: table.Offset(p), Size: table.Size(p)}
+		v.open(disk)
+		list = append(list, v)
+	}
+	return list
+}
+
+// open detects the file system and opens it if it is one of the ext family.
+func (v *Volume) open(disk device) {
+	section := io.NewSectionReader(disk, v.Offset, v.Size)
+	if v.Type, v.Err = rootfs.Detect(section); v.Err != nil || v.Type != rootfs.Ext4 {
+		return
+	}
+	volume, err := ext4.Open(section, v.Size)
+	if err != nil {
+		v.Err = err
+		return
+	}
+	v.FS = volume
+}
+
+// errNoRoot is an image without an operating system that can be converted.
+var errNoRoot = errors.New("no root file system")
+
+// findRoot returns the volume with an operating system. What cannot be converted
+// is refused by name. An xfs or btrfs cannot be looked into here: it is the root
+// if there is no other.
+func findRoot(list []Volume) (*Volume, error) {
+	var roots, foreign []*Volume
+	var problems []error
+	for i := range list {
+		v := &list[i]
+		switch {
+		case v.Type == rootfs.LUKS || v.Type == rootfs.LVM || v.Type == rootfs.RAID || v.Type == rootfs.ZFS || v.Type == rootfs.BitLocker:
+			problems = append(problems, fmt.Errorf("partition %d holds %s, which is not converted: take an image with its root directly on a partition", v.Partition.Number, v.Type))
+		case v.Err != nil:
+			problems = append(problems, fmt.Errorf("partition %d: %w", v.Partition.Number, v.Err))
+		case v.FS != nil && isRoot(v.FS):
+			roots = append(roots, v)
+		case v.Type == rootfs.XFS || v.Type == rootfs.Btrfs:
+			foreign = append(foreign, v)
+		}
+	}
+	if len(roots) == 0 {
+		roots = foreign
+	}
+	switch {
+	case len(roots) == 1:
+		return roots[0], nil
+	case len(roots) > 1:
+		return nil, fmt.Errorf("partitions %d and %d may both hold an operating system: one is wanted", roots[0].Partition.Number, roots[1].Partition.Number)
+	case len(problems) > 0:
+		return nil, fmt.Errorf("%w: %w", errNoRoot, errors.Join(problems...))
+	}
+	return nil, fmt.Errorf("%w: no partition has /etc/os-release", errNoRoot)
+}
+
+func isRoot(fsys fs.FS) bool {
+	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
+		if info, err := fs.Stat(fsys, name); err == nil && info.Mode().IsRegular() {
+			return true
+		}
+	}
+	return false
+}
+
+// findBoot returns the volume that is mounted on /boot, or nil if the root has
+// its kernels itself, or is one that cannot be looked into here.
+func findBoot(list []Volume, root *Volume) (*Volume, error) {
+	if root.FS != nil && hasKernel(root.FS, "boot") {
+		return nil, nil
+	}
+	for i := range list {
+		if v := &list[i]; v != root && v.FS != nil && hasKernel(v.FS, ".") {
+			return v, nil
+		}
+	}
+	if root.FS == nil {
+		return nil, nil
+	}
+	return nil, errors.New("no kernel: neither /boot of the root nor another partition has a file vmlinuz-VERSION")
+}
+
+func hasKernel(fsys fs.FS, dir string) bool {
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "vmlinuz-") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,188 @@
+package cpio_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/cpio"
+)
+
+type entry struct {
+	header  cpio.Header
+	content string
+}
+
+func entries() []entry {
+	return []entry{
+		{cpio.Header{Name: "etc", Mode: cpio.ModeDir | 0o755}, ""},
+		{cpio.Header{Name: "etc/one", Mode: cpio.ModeRegular | 0o640}, "1"},
+		{cpio.Header{Name: "etc/four", Mode: cpio.ModeRegular | 0o644}, "four"},
+		{cpio.Header{Name: "etc/link", Mode: cpio.ModeSymlink | 0o777}, "one"},
+	}
+}
+
+func archive(tb testing.TB) []byte {
+	tb.Helper()
+	var b bytes.Buffer
+	w := cpio.NewWriter(&b)
+	for _, e := range entries() {
+		if err := w.Add(e.header, []byte(e.content)); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestWrittenIsRead(t *testing.T) {
+	const behind = "behind"
+	source := strings.NewReader(string(archive(t)) + behind)
+	r := cpio.NewReader(source)
+	for _, want := range entries() {
+		h, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Name != want.header.Name || h.Mode != want.header.Mode || string(content) != want.content || int(h.Size) != len(want.content) {
+			t.Errorf("got %+v with %q, want %+v", h, content, want)
+		}
+	}
+	for range 2 {
+		if _, err := r.Next(); !errors.Is(err, io.EOF) {
+			t.Errorf("at the end: %v", err)
+		}
+	}
+	if rest, err := io.ReadAll(source); err != nil || string(rest) != behind {
+		t.Errorf("behind the trailer is %q, %v", rest, err)
+	}
+}
+
+func TestGNUCpioUnderstands(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "cpio", "--extract", "--no-absolute-filenames", "--preserve-modification-time", "--quiet")
+	cmd.Dir = dir
+	cmd.Stdin = bytes.NewReader(archive(t))
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) != 0 {
+		t.Fatalf("cpio (Debian package cpio): %v: %s", err, out)
+	}
+	for _, e := range entries() {
+		path := filepath.Join(dir, e.header.Name)
+		info, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch e.header.Mode & cpio.ModeType {
+		case cpio.ModeRegular:
+			content, err := os.ReadFile(path)
+			if err != nil || string(content) != e.content || uint32(info.Mode().Perm()) != e.header.Mode&0o777 || info.ModTime().Unix() != 0 {
+				t.Errorf("%s: %q, %s, %s, %v", path, content, info.Mode(), info.ModTime(), err)
+			}
+		case cpio.ModeSymlink:
+			if target, err := os.Readlink(path); err != nil || target != e.content {
+				t.Errorf("%s: to %q, %v", path, target, err)
+			}
+		}
+	}
+}
+
+func TestGNUCpioIsUnderstood(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "cpio", "--create", "--format=newc", "--quiet")
+	cmd.Dir = dir
+	cmd.Stdin = strings.NewReader("file\n")
+	made, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("cpio (Debian package cpio): %v", err)
+	}
+	r := cpio.NewReader(bytes.NewReader(made))
+	h, err := r.Next()
+	if err != nil || h.Name != "file" || h.Mode != cpio.ModeRegular|0o600 {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	if content, err := io.ReadAll(r); err != nil || string(content) != "content" {
+		t.Errorf("%q, %v", content, err)
+	}
+}
+
+func TestDamagedArchivesAreRefused(t *testing.T) {
+	good := archive(t)
+	replaced := func(at int, with string) []byte {
+		b := bytes.Clone(good)
+		copy(b[at:], with)
+		return b
+	}
+	for name, raw := range map[string][]byte{
+		"magic":           replaced(0, "070707"),
+		"no number":       replaced(6, "0000000x"),
+		"sign":            replaced(6, "+0000001"),
+		"no name":         replaced(94, "00000000"),
+		"huge name":       replaced(94, "FFFFFFFF"),
+		"name with NUL":   replaced(110, "e\x00c"),
+		"unfinished name": replaced(113, "x"),
+		"huge content":    replaced(54, "FFFFFFFF"),
+		"no trailer":      good[:len(good)-124],
+		"empty":           nil,
+	} {
+		if err := readAll(raw); !errors.Is(err, cpio.ErrMalformed) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	for n := range good {
+		if err := readAll(good[:n]); !errors.Is(err, cpio.ErrMalformed) {
+			t.Fatalf("cut to %d of %d bytes: %v", n, len(good), err)
+		}
+	}
+}
+
+func TestUnfitNamesAreNotWritten(t *testing.T) {
+	for _, name := range []string{"", "TRAILER!!!", "a\x00b", strings.Repeat("a", 4096)} {
+		if err := cpio.NewWriter(io.Discard).Add(cpio.Header{Name: name}, nil); err == nil {
+			t.Errorf("%.20q was written", name)
+		}
+	}
+}
+
+func readAll(raw []byte) error {
+	r := cpio.NewReader(bytes.NewReader(raw))
+	for {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if h.Mode&cpio.ModeType == cpio.ModeSymlink {
+			_, err = r.Target()
+		} else {
+			_, err = io.Copy(io.Discard, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func FuzzReader(f *testing.F) {
+	f.Add(archive(f))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if err := readAll(raw); err != nil && !errors.Is(err, cpio.ErrMalformed) {
+			t.Errorf("got %v", err)
+		}
+	})
+}

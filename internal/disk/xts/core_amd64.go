@@ -1,0 +1,56 @@
+//go:build !purego
+
+package xts
+
+import "golang.org/x/sys/cpu"
+
+// newCore takes the assembly where the processor has what it needs: AES, and
+// AVX for instructions with three operands.
+func newCore(key []byte) (core, error) {
+	if !cpu.X86.HasAES || !cpu.X86.HasAVX {
+		return newPortable(key)
+	}
+	s := new(schedule)
+	expand(&s.encryption, (*[aesKey]byte)(key))
+	invert(&s.decryption, &s.encryption)
+	expand(&s.tweak, (*[aesKey]byte)(key[aesKey:]))
+	return s, nil
+}
+
+// roundKeys are those of AES-256 in the order of use: the first whitening and
+// fourteen rounds.
+type roundKeys [15 * blockSize]byte
+
+// schedule is the assembly's core.
+type schedule struct{ encryption, decryption, tweak roundKeys }
+
+func (s *schedule) encrypt(dst, src []byte, iv uint64) {
+	encryptSectors(&s.encryption, &s.tweak, dst, src, iv)
+}
+
+func (s *schedule) decrypt(dst, src []byte, iv uint64) {
+	decryptSectors(&s.decryption, &s.tweak, dst, src, iv)
+}
+
+func (s *schedule) wipe() { *s = schedule{} }
+
+// expand computes the round keys of a key, to encrypt.
+//
+//go:noescape
+func expand(keys *roundKeys, key *[aesKey]byte)
+
+// invert computes the round keys of the equivalent inverse cipher from those to
+// encrypt.
+//
+//go:noescape
+func invert(decryption, encryption *roundKeys)
+
+// encryptSectors encrypts src, whole sectors and at least one, into dst.
+//
+//go:noescape
+func encryptSectors(encryption, tweak *roundKeys, dst, src []byte, iv uint64)
+
+// decryptSectors is its inverse.
+//
+//go:noescape
+func decryptSectors(decryption, tweak *roundKeys, dst, src []byte, iv uint64)

@@ -1,0 +1,137 @@
+package harden
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+)
+
+const fstabFile = "etc/fstab"
+
+// mount is a line of fstab(5).
+type mount struct {
+	source, target, kind, options string
+	rest                          []string // dump and pass
+}
+
+func parseMount(line string) (mount, bool) {
+	f := strings.Fields(line)
+	if len(f) < 3 || strings.HasPrefix(f[0], "#") {
+		return mount{}, false
+	}
+	m := mount{source: f[0], target: f[1], kind: f[2], options: "defaults"}
+	if len(f) > 3 {
+		m.options = f[3]
+		m.rest = f[4:]
+	}
+	return m, true
+}
+
+func (m mount) String() string {
+	return strings.Join(append([]string{m.source, m.target, m.kind, m.options}, m.rest...), " ")
+}
+
+// network says whether the mount comes from another machine.
+func (m mount) network() bool {
+	switch m.kind {
+	case "nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "9p", "virtiofs", "sshfs", "fuse.sshfs":
+		return true
+	}
+	return false
+}
+
+// device says whether the mount is a block device of its own.
+func (m mount) device() bool {
+	for _, prefix := range []string{"UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=", "ID=", "/dev/"} {
+		if strings.HasPrefix(m.source, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// verdict is what becomes of a line.
+type verdict int
+
+const (
+	keep      verdict = iota
+	encrypted         // on the root's device: named by its new path
+	dropped           // on an unencrypted device: no longer mounted
+)
+
+// judge decides about a mount. root is what the line of "/" names: other lines
+// that name it are subvolumes of the same file system.
+func (m mount) judge(root string) verdict {
+	switch {
+	case m.target == "/" || root != "" && m.source == root && m.kind != "swap":
+		return encrypted
+	case m.network():
+		return keep
+	case m.device() && !strings.HasPrefix(m.source, bootconf.MapperPath):
+		return dropped
+	}
+	return keep
+}
+
+func rootSource(content string) string {
+	for line := range strings.Lines(content) {
+		if m, ok := parseMount(line); ok && m.target == "/" {
+			return m.source
+		}
+	}
+	return ""
+}
+
+// mounts finds what the host can read or change while it is mounted.
+func mounts(r *reader) (all []Finding) {
+	content := r.text(fstabFile)
+	root := rootSource(content)
+	for line := range strings.Lines(content) {
+		m, ok := parseMount(line)
+		if !ok {
+			continue
+		}
+		what := printable(m.source) + " on " + printable(m.target)
+		switch {
+		case m.network():
+			all = append(all, Finding{Code: "network-mount", Severity: Warning, Path: fstabFile, Detail: what + " comes from another machine, through the host"})
+		case m.judge(root) != dropped:
+		case m.kind == "swap":
+			all = append(all, Finding{Code: "unencrypted-swap", Severity: Critical, Path: fstabFile, Detail: what + " would write memory to the host's disk", Mended: true})
+		default:
+			all = append(all, Finding{Code: "unencrypted-mount", Severity: Warning, Path: fstabFile, Detail: what + " is not encrypted, so the host can read and change it", Mended: true})
+		}
+	}
+	for _, line := range r.lines("etc/crypttab") {
+		name, _, _ := strings.Cut(line, " ")
+		all = append(all, Finding{Code: "crypttab", Severity: Note, Path: "etc/crypttab", Detail: printable(name) + " is opened at boot; its device may be gone"})
+	}
+	return all
+}
+
+// newFstab returns the content with the root on cryptroot, its options kept, and
+// the lines of unencrypted devices as comments. Other lines stay as they are.
+func newFstab(content string) (string, error) {
+	if strings.ContainsRune(content, 0) {
+		return "", fmt.Errorf("%w: %s is no text", ErrMalformed, fstabFile)
+	}
+	root := rootSource(content)
+	var b strings.Builder
+	for line := range strings.Lines(content) {
+		m, ok := parseMount(line)
+		switch {
+		case !ok || m.judge(root) == keep:
+			b.WriteString(strings.TrimSuffix(line, "\n") + "\n")
+		case m.judge(root) == encrypted:
+			m.source = bootconf.MapperPath
+			b.WriteString(m.String() + "\n")
+		default:
+			b.WriteString("# not encrypted, so not mounted: " + m.String() + "\n")
+		}
+	}
+	if root == "" {
+		b.WriteString(bootconf.MapperPath + " / auto defaults 0 1\n")
+	}
+	return b.String(), nil
+}

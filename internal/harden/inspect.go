@@ -1,0 +1,159 @@
+package harden
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// Inspect returns what it finds in the root of an image, in a fixed order.
+// Mended is what Edits with the given options takes care of.
+func Inspect(root fs.FS, o Options) ([]Finding, error) {
+	r := &reader{fsys: root}
+	var all []Finding
+	for _, look := range []func(*reader) []Finding{accounts, autologin, sshd, debugShell, hostChannels, crashDumps, sharedKeys} {
+		all = append(all, look(r)...)
+	}
+	all = append(all, cloudInit(r, o)...)
+	all = append(all, mounts(r)...)
+	if r.err != nil {
+		return nil, fmt.Errorf("inspect root file system: %w", r.err)
+	}
+	return all, nil
+}
+
+// accounts finds passwords by which the host can log in on the console.
+func accounts(r *reader) (all []Finding) {
+	const file = "etc/shadow"
+	for _, line := range r.lines(file) {
+		fields := strings.Split(line, ":")
+		if len(fields) < 2 {
+			continue
+		}
+		name, hash := printable(fields[0]), fields[1]
+		switch {
+		case hash == "":
+			all = append(all, Finding{Code: "empty-password", Severity: Critical, Path: file, Detail: name + " logs in on the console without a password"})
+		case hash[0] != '!' && hash[0] != '*':
+			all = append(all, Finding{Code: "console-password", Severity: Warning, Path: file, Detail: name + " has a password, which the host can guess at on the console"})
+		}
+	}
+	return all
+}
+
+// printable makes text of an image fit for a terminal.
+func printable(s string) string {
+	quoted := fmt.Sprintf("%.64q", s)
+	return strings.Trim(quoted, `"`)
+}
+
+// unitDirs are where systemd reads units, first wins.
+func unitDirs() []string {
+	return []string{"etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"}
+}
+
+// autologin finds consoles that ask for nothing.
+func autologin(r *reader) (all []Finding) {
+	var files []string
+	for _, unit := range []string{"getty@", "serial-getty@", "console-getty", "container-getty@", "autovt@"} {
+		for _, dir := range unitDirs()[:2] {
+			files = append(files, path.Join(dir, unit+".service"))
+			for _, instance := range []string{"", "tty1", "ttyS0", "hvc0"} {
+				if instance != "" && !strings.HasSuffix(unit, "@") {
+					continue
+				}
+				files = append(files, path.Join(dir, unit+instance+".service"))
+				files = append(files, r.list(path.Join(dir, unit+instance+".service.d"), ".conf")...)
+			}
+		}
+	}
+	seen := make(map[string]bool)
+	for _, file := range append(files, "etc/inittab") {
+		for _, line := range r.lines(file) {
+			if !seen[file] && hasAutologin(line) {
+				seen[file] = true
+				all = append(all, Finding{Code: "autologin", Severity: Critical, Path: file, Detail: "a console logs in by itself"})
+			}
+		}
+	}
+	return all
+}
+
+func hasAutologin(line string) bool {
+	if !strings.Contains(line, "getty") && !strings.Contains(line, "/login") {
+		return false
+	}
+	for _, arg := range strings.Fields(line) {
+		if strings.HasPrefix(arg, "--autologin") || arg == "-a" || arg == "-f" || arg == "--skip-login" || arg == "-n" {
+			return true
+		}
+	}
+	return false
+}
+
+// sshd finds settings that let in without a key. The first value of a setting
+// counts, and the drop-ins are read first, as Debian and Fedora include them.
+func sshd(r *reader) (all []Finding) {
+	seen := make(map[string]bool)
+	for _, file := range append(r.list("etc/ssh/sshd_config.d", ".conf"), "etc/ssh/sshd_config") {
+		for _, line := range r.lines(file) {
+			fields := strings.Fields(strings.Replace(line, "=", " ", 1))
+			if len(fields) < 2 || strings.EqualFold(fields[0], "Match") {
+				break // settings behind Match are conditional
+			}
+			key, value := strings.ToLower(fields[0]), strings.ToLower(strings.Trim(fields[1], `"`))
+			if seen[key] {
+				continue
+			}
+			seen[key] = true
+			switch {
+			case key == "permitemptypasswords" && value == "yes":
+				all = append(all, Finding{Code: "ssh-empty-passwords", Severity: Critical, Path: file, Detail: "SSH takes empty passwords"})
+			case key == "permitrootlogin" && value == "yes":
+				all = append(all, Finding{Code: "ssh-root-password", Severity: Warning, Path: file, Detail: "root may log in over SSH with a password"})
+			case key == "passwordauthentication" && value == "yes":
+				all = append(all, Finding{Code: "ssh-passwords", Severity: Warning, Path: file, Detail: "SSH takes passwords, which the host can guess at"})
+			}
+		}
+	}
+	return all
+}
+
+// debugShell finds root shells that a unit opens.
+func debugShell(r *reader) (all []Finding) {
+	for _, target := range []string{"sysinit.target", "multi-user.target", "basic.target", "default.target"} {
+		file := path.Join("etc/systemd/system", target+".wants", "debug-shell.service")
+		if r.exists(file) && !masked(r, "debug-shell.service") {
+			all = append(all, Finding{Code: "debug-shell", Severity: Critical, Path: file, Detail: "a root shell on tty9", Mended: true})
+		}
+	}
+	for _, unit := range []string{"emergency.service", "rescue.service"} {
+		files := append(r.list(path.Join("etc/systemd/system", unit+".d"), ".conf"), path.Join("etc/systemd/system", unit))
+		for _, file := range files {
+			if strings.Contains(r.text(file), "SYSTEMD_SULOGIN_FORCE") {
+				all = append(all, Finding{Code: "emergency-shell", Severity: Critical, Path: file, Detail: "a boot that fails ends in a root shell without a password"})
+			}
+		}
+	}
+	return all
+}
+
+// crashDumps finds programs that write memory where it may leave the guest.
+func crashDumps(r *reader) (all []Finding) {
+	for _, unit := range []string{"kdump.service", "kdump-tools.service"} {
+		file := path.Join("etc/systemd/system/multi-user.target.wants", unit)
+		if r.exists(file) {
+			all = append(all, Finding{Code: "kdump", Severity: Warning, Path: file, Detail: "a crash would start a second kernel that nobody measured, and write memory to a disk or the network"})
+		}
+	}
+	return all
+}
+
+// sharedKeys finds what the source image already gave away.
+func sharedKeys(r *reader) (all []Finding) {
+	for _, file := range r.list("etc/ssh", "_key") {
+		all = append(all, Finding{Code: "ssh-host-key", Severity: Warning, Path: file, Detail: "the source image holds this private key in clear, and every guest of it would share it"})
+	}
+	return all
+}

@@ -1,0 +1,24 @@
+// Package qemu reads disk images with QEMU's own tools, so that every format
+// QEMU knows is read by the code that defines it.
+//
+// An image is hostile. Probe finds out its format and refuses what reaches
+// outside of it before any tool sees the file; Open then starts qemu-nbd,
+// read-only, with every file and format named by Probe, so that nothing in the
+// image names a file, and talks to it over a socket in a private directory.
+// ReadRanges keeps several reads under way, which lets QEMU decompress on more
+// than one core.
+//
+// The formats are described in QEMU's docs/interop/qcow2.txt, VMware's "Virtual
+// Disk Format 5.0", Microsoft's VHD specification and [MS-VHDX], and the
+// header of VirtualBox's VDI. Files must not change between Probe and Close.
+package qemu
+
+import "errors"
+
+// ErrImage is a source that is damaged, or that asks for something outside of
+// itself, or has a form that is not taken. The text says which.
+var ErrImage = errors.New("refused disk image")
+
+// ErrNoProgram is a program of QEMU that is not installed. The text names the
+// package that has it.
+var ErrNoProgram = errors.New("program not found")

@@ -1,0 +1,178 @@
+package qemu
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/nbd"
+)
+
+// Disk is an image that is being read. Its methods may be called at the same
+// time.
+type Disk struct {
+	conn    *nbd.Conn
+	server  *server
+	cluster int
+}
+
+// Open starts qemu-nbd on the image, read-only. It ends with Close or with the
+// context, and leaves no file behind. The error wraps ErrNoProgram when it is
+// not installed, ErrImage when QEMU refuses the image.
+func Open(ctx context.Context, source *Source) (*Disk, error) {
+	if err := check(ctx, source); err != nil {
+		return nil, err
+	}
+	s, err := serve(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := s.dial(ctx)
+	if err != nil {
+		s.stop()
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("open image %s: %w", source.Path, ctx.Err())
+		}
+		return nil, fmt.Errorf("%w %s: qemu-nbd: %s: %w", ErrImage, source.Path, s.words, err)
+	}
+	d := &Disk{conn: conn, server: s, cluster: source.ClusterSize}
+	if size := d.Size(); size < 1 || size > MaxSize {
+		return nil, errors.Join(fmt.Errorf("%w %s: a virtual disk of %d bytes", ErrImage, source.Path, size), d.Close())
+	}
+	return d, nil
+}
+
+// ReadAt reads as io.ReaderAt does.
+func (d *Disk) ReadAt(p []byte, off int64) (int, error) { return d.conn.ReadAt(p, off) }
+
+// Size returns the virtual disk's size in bytes.
+func (d *Disk) Size() int64 { return d.conn.Size() }
+
+// Extents tells data from what reads as zeros without being stored, as
+// nbd.Conn.Extents does.
+func (d *Disk) Extents(offset, length int64) ([]nbd.Extent, error) {
+	return d.conn.Extents(offset, length)
+}
+
+// Close ends qemu-nbd and removes its directory.
+func (d *Disk) Close() error {
+	err := d.conn.Close()
+	d.server.stop()
+	return errors.Join(err, os.RemoveAll(d.server.dir))
+}
+
+// node describes an image to QEMU with nothing left for the image to say.
+func (s *Source) node() map[string]any {
+	n := map[string]any{
+		"driver":    s.Format,
+		"read-only": true,
+		"file":      map[string]any{"driver": "file", "filename": s.Path, "locking": "auto"},
+	}
+	switch {
+	case s.Backing != nil:
+		n["backing"] = s.Backing.node()
+	case s.Format == QCOW2 || s.Format == VMDK:
+		n["backing"] = nil
+	}
+	return n
+}
+
+// name is what QEMU's tools take in place of a file's name.
+func (s *Source) name() (string, error) {
+	b, err := json.Marshal(s.node())
+	if err != nil {
+		return "", fmt.Errorf("describe image: %w", err)
+	}
+	return "json:" + string(b), nil
+}
+
+// server is a qemu-nbd process and its directory.
+type server struct {
+	dir, socket string
+	words       *words
+	cancel      context.CancelFunc
+	ended       chan struct{} // closed when the process is gone and the directory with it
+}
+
+func serve(ctx context.Context, source *Source) (*server, error) {
+	name, err := source.name()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "snpguard-nbd-") // mode 0700
+	if err != nil {
+		return nil, fmt.Errorf("make directory of socket: %w", err)
+	}
+	s := &server{dir: dir, socket: filepath.Join(dir, "s"), ended: make(chan struct{})}
+	ctx, s.cancel = context.WithCancel(ctx)
+	cmd, words, err := program(ctx, "qemu-nbd", "--read-only", "--shared=1", "--export-name=", "--socket="+s.socket, name)
+	if err == nil {
+		s.words = words
+		if err = cmd.Start(); err != nil {
+			err = fmt.Errorf("start qemu-nbd: %w", err)
+		}
+	}
+	if err != nil {
+		s.cancel()
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	go func() {
+		defer close(s.ended)
+		// How it ended says nothing that the connection has not said.
+		_ = cmd.Wait()
+		_ = os.RemoveAll(dir)
+	}()
+	return s, nil
+}
+
+// stop ends the process and waits for it.
+func (s *server) stop() {
+	s.cancel()
+	<-s.ended
+}
+
+// dial connects as soon as qemu-nbd listens, unless it ends first.
+func (s *server) dial(ctx context.Context) (*nbd.Conn, error) {
+	for {
+		conn, err := nbd.Dial(ctx, s.socket, "")
+		if err == nil || errors.Is(err, nbd.ErrProtocol) {
+			return conn, err
+		}
+		select {
+		case <-s.ended:
+			return nil, err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// check lets qemu-img look at the tables of a vmdk, which Probe does not walk
+// itself.
+func check(ctx context.Context, source *Source) error {
+	if source.Format != VMDK {
+		return nil
+	}
+	name, err := source.name()
+	if err != nil {
+		return err
+	}
+	cmd, words, err := program(ctx, "qemu-img", "check", "-q", name)
+	if err != nil {
+		return err
+	}
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return fmt.Errorf("%w %s: qemu-img check: %s: %w", ErrImage, source.Path, words, err)
+	}
+	if err != nil {
+		return fmt.Errorf("check image: %w", err)
+	}
+	return nil
+}

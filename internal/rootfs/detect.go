@@ -1,0 +1,83 @@
+package rootfs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Type is what a partition holds.
+type Type string
+
+// What Detect knows. Only the first three can be a Volume.
+const (
+	Ext4      Type = "ext4" // ext2 and ext3 as well
+	XFS       Type = "xfs"
+	Btrfs     Type = "btrfs"
+	LUKS      Type = "LUKS"
+	LVM       Type = "LVM"
+	RAID      Type = "Linux RAID"
+	ZFS       Type = "ZFS"
+	Swap      Type = "swap"
+	FAT       Type = "FAT"
+	SquashFS  Type = "squashfs"
+	EROFS     Type = "erofs"
+	F2FS      Type = "f2fs"
+	Bcachefs  Type = "bcachefs"
+	BitLocker Type = "BitLocker"
+	Unknown   Type = "unknown"
+)
+
+// signature is a magic number at an offset, both fixed by the format.
+type signature struct {
+	offset int64
+	magic  string
+	kind   Type
+}
+
+// signatures is in order of trust: containers first, since what they hold may
+// leave the magic of another kind behind.
+func signatures() []signature {
+	list := []signature{
+		{0, "LUKS\xba\xbe", LUKS},
+		{3, "-FVE-FS-", BitLocker},
+		{0x1000, "\xfc\x4e\x2b\xa9", RAID}, // metadata 1.2; 1.1 is at 0
+		{0, "\xfc\x4e\x2b\xa9", RAID},
+	}
+	for sector := range int64(4) { // an LVM label is in one of the first four sectors
+		list = append(list, signature{sector*512 + 24, "LVM2 001", LVM})
+	}
+	list = append(list,
+		signature{0, "XFSB", XFS},
+		signature{0x10040, "_BHRfS_M", Btrfs},
+		signature{0x438, "\x53\xef", Ext4},
+		signature{0, "hsqs", SquashFS},
+		signature{0x400, "\xe2\xe1\xf5\xe0", EROFS},
+		signature{0x400, "\x10\x20\xf5\xf2", F2FS},
+		signature{0x1018, "\xc6\x85\x73\xf6\x4e\x1a\x45\xca", Bcachefs},
+		signature{0x20000, "\x0c\xb1\xba\x00\x00\x00\x00\x00", ZFS},
+		signature{0x36, "FAT", FAT},
+		signature{0x52, "FAT32   ", FAT},
+	)
+	for page := int64(4096); page <= 65536; page *= 2 {
+		list = append(list, signature{page - 10, "SWAPSPACE2", Swap})
+	}
+	return list
+}
+
+// Detect tells what starts at r's beginning by its magic numbers. It does not
+// say that it is sound. What is not known is Unknown.
+func Detect(r io.ReaderAt) (Type, error) {
+	for _, s := range signatures() {
+		found := make([]byte, len(s.magic))
+		_, err := r.ReadAt(found, s.offset)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return Unknown, fmt.Errorf("read signature at byte %d: %w", s.offset, err)
+		}
+		if bytes.Equal(found, []byte(s.magic)) {
+			return s.kind, nil
+		}
+	}
+	return Unknown, nil
+}

@@ -1,0 +1,80 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/test/e2e/vm"
+)
+
+// Times that leave room for emulation on a busy machine.
+const (
+	untilAgent = 4 * time.Minute
+	untilLogin = 10 * time.Minute
+)
+
+var bundles once[string]
+
+// variants are the sizes that the tests launch.
+const variantType = "EPYC-Milan"
+
+// registered registers a converted image and returns its bundle.
+func registered(t testing.TB, name string, c *conversion) string {
+	t.Helper()
+	return bundles.get(c.Image, func() string {
+		bundle := filepath.Join(filepath.Dir(c.Staging), "launch-artifacts.tar.gz")
+		snpguard(t, "register", "--staging", c.Staging, "--name", name, "--vcpus", "2", "--vcpu-type", variantType, "--bundle", bundle)
+		return bundle
+	})
+}
+
+// boot launches an image, simulated.
+func boot(t testing.TB, c *conversion, bundle string, flags ...string) *vm.VM {
+	t.Helper()
+	args := []string{
+		program("snpguard"), "launch", "--disk", c.Image, "--bundle", bundle, "--memory", "1G",
+		"--simulate", "--sim-state", theService(t).simState,
+	}
+	t.Setenv("SNPGUARD_LOGIN", loginFile())
+	v, err := vm.Start(context.Background(), append(args, flags...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		v.Stop()
+		if t.Failed() {
+			t.Log(v.Log())
+		}
+	})
+	return v
+}
+
+// expect waits for something on the console.
+func expect(t testing.TB, v *vm.VM, pattern string, within time.Duration) []string {
+	t.Helper()
+	found, err := v.Expect(pattern, within)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestFirstBoot boots each kind of image to its login prompt.
+func TestFirstBoot(t *testing.T) {
+	for _, kind := range []string{"debian", "dracut", "ubuntu"} {
+		t.Run(kind, func(t *testing.T) {
+			c := converted(t, kind)
+			v := boot(t, c, registered(t, kind, c), "--snapshot")
+			expect(t, v, `snpguard: \[[0-9.]+s\] `, untilAgent)
+			expect(t, v, `localhost login:`, untilLogin)
+			if failed := regexp.MustCompile(`.*FAILED.*`).FindString(v.Log()); failed != "" {
+				t.Errorf("on the way: %s", failed)
+			}
+		})
+	}
+}

@@ -12,7 +12,7 @@ GOFLAGS_BUILD := -trimpath
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: deps
 deps: ## install (as root) or name the packages that the other targets need
@@ -67,6 +67,10 @@ test: lint images ## everything that this machine can check; what CI runs
 .PHONY: bench
 bench: images ## speed and memory, as ratios to a reference run beside it
 	@scripts/bench $(BENCHTIME)
+
+.PHONY: screenshots
+screenshots: deps ## pictures of every page of the dashboard, into docs/screenshots
+	$(GO) test ./service -run '^TestEveryPage$$' -count 1 -screenshots $(CURDIR)/docs/screenshots
 
 .PHONY: fuzz
 fuzz: deps ## every fuzz target for FUZZTIME

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -28,8 +29,10 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/replica"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/web"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
 
@@ -47,7 +50,13 @@ type service struct {
 	metrics *metrics.Metrics
 	info    wire.PublicInfo
 	api     *api.API
+	pages   *web.Web
+	tls     *tls.Config
 	janitor *janitor.Janitor
+	heart   *replica.Heart
+
+	status    wire.Status // without what changes
+	maxUpload int64       // bytes of a registration
 }
 
 // open opens database and keys, makes them when this is the first start, and
@@ -77,7 +86,7 @@ func (s *service) close() error {
 }
 
 func (s *service) assemble(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.openKeys, s.openRoots, s.openKDS, s.openAPI} {
+	for _, step := range []func(context.Context) error{s.openKeys, s.openTLS, s.openRoots, s.openKDS, s.openAPI, s.openPages} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -193,16 +202,17 @@ func (s *service) openAPI(ctx context.Context) error {
 	limits.Firmware, limits.Kernel, limits.Initrd = s.cfg.MaxFirmware, s.cfg.MaxKernel, s.cfg.MaxInitrd
 	rates := api.DefaultLimits()
 	rates.Attestation.PerSecond, rates.AttestationAll.PerSecond = s.cfg.RatePerAddress, s.cfg.RateTotal
+	images := registry.New(registry.Config{
+		Store: s.store, Artifacts: artifacts, KEK: s.kek, Ingestion: s.keys.Ingestion, Identity: s.keys.Identity,
+		Limits: limits, Simulated: s.info.Simulated, Log: s.log,
+	})
+	s.status, s.maxUpload = s.newStatus(), images.MaxUpload()
 	s.api = api.New(api.Config{
-		Store: s.store,
-		Registry: registry.New(registry.Config{
-			Store: s.store, Artifacts: artifacts, KEK: s.kek, Ingestion: s.keys.Ingestion, Identity: s.keys.Identity,
-			Limits: limits, Simulated: s.info.Simulated, Log: s.log,
-		}),
+		Store: s.store, Registry: images,
 		Tokens: access.NewTokens(s.store, time.Now), Sessions: access.NewSessions(s.store, time.Now), Passwords: passwords,
 		Unlocker: unlocker{s.newUnlocker(), s.log}, KDS: s.kds, KDSCache: s.cache,
 		KDSInfo: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline},
-		Info:    s.info, Status: s.status(), Limits: rates, Log: s.log, Observe: s.metrics.Request,
+		Info:    s.info, Status: s.status, Limits: rates, Log: s.log, Observe: s.metrics.Request,
 	})
 	return nil
 }
@@ -230,7 +240,7 @@ func outcome(reason unlock.Reason) string {
 	return "denied"
 }
 
-func (s *service) status() wire.Status {
+func (s *service) newStatus() wire.Status {
 	status := wire.Status{Version: version.String(), StartedAt: time.Now().UTC(), Database: string(s.store.Backend()), Simulated: s.info.Simulated}
 	if s.info.Simulated {
 		status.Warnings = append(status.Warnings, simulatedWarning)

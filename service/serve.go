@@ -36,6 +36,7 @@ func serve(ctx context.Context, cfg config.Config, stderr io.Writer) error {
 	background, stop := context.WithCancel(ctx)
 	var cleaning sync.WaitGroup
 	cleaning.Go(func() { s.janitor.Run(background) })
+	cleaning.Go(func() { s.heart.Run(background) })
 	err = s.serve(ctx)
 	stop()
 	cleaning.Wait()
@@ -52,15 +53,11 @@ func newLogger(cfg config.Config, w io.Writer) *slog.Logger {
 
 // serve listens on both addresses before it serves on any.
 func (s *service) serve(ctx context.Context) error {
-	tlsConfig, err := s.tlsConfig()
-	if err != nil {
-		return err
-	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	servers := []bound{{s.newServer(s.api), tls.NewListener(listener, tlsConfig)}}
+	servers := []bound{{s.newServer(s.api.With(s.pages)), tls.NewListener(listener, s.tls)}}
 	if s.cfg.AdminListen != "" {
 		adminListener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.AdminListen)
 		if err != nil {
@@ -112,20 +109,4 @@ func serveAll(ctx context.Context, servers []bound) error {
 		}
 	}
 	return err
-}
-
-// tlsConfig uses the operator's certificate, or one by the private CA.
-func (s *service) tlsConfig() (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}}
-	if s.cfg.TLSCert != "" {
-		certificate, err := tls.LoadX509KeyPair(s.cfg.TLSCert, s.cfg.TLSKey)
-		if err != nil {
-			return nil, fmt.Errorf("load server certificate: %w", err)
-		}
-		config.Certificates = []tls.Certificate{certificate}
-		return config, nil
-	}
-	var err error
-	config.GetCertificate, err = s.keys.Authority.ServerCertificate(s.names)
-	return config, err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/reportview"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
@@ -39,7 +40,7 @@ func runReportShow(cmd *cobra.Command, path string, asJSON bool) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "snpguard: %s is no attestation report: %v\n", path, err)
 		return errNo
 	}
-	fields, certs := reportFields(report), tableCertificates(table)
+	fields, certs := reportview.Fields(report), tableCertificates(table)
 	if asJSON {
 		return printJSON(cmd.OutOrStdout(), shownJSON(fields, certs))
 	}
@@ -47,18 +48,18 @@ func runReportShow(cmd *cobra.Command, path string, asJSON bool) error {
 }
 
 // shownJSON returns the fields by name.
-func shownJSON(fields []shownField, certs []shownCertificate) map[string]any {
+func shownJSON(fields []reportview.Field, certs []shownCertificate) map[string]any {
 	object := map[string]any{"certificates": certs}
 	for _, f := range fields {
-		object[f.name] = f.value
+		object[f.Name] = f.Value
 	}
 	return object
 }
 
-func printFields(out io.Writer, fields []shownField, certs []shownCertificate) error {
+func printFields(out io.Writer, fields []reportview.Field, certs []shownCertificate) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, f := range fields {
-		fmt.Fprintf(w, "%s\t%v\n", f.name, f.value)
+		fmt.Fprintf(w, "%s\t%v\n", f.Name, f.Value)
 	}
 	for _, c := range certs {
 		fmt.Fprintf(w, "certificate, not verified\t%s\n", c)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -98,7 +99,8 @@ type API struct {
 	exports     chan struct{}
 	pace        pace
 	routes      []route
-	handler     http.Handler
+	inner       http.Handler // the routes
+	handler     http.Handler // with what is around them
 }
 
 // New makes the API.
@@ -119,12 +121,28 @@ func New(cfg Config) *API {
 		pace:        pace{cfg.Limits.Stall, cfg.Limits.MinRate},
 	}
 	a.routes = a.table()
-	a.handler = a.outer(a.router())
+	a.inner = a.router()
+	a.handler = a.outer(a.inner)
 	return a
 }
 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+// With returns a handler that serves the API and, at every path outside of it,
+// pages: with the same request IDs, headers, log and recovery.
+func (a *API) With(pages http.Handler) http.Handler {
+	return a.outer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, pathPrefix) {
+			a.inner.ServeHTTP(w, r)
+			return
+		}
+		pages.ServeHTTP(w, r)
+	}))
+}
+
+// pathPrefix is what all paths of the API begin with.
+const pathPrefix = "/v1/"
 
 func (a *API) router() http.Handler {
 	router := &httprouter.Router{
@@ -156,7 +174,7 @@ func (a *API) answer(ctx context.Context, w http.ResponseWriter, err error) {
 		level = slog.LevelError
 	}
 	a.log.Log(ctx, level, "request failed", "request_id", exchangeOf(ctx).id, "code", string(f.code), "error", err.Error())
-	if begun, ok := w.(interface{ begun() bool }); ok && begun.begun() {
+	if begun, ok := w.(interface{ Begun() bool }); ok && begun.Begun() {
 		panic(http.ErrAbortHandler)
 	}
 	e := exchangeOf(ctx)

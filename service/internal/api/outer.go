@@ -125,8 +125,8 @@ func (w *watchedWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// begun reports whether the client has got a part of the answer.
-func (w *watchedWriter) begun() bool { return w.status != 0 }
+// Begun reports whether the client has got a part of the answer.
+func (w *watchedWriter) Begun() bool { return w.status != 0 }
 
 // Unwrap lets http.ResponseController through.
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

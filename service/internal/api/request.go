@@ -44,6 +44,16 @@ func exchangeOf(ctx context.Context) *exchange {
 	return &exchange{}
 }
 
+// RequestID returns the ID of the request that ctx belongs to.
+func RequestID(ctx context.Context) string { return exchangeOf(ctx).id }
+
+// Note tells the log and the metrics what they cannot know of a page: the pattern
+// of its path and who asked for it.
+func Note(ctx context.Context, route, actor string) {
+	e := exchangeOf(ctx)
+	e.route, e.actor = route, actor
+}
+
 // uuid returns an ID in the path. One that is not a UUID names nothing.
 func (r *request) uuid(name string) (wire.UUID, error) {
 	id, err := wire.ParseUUID(r.params.ByName(name))

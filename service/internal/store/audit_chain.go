@@ -93,9 +93,15 @@ func appendRecords(ctx context.Context, q querier, head Head, records []Record) 
 			return nil, fmt.Errorf("append to the audit log: %w", err)
 		}
 	}
-	return entries, affectOne(ctx, q, query{
-		`UPDATE audit_head SET seq = $1, hash = $2 WHERE id = 1`, []any{head.Seq, head.Hash[:]},
-	})
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	var counted int64
+	if err := q.QueryRowContext(ctx, `UPDATE audit_head SET seq = $1, hash = $2, counted = CASE WHEN counted = $3 THEN $1 ELSE counted END
+		WHERE id = 1 RETURNING counted`, head.Seq, head.Hash[:], entries[0].Seq-1).Scan(&counted); err != nil {
+		return nil, fmt.Errorf("move the end of the audit log: %w", err)
+	}
+	return entries, countUnlocks(ctx, q, entries, counted)
 }
 
 // AuditHead returns the end of the audit log, to be kept elsewhere.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
@@ -66,11 +67,25 @@ func (f *AuditFilter) restrict(b *builder) {
 	if len(f.ChipID) > 0 {
 		b.add(" AND chip_id = ?", f.ChipID)
 	}
+	f.restrictTime(b)
+}
+
+// clockSkew is by how much the clocks of replicas may differ before records are
+// not found by their time.
+const clockSkew = time.Hour
+
+// restrictTime finds the records by their numbers, which are what lists are
+// ordered by: those between the last one long before and the first one long
+// after. The plus signs keep the databases from looking for them by time, and
+// then sorting them all.
+func (f *AuditFilter) restrictTime(b *builder) {
 	if !f.Since.IsZero() {
-		b.add(" AND recorded_at >= ?", micros(f.Since))
+		b.add(` AND +recorded_at >= ? AND seq > COALESCE((SELECT early.seq FROM audit early
+			WHERE early.recorded_at < ? ORDER BY early.recorded_at DESC LIMIT 1), 0)`, micros(f.Since), micros(f.Since.Add(-clockSkew)))
 	}
 	if !f.Until.IsZero() {
-		b.add(" AND recorded_at < ?", micros(f.Until))
+		b.add(` AND +recorded_at < ? AND seq < COALESCE((SELECT late.seq FROM audit late
+			WHERE late.recorded_at >= ? ORDER BY late.recorded_at LIMIT 1), ?)`, micros(f.Until), micros(f.Until.Add(clockSkew)), int64(math.MaxInt64))
 	}
 }
 

@@ -116,6 +116,10 @@ func (w seeds) checkAudit(t *testing.T, s *store.Store) {
 	if err != nil || head.String() != seedHead {
 		t.Fatalf("audit log: got %s, %v, want %s", head, err, seedHead)
 	}
+	counts, err := s.UnlockCounts(t.Context(), time.Time{})
+	if err != nil || len(counts) != 2 || counts[0].Reason != "measurement" || counts[0].Records != 1 || counts[1].Outcome != store.OutcomeGranted || counts[1].Records != 1 {
+		t.Errorf("unlock counts: got %+v, %v", counts, err)
+	}
 	if got, err := s.RecordUnlock(t.Context(), w.granted); err != nil || got.Entry.Reason != store.ReasonNonceUsed {
 		t.Errorf("used nonce: got %+v, %v", got, err)
 	}
@@ -217,6 +221,7 @@ func TestMigrationsFrozen(t *testing.T) {
 		"00001_base.sql":      "752e4bcdc2080a86f43b264aba26ec590a854bd12668556f4b3703a6ba21ffe7",
 		"00002_blobs.sql":     "7403660f2d7261ec5faa7636ce2f2685b383062d1895749bb27c885863715fde",
 		"00003_kds_cache.sql": "071cf70d0fe602d109032d47bd22c23707541633b77ef11937124b04e9462373",
+		"00004_overview.sql":  "84876a084673e0393024672a14bf517e72962d023607c61a6561129cd2cdc37e",
 	}
 	files, err := os.ReadDir("migrations")
 	if err != nil || len(files) < len(frozen) {

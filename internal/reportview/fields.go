@@ -1,4 +1,6 @@
-package main
+// Package reportview shows the fields of attestation reports to people and
+// programs, for the command line and the dashboard. It verifies nothing.
+package reportview
 
 import (
 	"encoding/json"
@@ -10,16 +12,16 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
-// shownField is one field of a report. Its value prints as text and as JSON.
-type shownField struct {
-	name  string
-	value any
+// Field is one field of a report. Its value prints as text and as JSON.
+type Field struct {
+	Name  string
+	Value any
 }
 
-// reportFields returns every field of a report in the order of the ABI (56860
+// Fields returns every field of a report in the order of the ABI (56860
 // rev. 1.58, table ATTESTATION_REPORT).
-func reportFields(r *snp.Report) []shownField {
-	fields := []shownField{
+func Fields(r *snp.Report) []Field {
+	fields := []Field{
 		{"version", r.Version},
 		{"guest_svn", r.GuestSVN},
 		{"policy", shownPolicy(r.Policy)},
@@ -42,23 +44,23 @@ func reportFields(r *snp.Report) []shownField {
 		{"reported_tcb", newShownTCB(r, r.ReportedTCB)},
 	}
 	if r.CPUID != nil {
-		fields = append(fields, shownField{"cpuid", newShownCPUID(*r.CPUID)})
+		fields = append(fields, Field{"cpuid", newShownCPUID(*r.CPUID)})
 	}
 	fields = append(fields,
-		shownField{"chip_id", attest.Bytes64(r.ChipID)},
-		shownField{"committed_tcb", newShownTCB(r, r.CommittedTCB)},
-		shownField{"current_firmware", r.Current},
-		shownField{"committed_firmware", r.Committed},
-		shownField{"launch_tcb", newShownTCB(r, r.LaunchTCB)},
+		Field{"chip_id", attest.Bytes64(r.ChipID)},
+		Field{"committed_tcb", newShownTCB(r, r.CommittedTCB)},
+		Field{"current_firmware", r.Current},
+		Field{"committed_firmware", r.Committed},
+		Field{"launch_tcb", newShownTCB(r, r.LaunchTCB)},
 	)
 	if r.Version >= 5 {
 		fields = append(fields,
-			shownField{"launch_mit_vector", attest.Bits64(r.LaunchMitVector)},
-			shownField{"current_mit_vector", attest.Bits64(r.CurrentMitVector)})
+			Field{"launch_mit_vector", attest.Bits64(r.LaunchMitVector)},
+			Field{"current_mit_vector", attest.Bits64(r.CurrentMitVector)})
 	}
 	return append(fields,
-		shownField{"signature_r", attest.Bytes48(r.SignatureR)},
-		shownField{"signature_s", attest.Bytes48(r.SignatureS)})
+		Field{"signature_r", attest.Bytes48(r.SignatureR)},
+		Field{"signature_s", attest.Bytes48(r.SignatureS)})
 }
 
 // shownPolicy is the policy of a guest.

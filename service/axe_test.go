@@ -1,0 +1,30 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// readAxe returns axe-core, which looks for what keeps people with other senses
+// and hands from using a page.
+func readAxe(t *testing.T) string {
+	t.Helper()
+	script, err := os.ReadFile(filepath.Join("..", "tools", "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatalf("there is no axe-core: run make deps: %v", err)
+	}
+	return string(script)
+}
+
+// checkAxe fails the test for each rule that the page breaks.
+func (b *tab) checkAxe(name, axe string) {
+	b.t.Helper()
+	const ask = `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(
+		v => v.id + ": " + v.help + ": " + v.nodes.map(n => n.target.join(" ") + " " + n.html.slice(0, 200)).join("; ")))`
+	eval[bool](b, axe+";true")
+	if violations := eval[[]string](b, ask); len(violations) > 0 {
+		b.t.Errorf("%s: axe says\n%s", name, strings.Join(violations, "\n"))
+	}
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// TestHostileTexts shows texts that would be scripts, are very long or run from
+// right to left, wherever somebody else can have put them.
+func TestHostileTexts(t *testing.T) {
+	o := newOperator(t)
+	const script = `<script>document.title="owned"</script>"'><img src=x onerror="document.title='owned'">`
+	const hebrew = "שלום עולם admin"
+	o.visit("/tokens")
+	for _, name := range []string{`<script>alert(1)<\script>`, hebrew, strings.Repeat("W", 128)} {
+		if _, err := o.client.CreateToken(t.Context(), wire.TokenRequest{Name: strings.ReplaceAll(name, `\`, "|"), Role: wire.RoleRead, ExpiresIn: 60}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	image := register(t, o.client, o.login.IngestionKey, func(r *wire.Registration) {
+		r.Name = strings.ReplaceAll(script, "/", "|")
+		r.Labels = map[string]string{"note": script, "long": strings.Repeat("W", 200), "rtl": hebrew}
+	})
+	wrong := image.launch(t, o.simulation.host)
+	wrong.Report.Measurement[0] ^= 1
+	_, err := boot(t.Context(), o.client, wrong, o.login.IdentityKey)
+	checkDenied(t, err)
+	path := "/images/" + image.ID.String()
+	long := strings.Repeat(script, 100) // 10 kB
+	for _, page := range []struct {
+		path string
+		says []string
+	}{
+		{"/", []string{`<script>document.title`}},
+		{"/images", []string{`<script>document.title`, strings.Repeat("W", 200), "note=" + script}},
+		{"/images?name=" + url.QueryEscape(long), []string{"No image is like that."}},
+		{"/images?label=" + url.QueryEscape(long), nil},
+		{path, []string{`<script>document.title`}},
+		{path + "/releases/" + image.answer.Release.ID.String(), []string{"root=/dev/mapper/cryptroot"}},
+		{"/tokens", []string{"<script>alert(1)<|script>", hebrew, strings.Repeat("W", 128)}},
+		{"/audit", []string{`<script>document.title`}},
+		{"/audit?reason=" + url.QueryEscape(script), []string{"There are no such records."}},
+		{"/audit?image=" + url.QueryEscape(script), []string{"Image: want its ID."}},
+		{"/audit?cursor=" + url.QueryEscape(script), []string{"The address of this page is not complete."}},
+		{"/register?image=" + url.QueryEscape(script), []string{"There is no such page."}},
+		{"/?span=" + url.QueryEscape(script), []string{"Overview"}},
+		{"/images?done=" + url.QueryEscape(script), nil},
+		{"/" + url.PathEscape(script), []string{"There is no such page."}},
+	} {
+		o.visit(page.path)
+		o.shows(page.says...)
+		if title := eval[string](o.tab, "document.title"); strings.Contains(title, "owned") {
+			t.Errorf("%.60s: a script ran", page.path)
+		}
+		if n := eval[int](o.tab, `document.querySelectorAll("script").length + 10 * document.querySelectorAll("[onerror], [onclick], [style]").length`); n != 1 {
+			t.Errorf("%.60s: the page has markup that is not its own", page.path)
+		}
+		o.look(390, 844, "light")
+		if wide := eval[int](o.tab, "document.documentElement.scrollWidth"); wide > 390 {
+			t.Errorf("%.60s: %d pixels wide on a phone", page.path, wide)
+		}
+		o.look(1280, 800, "light")
+	}
+	o.visit("/login")
+	o.press(".leave button")
+	o.visit("/login?next=" + url.QueryEscape("https://example.com/"+script))
+	o.fill("#password", o.process.password)
+	o.press("form button.primary")
+	o.shows(o.url, "Overview")
+}

@@ -1,0 +1,168 @@
+package web
+
+import (
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// auditPage is what the template needs.
+type auditPage struct {
+	Filter      auditFields
+	Filtered    bool
+	Records     []shownRecord
+	Head        store.Head
+	First, Next string
+	Export      string // path
+	Verified    *wire.AuditVerification
+	Kept        string // head that was given
+}
+
+// auditFields is the filter as the form has it.
+type auditFields struct {
+	Kind, Outcome, Reason, RequestID, Image, Chip, Since, Until string
+}
+
+func readAuditFields(q url.Values) auditFields {
+	get := func(name string) string { return strings.TrimSpace(q.Get(name)) }
+	return auditFields{
+		Kind: get("kind"), Outcome: get("outcome"), Reason: get("reason"), RequestID: get("request_id"),
+		Image: get("image"), Chip: get("chip"), Since: get("since"), Until: get("until"),
+	}
+}
+
+// minuteForm is how browsers send a date with a time.
+const minuteForm = "2006-01-02T15:04"
+
+// parseMinute reads a time of a form; the zero time for none.
+func parseMinute(what, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{minuteForm, "2006-01-02T15:04:05", time.RFC3339} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, refused("%s: want a time such as 2026-01-02T15:04, UTC.", what)
+}
+
+func (f auditFields) filter() (store.AuditFilter, error) {
+	filter := store.AuditFilter{Kind: f.Kind, Outcome: f.Outcome, Reason: f.Reason, RequestID: f.RequestID}
+	var err error
+	if f.Image != "" {
+		if filter.ImageID, err = wire.ParseUUID(f.Image); err != nil {
+			return filter, refused("Image: want its ID.")
+		}
+	}
+	if filter.ChipID, err = hex.DecodeString(f.Chip); err != nil {
+		return filter, refused("Chip: want hexadecimal digits.")
+	}
+	if filter.Since, err = parseMinute("From", f.Since); err != nil {
+		return filter, err
+	}
+	filter.Until, err = parseMinute("Until", f.Until)
+	return filter, err
+}
+
+// export is the path of the export with the same filter.
+func (f auditFields) export(filter store.AuditFilter) string {
+	q := make(url.Values)
+	for name, text := range map[string]string{
+		"kind": f.Kind, "outcome": f.Outcome, "reason": f.Reason, "request_id": f.RequestID, "image": f.Image, "chip": f.Chip,
+	} {
+		if text != "" {
+			q.Set(name, text)
+		}
+	}
+	for name, t := range map[string]time.Time{"since": filter.Since, "until": filter.Until} {
+		if !t.IsZero() {
+			q.Set(name, t.Format(time.RFC3339))
+		}
+	}
+	return "/audit/export?" + q.Encode()
+}
+
+func (w *Web) listAudit(rw http.ResponseWriter, r *request) error {
+	return w.renderAudit(rw, r, http.StatusOK, page{}, auditPage{})
+}
+
+func (w *Web) renderAudit(rw http.ResponseWriter, r *request, status int, p page, body auditPage) error {
+	q := r.URL.Query()
+	body.Filter = readAuditFields(q)
+	body.Filtered = body.Filter != auditFields{}
+	filter, err := body.Filter.filter()
+	if refusal, ok := asProblem(err); ok {
+		status, p.Problem, filter = refusal.Status, refusal, store.AuditFilter{}
+	}
+	before, err := beforeCursor(q.Get("cursor"))
+	if err != nil {
+		return err
+	}
+	entries, err := w.Store.ListAudit(r.Context(), filter, store.AuditRange{Before: before})
+	if err != nil {
+		return err
+	}
+	if body.Records, err = w.showRecords(r.Context(), entries); err != nil {
+		return err
+	}
+	if body.Head, err = w.Store.AuditHead(r.Context()); err != nil {
+		return err
+	}
+	next := ""
+	if len(entries) == store.DefaultPage {
+		next = strconv.FormatInt(entries[len(entries)-1].Seq, 10)
+	}
+	if r.Method == http.MethodGet {
+		body.First, body.Next = pages(r, next)
+	}
+	body.Export = body.Filter.export(filter)
+	p.Name, p.Title, p.Nav, p.Body = "audit.html", "Audit log", "audit", body
+	return w.render(rw, r, status, p)
+}
+
+// beforeCursor reads the number of the record that a page ended with.
+func beforeCursor(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	seq, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || seq < 1 {
+		return 0, store.ErrCursor
+	}
+	return seq, nil
+}
+
+func (w *Web) exportAudit(rw http.ResponseWriter, r *request) error {
+	return w.pass(rw, r, wire.PathAudit+"/export?"+r.URL.RawQuery)
+}
+
+func (w *Web) verifyAudit(rw http.ResponseWriter, r *request) error {
+	body := auditPage{Kept: strings.TrimSpace(r.PostForm.Get("head")), Verified: &wire.AuditVerification{}}
+	var kept any
+	if body.Kept != "" {
+		head, err := store.ParseHead(body.Kept)
+		if err != nil {
+			body.Verified = nil
+			return w.renderAudit(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{
+				Title: "The log was not verified.", Detail: "A head is SEQ:HASH, as a verification shows it.",
+			}}, body)
+		}
+		kept = wire.AuditHead{Seq: head.Seq, Hash: hex.EncodeToString(head.Hash[:])}
+	}
+	err := w.call(r, http.MethodPost, wire.PathAudit+"/verify", kept, body.Verified)
+	if p, ok := asProblem(err); ok {
+		body.Verified = nil
+		return w.renderAudit(rw, r, p.Status, page{Problem: p}, body)
+	}
+	if err != nil {
+		return err
+	}
+	return w.renderAudit(rw, r, http.StatusOK, page{}, body)
+}

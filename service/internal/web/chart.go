@@ -1,0 +1,144 @@
+package web
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// chartSpan is a length of time that the chart can show.
+type chartSpan struct {
+	Name, Text string
+	bars       int
+	each       time.Duration // a whole number of hours
+	ticks      int           // labels below the chart; divides bars
+	layout     string        // of a label
+}
+
+func chartSpans() []chartSpan {
+	return []chartSpan{
+		{Name: "24h", Text: "24 hours", bars: 24, each: time.Hour, ticks: 6, layout: "15:04"},
+		{Name: "7d", Text: "7 days", bars: 28, each: 6 * time.Hour, ticks: 7, layout: "Jan 2"},
+		{Name: "30d", Text: "30 days", bars: 30, each: 24 * time.Hour, ticks: 6, layout: "Jan 2"},
+	}
+}
+
+// chartSpanNamed returns the first span for an unknown name.
+func chartSpanNamed(name string) chartSpan {
+	for _, s := range chartSpans() {
+		if s.Name == name {
+			return s
+		}
+	}
+	return chartSpans()[0]
+}
+
+// begin is where the chart begins that has now in its last bar.
+func (s chartSpan) begin(now time.Time) time.Time {
+	return now.UTC().Truncate(s.each).Add(-time.Duration(s.bars-1) * s.each)
+}
+
+// Measures of the chart in units of its view box. What was granted stands above
+// the line, what was denied hangs below it, both to the same scale: two thirds of
+// the height are above.
+const (
+	barPitch  = 20
+	barWidth  = 14
+	barUp     = 120 // height above the line
+	barDown   = 60  // below
+	barHeight = barUp + barDown
+)
+
+// chart is unlocks over time.
+type chart struct {
+	Width, Height, Line int
+	Bars                []bar
+	Ticks               []string
+	Up, Down            int64 // what the upper and the lower edge stand for
+	Granted, Denied     int64 // in all
+	Busiest             *bar  // nil: there was nothing
+}
+
+// bar is a part of the time.
+type bar struct {
+	From, To               time.Time
+	Granted, Denied        int64
+	X, Width               int
+	GrantedY, GrantedHigh  int
+	DeniedHigh, ChartWhole int
+}
+
+// newChart adds up counts from the beginning of a span.
+func newChart(span chartSpan, begin time.Time, counts []store.UnlockCount) chart {
+	c := chart{Width: span.bars * barPitch, Height: barHeight, Line: barUp, Bars: make([]bar, span.bars)}
+	for i := range c.Bars {
+		from := begin.Add(time.Duration(i) * span.each)
+		c.Bars[i] = bar{From: from, To: from.Add(span.each), X: i*barPitch + (barPitch-barWidth)/2, Width: barWidth, ChartWhole: barHeight}
+		if perTick := span.bars / span.ticks; i%perTick == 0 {
+			c.Ticks = append(c.Ticks, from.Format(span.layout))
+		}
+	}
+	for _, n := range counts {
+		i := int(n.Hour.Sub(begin) / span.each)
+		switch {
+		case n.Hour.Before(begin) || i >= len(c.Bars): // the clock of another replica is ahead
+		case n.Outcome == store.OutcomeGranted:
+			c.Bars[i].Granted += n.Records
+			c.Granted += n.Records
+		default:
+			c.Bars[i].Denied += n.Records
+			c.Denied += n.Records
+		}
+	}
+	c.scale()
+	return c
+}
+
+// scale gives the bars their heights.
+func (c *chart) scale() {
+	var granted, denied int64
+	for i := range c.Bars {
+		b := &c.Bars[i]
+		granted, denied = max(granted, b.Granted), max(denied, b.Denied)
+		if n := b.Granted + b.Denied; n > 0 && (c.Busiest == nil || n > c.Busiest.Granted+c.Busiest.Denied) {
+			c.Busiest = b
+		}
+	}
+	c.Down = niceAbove(max((granted+1)/2, denied, 1))
+	c.Up = 2 * c.Down
+	for i := range c.Bars {
+		b := &c.Bars[i]
+		b.GrantedHigh, b.DeniedHigh = barSize(b.Granted, c.Up, barUp), barSize(b.Denied, c.Down, barDown)
+		b.GrantedY = barUp - b.GrantedHigh
+	}
+}
+
+// barSize is the height of a bar; what is not nothing can be seen.
+func barSize(n, edge int64, height int) int {
+	if n == 0 {
+		return 0
+	}
+	return max(int(n*int64(height)/edge), 2)
+}
+
+// niceAbove returns a round number that is at least n.
+func niceAbove(n int64) int64 {
+	for size := int64(1); ; size *= 10 {
+		for _, step := range []int64{1, 2, 5} {
+			if size*step >= n {
+				return size * step
+			}
+		}
+	}
+}
+
+// Describe says in words what the chart shows.
+func (c chart) Describe() string {
+	if c.Busiest == nil {
+		return "No unlock was asked for."
+	}
+	return fmt.Sprintf("%s granted, %s denied. Most in the %s from %s UTC: %s granted, %s denied.",
+		grouped(c.Granted), grouped(c.Denied), span(c.Busiest.To.Sub(c.Busiest.From)), c.Busiest.From.Format("2006-01-02 15:04"),
+		grouped(c.Busiest.Granted), grouped(c.Busiest.Denied))
+}

@@ -1,0 +1,156 @@
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
+)
+
+// TestForgedRequests sends each action as another site, another session or nobody
+// would. The API is asked for nothing.
+func TestForgedRequests(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	image, release := w.image("image")
+	token := (&request{secret: w.secret}).token()
+	other := (&request{secret: w.newSession()}).token()
+	for _, rt := range w.web.table() {
+		if rt.method != http.MethodPost {
+			continue
+		}
+		path := w.paths(image, release).Replace(rt.path)
+		for name, tc := range map[string]struct {
+			token, site, origin string
+			cookie              bool
+			want                int
+		}{
+			"another site":     {token, "cross-site", "", true, http.StatusForbidden},
+			"a subdomain":      {token, "same-site", "", true, http.StatusForbidden},
+			"an old browser":   {token, "", "https://example.org", true, http.StatusForbidden},
+			"a hidden origin":  {token, "", "null", true, http.StatusForbidden},
+			"no token":         {"", "same-origin", "", true, http.StatusForbidden},
+			"another's token":  {other, "same-origin", "", true, http.StatusForbidden},
+			"nobody":           {token, "same-origin", "", false, http.StatusSeeOther},
+			"nobody elsewhere": {token, "cross-site", "", false, http.StatusForbidden},
+		} {
+			if rt.public && (tc.token != token || !tc.cookie && tc.site == "same-origin") {
+				continue // a login needs neither session nor token
+			}
+			r := newForm(path, url.Values{fieldToken: {tc.token}, "enabled": {"false"}, "typed": {image.Name}})
+			if rt.stream {
+				r = newMultipart(t, path, tc.token)
+			}
+			r.Header.Set("Sec-Fetch-Site", tc.site)
+			if tc.site == "" {
+				r.Header.Del("Sec-Fetch-Site")
+			}
+			if tc.origin != "" {
+				r.Header.Set("Origin", tc.origin)
+			}
+			if !tc.cookie {
+				r.Header.Set("Cookie", "other=1")
+			}
+			if got := w.do(r); got.Code != tc.want {
+				t.Errorf("%s, %s: status %d, want %d", path, name, got.Code, tc.want)
+			}
+		}
+	}
+	if len(w.api.asked) > 0 {
+		t.Errorf("the API was asked: %q", w.api.asked)
+	}
+}
+
+func newMultipart(t *testing.T, path, token string) *http.Request {
+	t.Helper()
+	body := "--x\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n" + token +
+		"\r\n--x\r\nContent-Disposition: form-data; name=\"archive\"; filename=\"a\"\r\nContent-Type: application/gzip\r\n\r\nxyz\r\n--x--\r\n"
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+	return r
+}
+
+// TestGetChangesNothing asks for each page. The API is asked for downloads alone,
+// and a link can do what no form has asked for.
+func TestGetChangesNothing(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	image, release := w.image("image")
+	if _, err := w.store.RecordAdmin(t.Context(), store.Record{Outcome: store.OutcomeDone, Reason: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	w.api.status = http.StatusOK
+	for _, rt := range w.web.table() {
+		if rt.method != http.MethodGet || strings.Contains(rt.path, "assets") {
+			continue
+		}
+		path := w.paths(image, release).Replace(rt.path)
+		if got := w.get(path + "?enabled=false&typed=image&csrf=x&name=x"); got.Code != http.StatusOK && rt.path != "/login" {
+			t.Errorf("%s: status %d: %.300s", path, got.Code, got.Body)
+		}
+	}
+	for _, asked := range w.api.asked {
+		if !strings.HasPrefix(asked, "GET /v1/") || !strings.HasSuffix(asked, " Bearer "+w.secret) {
+			t.Errorf("the API was asked: %s", asked)
+		}
+	}
+	if len(w.api.asked) != 4 {
+		t.Errorf("the API was asked: %q, want bundle, artifact, audit log and KDS cache", w.api.asked)
+	}
+	head, err := w.store.AuditHead(t.Context())
+	if now, imageErr := w.store.ImageByID(t.Context(), image.ID); err != nil || imageErr != nil || head.Seq != 1 || !now.Enabled {
+		t.Errorf("the head is %s, the image %+v", head, now)
+	}
+}
+
+// TestLoggedOut asks for each page without a session, or with one that has ended.
+func TestLoggedOut(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	image, release := w.image("secret name")
+	ended := w.newSession()
+	must(t, w.sessions.End(t.Context(), ended))
+	for _, cookie := range []string{"other=1", cookieName + "=", cookieName + "=snps_x", cookieName + "=" + ended, cookieName + "=snpg_" + strings.Repeat("A", 43)} {
+		for _, rt := range w.web.table() {
+			if rt.public || rt.method != http.MethodGet {
+				continue
+			}
+			path := w.paths(image, release).Replace(rt.path) + "?a=b"
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			r.Header.Set("Cookie", cookie)
+			got := w.do(r)
+			want := "/login?" + url.Values{"next": {path}}.Encode()
+			if got.Code != http.StatusSeeOther || got.Header().Get("Location") != want ||
+				strings.Contains(got.Body.String(), image.Name) {
+				t.Errorf("%s: status %d, to %s, want %s", path, got.Code, got.Header().Get("Location"), want)
+			}
+		}
+	}
+	if len(w.api.asked) > 0 {
+		t.Errorf("the API was asked: %q", w.api.asked)
+	}
+}
+
+// TestHeaders looks at what keeps browsers from running and framing what is not
+// the page's.
+func TestHeaders(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	for _, path := range []string{"/", "/login", "/nothing", "/images"} {
+		csp := w.get(path).Header().Get("Content-Security-Policy")
+		for _, part := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"} {
+			if !strings.Contains(csp, part) {
+				t.Errorf("%s: %s is missing in %q", path, part, csp)
+			}
+		}
+		if strings.Contains(csp, "unsafe") || strings.Contains(csp, "http") || strings.Contains(csp, "*") || strings.Contains(csp, "data:") {
+			t.Errorf("%s: %s", path, csp)
+		}
+	}
+	page := w.get("/").Body.String()
+	for _, part := range []string{"<style", " style=", " onclick", "javascript:", "//cdn"} {
+		if strings.Contains(page, part) {
+			t.Errorf("the page has %q", part)
+		}
+	}
+}

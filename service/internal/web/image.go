@@ -1,0 +1,156 @@
+package web
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// shownEvents is how many records an image's page lists.
+const shownEvents = 15
+
+// imagePage is what the template needs.
+type imagePage struct {
+	store.Image
+	Activity store.ImageActivity
+	Labels   []string // NAME=CONTENT
+	Releases []store.Release
+	Latest   *releasePage // nil: there is no release
+	Events   []shownRecord
+	Name     string // in the form, as it was given
+	LabelBox string // likewise
+}
+
+func (w *Web) showImage(rw http.ResponseWriter, r *request) error {
+	return w.renderImage(rw, r, http.StatusOK, page{})
+}
+
+// renderImage shows the image in the path, with a problem that there was.
+func (w *Web) renderImage(rw http.ResponseWriter, r *request, status int, p page) error {
+	id, err := r.id("id")
+	if err != nil {
+		return err
+	}
+	ctx := r.Context()
+	image, err := w.Store.ImageByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	body := imagePage{Image: image, Labels: labelLines(image.Labels), Name: image.Name}
+	body.LabelBox = strings.Join(body.Labels, "\n")
+	if r.Method == http.MethodPost && r.PostForm.Has("name") {
+		body.Name, body.LabelBox = r.PostForm.Get("name"), r.PostForm.Get("labels")
+	}
+	activity, err := w.Store.ImageActivity(ctx, []store.Image{image})
+	if err != nil {
+		return err
+	}
+	body.Activity = activity[id]
+	if body.Releases, err = w.Store.ListReleases(ctx, id); err != nil {
+		return err
+	}
+	if len(body.Releases) > 0 {
+		if body.Latest, err = w.releasePage(ctx, image, body.Releases[0].ID); err != nil {
+			return err
+		}
+	}
+	events, err := w.Store.ListAudit(ctx, store.AuditFilter{ImageID: id}, store.AuditRange{Limit: shownEvents})
+	if err != nil {
+		return err
+	}
+	if body.Events, err = w.showRecords(ctx, events); err != nil {
+		return err
+	}
+	p.Name, p.Title, p.Nav, p.Body = "image.html", image.Name, "images", body
+	return w.render(rw, r, status, p)
+}
+
+// labelLines returns labels as the form has them.
+func labelLines(labels map[string]string) []string {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		lines = append(lines, name+"="+labels[name])
+	}
+	return lines
+}
+
+// parseLabels reads a label from each line.
+func parseLabels(text string) (map[string]string, error) {
+	labels := map[string]string{}
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		name, content, ok := strings.Cut(line, "=")
+		if _, twice := labels[name]; !ok || twice {
+			return nil, refused("Labels are lines of NAME=CONTENT, each name once.")
+		}
+		labels[name] = content
+	}
+	return labels, nil
+}
+
+// changeImage asks the API to change the image in the path and shows it again.
+func (w *Web) changeImage(rw http.ResponseWriter, r *request, patch wire.ImagePatch, notice string) error {
+	id, err := r.id("id")
+	if err != nil {
+		return err
+	}
+	path := "/images/" + id.String()
+	err = w.call(r, http.MethodPatch, wire.PathImages+"/"+id.String(), patch, nil)
+	if p, ok := asProblem(err); ok && p.Status != http.StatusNotFound {
+		return w.renderImage(rw, r, p.Status, page{Problem: p})
+	}
+	if err != nil {
+		return err
+	}
+	return redirect(rw, r, path, notice)
+}
+
+func (w *Web) editImage(rw http.ResponseWriter, r *request) error {
+	name := r.PostForm.Get("name")
+	labels, err := parseLabels(r.PostForm.Get("labels"))
+	if p, ok := asProblem(err); ok {
+		return w.renderImage(rw, r, p.Status, page{Problem: p})
+	}
+	return w.changeImage(rw, r, wire.ImagePatch{Name: &name, Labels: &labels}, "changed")
+}
+
+func (w *Web) enableImage(rw http.ResponseWriter, r *request) error {
+	enabled, notice := wantEnabled(r)
+	return w.changeImage(rw, r, wire.ImagePatch{Enabled: &enabled}, notice)
+}
+
+// wantEnabled reads the button of a form.
+func wantEnabled(r *request) (enabled bool, notice string) {
+	if r.PostForm.Get("enabled") == "true" {
+		return true, "enabled"
+	}
+	return false, "disabled"
+}
+
+// deleteImage wants the name typed, so that nobody deletes another image than
+// meant.
+func (w *Web) deleteImage(rw http.ResponseWriter, r *request) error {
+	id, err := r.id("id")
+	if err != nil {
+		return err
+	}
+	image, err := w.Store.ImageByID(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	if r.PostForm.Get("typed") != image.Name {
+		return w.renderImage(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{
+			Title: "It was not deleted.", Detail: "What was typed is not its name.",
+		}})
+	}
+	if err := w.call(r, http.MethodDelete, wire.PathImages+"/"+id.String(), nil, nil); err != nil {
+		return err
+	}
+	return redirect(rw, r, "/images", "deleted")
+}

@@ -1,0 +1,104 @@
+package web
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// kdsHealth is how the cache of AMD's certificates is.
+type kdsHealth struct {
+	BaseURL string
+	Offline bool
+	CRL     string // what is done without a current list
+	Counts  store.KDSCounts
+	Lists   []crlHealth
+}
+
+// crlHealth is a cached revocation list. It is shown, not judged: who it is signed
+// by is checked when it counts.
+type crlHealth struct {
+	Name               string
+	Issued, Next       time.Time
+	Damaged, Outdated  bool
+	FetchedAt          time.Time
+	RevokedCertificate int
+}
+
+func (w *Web) kdsHealth(ctx context.Context) (kdsHealth, error) {
+	counts, err := w.KDSCache.Counts(ctx)
+	if err != nil {
+		return kdsHealth{}, err
+	}
+	h := kdsHealth{BaseURL: w.KDS.BaseURL, Offline: w.KDS.Offline, CRL: w.CRL, Counts: counts}
+	for _, product := range snp.Products() {
+		for _, signer := range []snp.SigningKey{snp.SignedByVCEK, snp.SignedByVLEK} {
+			key, err := kds.CRLKey(product, signer)
+			if err != nil {
+				return kdsHealth{}, err
+			}
+			entry, err := w.KDSCache.Get(ctx, key)
+			if errors.Is(err, kds.ErrNotCached) {
+				continue
+			}
+			if err != nil && !errors.Is(err, kds.ErrCorrupt) {
+				return kdsHealth{}, err
+			}
+			h.Lists = append(h.Lists, w.crlHealth(string(product)+" "+signer.String(), entry))
+		}
+	}
+	return h, nil
+}
+
+func (w *Web) crlHealth(name string, entry kds.Entry) crlHealth {
+	h := crlHealth{Name: name, FetchedAt: entry.FetchedAt}
+	list, err := x509.ParseRevocationList(entry.Data)
+	if err != nil {
+		h.Damaged = true
+		return h
+	}
+	h.Issued, h.Next, h.RevokedCertificate = list.ThisUpdate, list.NextUpdate, len(list.RevokedCertificateEntries)
+	h.Outdated = w.Now().After(list.NextUpdate)
+	return h
+}
+
+func (w *Web) exportKDS(rw http.ResponseWriter, r *request) error {
+	return w.pass(rw, r, wire.PathKDS+"/export")
+}
+
+// maxKDSArchive bounds an archive in bytes, as the API does.
+const maxKDSArchive = 256 << 20
+
+// importKDS hands the archive of a form to the API.
+func (w *Web) importKDS(rw http.ResponseWriter, r *request) error {
+	form, err := w.openForm(rw, r, maxKDSArchive+maxForm)
+	if err != nil {
+		return err
+	}
+	file, err := form.file("archive")
+	if err != nil {
+		return err
+	}
+	req, err := r.inner(http.MethodPost, wire.PathKDS+"/import", file)
+	if err != nil {
+		return err
+	}
+	req.ContentLength = -1
+	req.Header.Set("Content-Type", "application/gzip")
+	err = w.exchange(req, &answer{header: make(http.Header), control: rw}, nil)
+	if p, ok := asProblem(err); ok {
+		form.drain()
+		return w.renderSettings(rw, r, p.Status, page{Problem: p})
+	}
+	if err != nil {
+		return err
+	}
+	return redirect(rw, r, "/settings", "imported")
+}

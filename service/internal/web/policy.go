@@ -1,0 +1,165 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+func hexNumber(n uint64) string { return strconv.FormatUint(n, 16) }
+
+// floorLine is the floors of one TCB of a product line, a line of the form.
+type floorLine struct {
+	Product  snp.Product
+	TCB      string // reported, committed or launch
+	Set      bool
+	Levels   []floorLevel
+	ofFloors func(*attest.ProductFloors) **snp.TCB
+}
+
+// floorLevel is the least level of one component, a box of the form.
+type floorLevel struct{ Field, Name, Value string }
+
+// components are the levels of a TCB. Turin alone has an FMC.
+func components(p snp.Product) []string {
+	if p == snp.Turin {
+		return []string{"bootloader", "tee", "snp", "microcode", "fmc"}
+	}
+	return []string{"bootloader", "tee", "snp", "microcode"}
+}
+
+func level(t *snp.TCB, name string) *uint8 {
+	return map[string]*uint8{"fmc": &t.FMC, "bootloader": &t.BootLoader, "tee": &t.TEE, "snp": &t.SNP, "microcode": &t.Microcode}[name]
+}
+
+// productFloors returns where a policy has the floors of a product line.
+func productFloors(f *attest.TCBFloors, p snp.Product) **attest.ProductFloors {
+	return map[snp.Product]**attest.ProductFloors{snp.Milan: &f.Milan, snp.Genoa: &f.Genoa, snp.Turin: &f.Turin}[p]
+}
+
+// floorLines returns the lines of the form, without what the policy says.
+func floorLines() []floorLine {
+	var lines []floorLine
+	for _, p := range snp.Products() {
+		lines = append(lines,
+			floorLine{Product: p, TCB: "reported", ofFloors: func(f *attest.ProductFloors) **snp.TCB { return &f.Reported }},
+			floorLine{Product: p, TCB: "committed", ofFloors: func(f *attest.ProductFloors) **snp.TCB { return &f.Committed }},
+			floorLine{Product: p, TCB: "launch", ofFloors: func(f *attest.ProductFloors) **snp.TCB { return &f.Launch }})
+	}
+	for i := range lines {
+		for _, name := range components(lines[i].Product) {
+			field := strings.ToLower(string(lines[i].Product)) + "." + lines[i].TCB + "." + name
+			lines[i].Levels = append(lines[i].Levels, floorLevel{Field: field, Name: name})
+		}
+	}
+	return lines
+}
+
+// showPolicy returns a policy as people read it, and its floors.
+func showPolicy(document []byte) (string, []floorLine, error) {
+	policy, err := attest.ParsePolicy(document)
+	if err != nil {
+		return "", nil, err
+	}
+	lines := floorLines()
+	for i := range lines {
+		floors := *productFloors(&policy.TCBFloors, lines[i].Product)
+		if floors == nil {
+			continue
+		}
+		tcb := *lines[i].ofFloors(floors)
+		if tcb == nil {
+			continue
+		}
+		lines[i].Set = true
+		for j := range lines[i].Levels {
+			lines[i].Levels[j].Value = strconv.Itoa(int(*level(tcb, lines[i].Levels[j].Name)))
+		}
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, document, "", "  "); err != nil {
+		return "", nil, fmt.Errorf("indent policy: %w", err)
+	}
+	return indented.String(), lines, nil
+}
+
+// readFloors reads the form. A line that is empty has no floor; in one that is
+// not, empty boxes are zero.
+func readFloors(r *request) (attest.TCBFloors, error) {
+	var all attest.TCBFloors
+	for _, line := range floorLines() {
+		var tcb snp.TCB
+		given := false
+		for _, l := range line.Levels {
+			text := strings.TrimSpace(r.PostForm.Get(l.Field))
+			if text == "" {
+				continue
+			}
+			n, err := strconv.ParseUint(text, 10, 8)
+			if err != nil {
+				return all, refused("%s, %s, %s: want a number from 0 to 255.", line.Product, line.TCB, l.Name)
+			}
+			*level(&tcb, l.Name), given = uint8(n), true
+		}
+		if !given {
+			continue
+		}
+		floors := productFloors(&all, line.Product)
+		if *floors == nil {
+			*floors = &attest.ProductFloors{}
+		}
+		*line.ofFloors(*floors) = &tcb
+	}
+	return all, nil
+}
+
+// changeFloors puts other floors into the release's policy.
+func (w *Web) changeFloors(rw http.ResponseWriter, r *request) error {
+	image, id, err := w.releaseOf(r)
+	if err != nil {
+		return err
+	}
+	current, err := w.releasePage(r.Context(), image, id)
+	if err != nil {
+		return err
+	}
+	policy, err := attest.ParsePolicy(current.Policy)
+	if err != nil {
+		return err
+	}
+	policy.TCBFloors, err = readFloors(r)
+	if p, ok := asProblem(err); ok {
+		return w.renderRelease(rw, r, p.Status, page{Problem: p})
+	}
+	document, err := json.Marshal(policy)
+	if err != nil {
+		return fmt.Errorf("encode policy: %w", err)
+	}
+	return w.replacePolicy(rw, r, document)
+}
+
+func (w *Web) changePolicy(rw http.ResponseWriter, r *request) error {
+	document := []byte(r.PostForm.Get("policy"))
+	if !json.Valid(document) {
+		return w.renderRelease(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{
+			Title: "The policy was not changed.", Detail: "It is not JSON.",
+		}})
+	}
+	return w.replacePolicy(rw, r, document)
+}
+
+// replacePolicy replaces the policy that the form was made from, and no later one.
+func (w *Web) replacePolicy(rw http.ResponseWriter, r *request, document []byte) error {
+	revision, err := strconv.ParseInt(r.PostForm.Get("revision"), 10, 64)
+	if err != nil {
+		return bodyProblem(err)
+	}
+	return w.changeRelease(rw, r, wire.ReleasePatch{Policy: document, Revision: revision}, "changed")
+}

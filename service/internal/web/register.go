@@ -1,0 +1,188 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
+)
+
+// registerPage is what the template needs.
+type registerPage struct {
+	Of        *imageRef // of a further release; nil for a new image
+	Types     []string
+	Chosen    map[string]bool // of them
+	Fields    url.Values      // as they were given
+	Ingestion string          // the key that unsealing keys are sealed to
+}
+
+func (w *Web) showRegister(rw http.ResponseWriter, r *request) error {
+	fields := url.Values{"vcpus": {"2"}, "image_id": {""}}
+	if id := r.URL.Query().Get("image"); id != "" {
+		fields.Set("image_id", id)
+		fields.Set("further", id)
+	}
+	return w.renderRegister(rw, r, http.StatusOK, page{}, fields)
+}
+
+func (w *Web) renderRegister(rw http.ResponseWriter, r *request, status int, p page, fields url.Values) error {
+	body := registerPage{Fields: fields, Chosen: map[string]bool{}, Ingestion: w.Info.IngestionKeyPrint}
+	for _, t := range measure.VCPUTypes() {
+		body.Types = append(body.Types, t.Name)
+	}
+	for _, name := range fields["vcpu_type"] {
+		body.Chosen[name] = true
+	}
+	if text := fields.Get("further"); text != "" {
+		id, err := wire.ParseUUID(text)
+		if err != nil {
+			return missing(err)
+		}
+		image, err := w.Store.ImageByID(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		body.Of = &imageRef{id, image.Name}
+	}
+	p.Name, p.Title, p.Nav, p.Body = "register.html", "Register an image", "register", body
+	if body.Of != nil {
+		p.Title = "Register a release"
+	}
+	return w.render(rw, r, status, p)
+}
+
+// readRegistration makes a registration of a form's fields.
+func readRegistration(fields url.Values) (*wire.Registration, error) {
+	id, err := wire.ParseUUID(strings.TrimSpace(fields.Get("image_id")))
+	if err != nil {
+		return nil, refused("Image ID: want the UUID that the conversion gave the image.")
+	}
+	in := &wire.Registration{
+		ImageID: id, Name: fields.Get("name"), Disabled: fields.Get("disabled") == "true",
+		VCPUTypes: fields["vcpu_type"], GuestPolicy: strings.TrimSpace(fields.Get("guest_policy")),
+	}
+	if in.Labels, err = parseLabels(fields.Get("labels")); err != nil {
+		return nil, err
+	}
+	for _, text := range strings.FieldsFunc(fields.Get("vcpus"), func(c rune) bool { return c == ',' || c == ' ' }) {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, refused("Counts of vCPUs: want numbers with commas between them.")
+		}
+		in.VCPUs = append(in.VCPUs, n)
+	}
+	if text := strings.TrimSpace(fields.Get("guest_svn")); text != "" {
+		svn, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			return nil, refused("Guest SVN: want a number.")
+		}
+		in.GuestSVN = uint32(svn)
+	}
+	if text := strings.TrimSpace(fields.Get("policy")); text != "" {
+		if in.Policy = json.RawMessage(text); !json.Valid(in.Policy) {
+			return nil, refused("Report policy: it is not JSON.")
+		}
+	}
+	return in, nil
+}
+
+// register hands a registration to the API as it comes.
+func (w *Web) register(rw http.ResponseWriter, r *request) error {
+	form, err := w.openForm(rw, r, w.MaxUpload+2*maxForm)
+	if err != nil {
+		return err
+	}
+	registered, err := w.registerForm(rw, r, form)
+	if p, ok := asProblem(err); ok {
+		form.drain()
+		if wantsJSON(r.Request) {
+			return p
+		}
+		return w.renderRegister(rw, r, p.Status, page{Problem: p}, form.fields)
+	}
+	if err != nil {
+		return err
+	}
+	path, notice := "/images/"+registered.Image.ID.String()+"/releases/"+registered.Release.ID.String(), "registered"
+	if form.fields.Get("further") != "" {
+		notice = "release"
+	}
+	if wantsJSON(r.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		return json.NewEncoder(rw).Encode(map[string]string{"location": path + "?done=" + notice})
+	}
+	return redirect(rw, r, path, notice)
+}
+
+func (w *Web) registerForm(rw http.ResponseWriter, r *request, f *form) (*wire.Registered, error) {
+	in, err := readRegistration(f.fields)
+	if err != nil {
+		return nil, err
+	}
+	path := wire.PathImages
+	if f.fields.Get("further") != "" {
+		path += "/" + in.ImageID.String() + "/releases"
+	}
+	reader, writer := io.Pipe()
+	out, copied := multipart.NewWriter(writer), make(chan struct{})
+	go func() {
+		defer close(copied)
+		writer.CloseWithError(f.copyTo(out, in))
+	}()
+	defer func() {
+		reader.CloseWithError(errNotWanted)
+		<-copied
+	}()
+	req, err := r.inner(http.MethodPost, path, reader)
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength = -1
+	req.Header.Set("Content-Type", out.FormDataContentType())
+	registered := &wire.Registered{}
+	return registered, w.exchange(req, &answer{header: make(http.Header), control: rw}, registered)
+}
+
+// copyTo writes a registration as the API takes it, with the files as they come.
+func (f *form) copyTo(out *multipart.Writer, in *wire.Registration) error {
+	registration, err := json.Marshal(in)
+	if err == nil {
+		err = out.WriteField("registration", string(registration))
+	}
+	if err == nil {
+		err = out.WriteField(registry.PartCmdline, strings.TrimRight(f.fields.Get("cmdline"), "\r\n"))
+	}
+	if err != nil {
+		return fmt.Errorf("write registration: %w", err)
+	}
+	for f.next != nil {
+		if f.next.FileName() != "" {
+			part, err := out.CreateFormFile(f.next.FormName(), "file")
+			if err != nil {
+				return fmt.Errorf("write registration: %w", err)
+			}
+			if _, err := io.Copy(part, f.next); err != nil {
+				return errors.Join(errCutShort, err)
+			}
+		}
+		if err := f.advance(); err != nil {
+			return err
+		}
+	}
+	return out.Close()
+}
+
+// Errors of an upload that breaks off: by the browser, and by the API.
+var (
+	errCutShort  = errors.New("the upload ended early")
+	errNotWanted = errors.New("the upload was refused")
+)

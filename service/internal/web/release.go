@@ -1,0 +1,168 @@
+package web
+
+import (
+	"context"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// releasePage is what the template needs, on the image's page too.
+type releasePage struct {
+	store.Release
+	Of          store.Image
+	Path        string
+	GuestPolicy string // number and names
+	Variants    []shownVariant
+	Artifacts   []shownArtifact
+	Formats     []bundle.Format
+	PolicyText  string // indented
+	Floors      []floorLine
+}
+
+// shownVariant is a variant with its digest in hexadecimal.
+type shownVariant struct {
+	Name        string // as in the bundle
+	VCPUs       int
+	VCPUType    string
+	Measurement string
+}
+
+// shownArtifact is a file of a release.
+type shownArtifact struct {
+	Name, SHA256 string
+	Size         int64
+}
+
+// releaseOf returns the release in the path, and its image.
+func (w *Web) releaseOf(r *request) (store.Image, wire.UUID, error) {
+	imageID, err := r.id("id")
+	if err != nil {
+		return store.Image{}, wire.UUID{}, err
+	}
+	id, err := r.id("rid")
+	if err != nil {
+		return store.Image{}, wire.UUID{}, err
+	}
+	image, err := w.Store.ImageByID(r.Context(), imageID)
+	return image, id, err
+}
+
+func (w *Web) releasePage(ctx context.Context, image store.Image, id wire.UUID) (*releasePage, error) {
+	release, err := w.Store.ReleaseByID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if release.ImageID != image.ID {
+		return nil, missing(nil)
+	}
+	policy := idblock.GuestPolicy(release.GuestPolicy)
+	body := &releasePage{
+		Release: release, Of: image, Path: "/images/" + image.ID.String() + "/releases/" + id.String(),
+		GuestPolicy: "0x" + hexNumber(release.GuestPolicy) + " " + policy.String(),
+		Formats:     []bundle.Format{bundle.TarGz, bundle.Tar, bundle.SquashFS},
+	}
+	for _, v := range release.Variants {
+		body.Variants = append(body.Variants, shownVariant{registry.VariantName(v), v.VCPUs, v.VCPUType, hex.EncodeToString(v.Measurement[:])})
+	}
+	for _, a := range registry.Artifacts(release) {
+		body.Artifacts = append(body.Artifacts, shownArtifact{a.Name, hex.EncodeToString(a.SHA256[:]), a.Size})
+	}
+	if body.PolicyText, body.Floors, err = showPolicy(release.Policy); err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+func (w *Web) showRelease(rw http.ResponseWriter, r *request) error {
+	return w.renderRelease(rw, r, http.StatusOK, page{})
+}
+
+// renderRelease shows the release in the path, with a problem that there was.
+func (w *Web) renderRelease(rw http.ResponseWriter, r *request, status int, p page) error {
+	image, id, err := w.releaseOf(r)
+	if err != nil {
+		return err
+	}
+	body, err := w.releasePage(r.Context(), image, id)
+	if err != nil {
+		return err
+	}
+	if r.Method == http.MethodPost && r.PostForm.Has("policy") {
+		body.PolicyText = r.PostForm.Get("policy")
+	}
+	p.Name, p.Title, p.Nav, p.Body = "release.html", "Release of "+image.Name, "images", body
+	return w.render(rw, r, status, p)
+}
+
+// changeRelease asks the API to change the release in the path and shows it again.
+func (w *Web) changeRelease(rw http.ResponseWriter, r *request, patch wire.ReleasePatch, notice string) error {
+	image, id, err := w.releaseOf(r)
+	if err != nil {
+		return err
+	}
+	err = w.call(r, http.MethodPatch, releaseAPI(image.ID, id), patch, nil)
+	if p, ok := asProblem(err); ok && p.Status != http.StatusNotFound {
+		return w.renderRelease(rw, r, p.Status, page{Problem: p})
+	}
+	if err != nil {
+		return err
+	}
+	return redirect(rw, r, "/images/"+image.ID.String()+"/releases/"+id.String(), notice)
+}
+
+// releaseAPI is the path of a release in the API.
+func releaseAPI(image, release wire.UUID) string {
+	return wire.PathImages + "/" + image.String() + "/releases/" + release.String()
+}
+
+func (w *Web) enableRelease(rw http.ResponseWriter, r *request) error {
+	enabled, notice := wantEnabled(r)
+	return w.changeRelease(rw, r, wire.ReleasePatch{Enabled: &enabled}, notice)
+}
+
+// deleteRelease wants the beginning of its ID typed, which releases have in place
+// of a name.
+func (w *Web) deleteRelease(rw http.ResponseWriter, r *request) error {
+	image, id, err := w.releaseOf(r)
+	if err != nil {
+		return err
+	}
+	if r.PostForm.Get("typed") != id.String()[:8] {
+		return w.renderRelease(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{
+			Title: "It was not deleted.", Detail: "What was typed is not the beginning of its ID.",
+		}})
+	}
+	if err := w.call(r, http.MethodDelete, releaseAPI(image.ID, id), nil, nil); err != nil {
+		return err
+	}
+	return redirect(rw, r, "/images/"+image.ID.String(), "deleted")
+}
+
+func (w *Web) downloadBundle(rw http.ResponseWriter, r *request) error {
+	image, id, err := w.releaseOf(r)
+	if err != nil {
+		return err
+	}
+	q := make(url.Values)
+	for _, name := range []string{"format", "variant"} {
+		if value := r.URL.Query().Get(name); value != "" {
+			q.Set(name, value)
+		}
+	}
+	return w.pass(rw, r, releaseAPI(image.ID, id)+"/bundle?"+q.Encode())
+}
+
+func (w *Web) downloadArtifact(rw http.ResponseWriter, r *request) error {
+	image, id, err := w.releaseOf(r)
+	if err != nil {
+		return err
+	}
+	return w.pass(rw, r, releaseAPI(image.ID, id)+"/artifacts/"+url.PathEscape(r.params.ByName("name")))
+}

@@ -1,0 +1,75 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// tokensPage is what the template needs.
+type tokensPage struct {
+	Tokens      []store.Token
+	First, Next string
+	Lifetimes   []lifetime
+	Fields      url.Values
+	New         *wire.NewToken // with its secret, this once
+}
+
+// lifetime is how long a token can be good for.
+type lifetime struct {
+	Days int
+	Text string
+}
+
+func (w *Web) listTokens(rw http.ResponseWriter, r *request) error {
+	return w.renderTokens(rw, r, http.StatusOK, page{}, tokensPage{Fields: url.Values{"role": {"register"}, "days": {"90"}}})
+}
+
+func (w *Web) renderTokens(rw http.ResponseWriter, r *request, status int, p page, body tokensPage) error {
+	found, err := w.Store.ListTokens(r.Context(), r.URL.Query().Get("cursor"), 0)
+	if err != nil {
+		return err
+	}
+	body.Tokens, body.Lifetimes = found.Items, []lifetime{{1, "1 day"}, {7, "7 days"}, {30, "30 days"}, {90, "90 days"}, {365, "1 year"}}
+	if r.Method == http.MethodGet {
+		body.First, body.Next = pages(r, found.Next)
+	}
+	p.Name, p.Title, p.Nav, p.Body = "tokens.html", "Tokens", "tokens", body
+	return w.render(rw, r, status, p)
+}
+
+// createToken answers with the page itself and not with a redirect: the secret is
+// kept nowhere from which another page could take it.
+func (w *Web) createToken(rw http.ResponseWriter, r *request) error {
+	body := tokensPage{Fields: r.PostForm, New: &wire.NewToken{}}
+	days, err := strconv.ParseInt(r.PostForm.Get("days"), 10, 16)
+	if err != nil {
+		days = 0 // refused by the API
+	}
+	const day = 24 * 60 * 60
+	in := wire.TokenRequest{Name: r.PostForm.Get("name"), Role: wire.Role(r.PostForm.Get("role")), ExpiresIn: days * day}
+	err = w.call(r, http.MethodPost, wire.PathTokens, in, body.New)
+	if p, ok := asProblem(err); ok {
+		body.New = nil
+		return w.renderTokens(rw, r, p.Status, page{Problem: p}, body)
+	}
+	if err != nil {
+		return err
+	}
+	body.Fields = url.Values{"role": {"register"}, "days": {"90"}}
+	return w.renderTokens(rw, r, http.StatusOK, page{}, body)
+}
+
+func (w *Web) revokeToken(rw http.ResponseWriter, r *request) error {
+	id, err := r.id("id")
+	if err != nil {
+		return err
+	}
+	if err := w.call(r, http.MethodDelete, wire.PathTokens+"/"+id.String(), nil, nil); err != nil {
+		return err
+	}
+	return redirect(rw, r, "/tokens", "revoked")
+}

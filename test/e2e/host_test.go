@@ -39,7 +39,9 @@ func commanded(t *testing.T, console, agentSocket string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := io.WriteString(conn, `{"execute":"guest-ping"}`+"\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +77,17 @@ func lateService(t *testing.T, opens <-chan struct{}) (url string) {
 				guest.Close()
 				return
 			}
-			go func() { io.Copy(service, guest); service.Close() }()
-			go func() { io.Copy(guest, service); guest.Close() }()
+			go pipe(service, guest)
+			go pipe(guest, service)
 		}
 	}()
 	return "https://" + net.JoinHostPort(hostAddress, port)
+}
+
+// pipe hands on what comes until either side is closed.
+func pipe(to, from net.Conn) {
+	defer to.Close()
+	io.Copy(to, from) //nolint:errcheck // the guest notices
 }
 
 // deadService takes connections and says nothing.

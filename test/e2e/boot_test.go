@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -24,11 +23,12 @@ var bundles once[string]
 const variantType = "EPYC-Milan"
 
 // registered registers a converted image and returns its bundle.
-func registered(t testing.TB, name string, c *conversion) string {
+func registered(t testing.TB, name string, c *conversion, flags ...string) string {
 	t.Helper()
 	return bundles.get(c.Image, func() string {
 		bundle := filepath.Join(filepath.Dir(c.Staging), "launch-artifacts.tar.gz")
-		snpguard(t, "register", "--staging", c.Staging, "--name", name, "--vcpus", "2", "--vcpu-type", variantType, "--bundle", bundle)
+		args := []string{"register", "--staging", c.Staging, "--name", name, "--vcpus", "2", "--vcpu-type", variantType, "--bundle", bundle}
+		snpguard(t, append(args, flags...)...)
 		return bundle
 	})
 }
@@ -40,18 +40,7 @@ func boot(t testing.TB, c *conversion, bundle string, flags ...string) *vm.VM {
 		program("snpguard"), "launch", "--disk", c.Image, "--bundle", bundle, "--memory", "1G",
 		"--simulate", "--sim-state", theService(t).simState,
 	}
-	t.Setenv("SNPGUARD_LOGIN", loginFile())
-	v, err := vm.Start(context.Background(), append(args, flags...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		v.Stop()
-		if t.Failed() {
-			t.Log(v.Log())
-		}
-	})
-	return v
+	return start(t, append(args, flags...))
 }
 
 // expect waits for something on the console.

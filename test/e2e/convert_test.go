@@ -177,7 +177,7 @@ func decrypted(t *testing.T, part string, vmk []byte, c *staging.Conversion) str
 }
 
 // openRoot opens the root file system of an image.
-func openRoot(t *testing.T, path string, partition int) rootfs.Volume {
+func openRoot(t testing.TB, path string, partition int) rootfs.Volume {
 	t.Helper()
 	source, err := qemu.Probe(path)
 	if err != nil {

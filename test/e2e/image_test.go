@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"filippo.io/age"
@@ -48,6 +49,19 @@ func converted(t testing.TB, kind string) *conversion {
 // convertImage converts an image into a directory of its own, with more flags.
 func convertImage(t testing.TB, kind, dir string, flags ...string) *conversion {
 	t.Helper()
+	if kind == "ubuntu" {
+		packages, err := filepath.Glob(filepath.Join(filepath.Dir(image(t, kind)), "linux-modules-extra-*.deb"))
+		if err != nil || len(packages) != 1 {
+			t.Fatalf("module packages: %q, %v", packages, err)
+		}
+		flags = append([]string{"--module-package", packages[0]}, flags...)
+	}
+	return convertFile(t, image(t, kind), dir, flags...)
+}
+
+// convertFile converts an image file, unless flags say otherwise for the service.
+func convertFile(t testing.TB, source, dir string, flags ...string) *conversion {
+	t.Helper()
 	w := theService(t)
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -58,16 +72,12 @@ func convertImage(t testing.TB, kind, dir string, flags ...string) *conversion {
 		t.Fatal(err)
 	}
 	args := []string{
-		"convert", "--in", image(t, kind), "--out", c.Image, "--staging", c.Staging, "--firmware", firmware(t),
-		"--service", w.guestURL, "--simulate", "--agent-path", program("snpguard-agent-sim"),
+		"convert", "--in", source, "--out", c.Image, "--staging", c.Staging, "--firmware", firmware(t),
+		"--simulate", "--agent-path", program("snpguard-agent-sim"),
 		"--recovery-recipient", identity.Recipient().String(),
 	}
-	if kind == "ubuntu" {
-		packages, err := filepath.Glob(filepath.Join(filepath.Dir(image(t, kind)), "linux-modules-extra-*.deb"))
-		if err != nil || len(packages) != 1 {
-			t.Fatalf("module packages: %q, %v", packages, err)
-		}
-		args = append(args, "--module-package", packages[0])
+	if !slices.Contains(flags, "--service") {
+		args = append(args, "--service", w.guestURL)
 	}
 	t.Log(snpguard(t, append(args, flags...)...))
 	if c.Conversion, err = staging.Read(c.Staging); err != nil {

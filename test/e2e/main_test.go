@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,10 +35,30 @@ func run(m *testing.M) (int, error) {
 	}
 	defer os.RemoveAll(scratch)
 	defer stopWorld()
+	if err := os.Setenv("SNPGUARD_LOGIN", loginFile()); err != nil {
+		return 0, err
+	}
+	if err := setParallel(); err != nil {
+		return 0, err
+	}
 	if err := buildPrograms(); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
+}
+
+// guestsAtOnce is how many guests run beside each other where nothing else is asked
+// for: most of them wait, for a deadline or after a denial.
+const guestsAtOnce = "4"
+
+func setParallel() error {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return nil
+	}
+	return flag.Set("test.parallel", guestsAtOnce)
 }
 
 // buildPrograms compiles what users have: the command, the service and the agents.
@@ -67,7 +88,7 @@ func program(name string) string { return filepath.Join(scratch, "bin", name) }
 func output(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "SNPGUARD_LOGIN="+loginFile(), "LC_ALL=C")
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", filepath.Base(name), strings.Join(args, " "), err, out)

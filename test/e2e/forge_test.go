@@ -1,0 +1,156 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/asp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/test/e2e/vm"
+)
+
+// host is a host that launches what it likes: it does not check the bundle, and
+// its AMD-SP can be made to launch what it should refuse.
+type host struct {
+	guest    *launch.Guest // files of its own, to be changed
+	disk     string
+	firmware launch.SimFirmware
+	hashes   *launch.HashesFile // of the guest before it was changed
+	network  launch.Network
+	force    bool
+	extra    []string // options of QEMU
+
+	asp *asp.Guest // once launched
+}
+
+// newHost takes a bundle apart.
+func newHost(t testing.TB, c *conversion, bundlePath string) *host {
+	t.Helper()
+	dir := t.TempDir()
+	f, err := os.Open(bundlePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	login, err := client.ReadLogin(loginFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := bundle.Extract(f, dir, login.IdentityKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &host{disk: c.Image, firmware: launch.FirmwareDirect, network: launch.Network{Mode: launch.NetworkUser}}
+	if h.guest, err = launch.Load(dir, manifest, ""); err != nil {
+		t.Fatal(err)
+	}
+	if h.hashes, err = h.guest.WriteHashes(dir); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// amd returns the simulated AMD that the service trusts.
+func amd(t testing.TB) *sim.AMD {
+	t.Helper()
+	data, err := os.ReadFile(theService(t).simState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := sim.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// present gives the guest to the AMD-SP.
+func (h *host) present(t testing.TB) error {
+	t.Helper()
+	chip := sim.NewChip(snp.Milan, "demo", snp.TCB{BootLoader: 4, SNP: 24, Microcode: 219})
+	var err error
+	h.asp, err = asp.LaunchFiles(amd(t), chip, h.guest, h.force)
+	return err
+}
+
+// boot launches; the AMD-SP has to accept. What the guest writes is forgotten.
+func (h *host) boot(t testing.TB) *vm.VM {
+	t.Helper()
+	if err := h.present(t); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "asp-") // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) }) //nolint:errcheck // temporary
+	listener, socket, err := asp.Listen(context.Background(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- h.asp.Serve(ctx, listener) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	disk, err := launch.OpenDisk(h.disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, err := launch.QEMUVersion(ctx, launch.Program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := launch.Simulation{
+		Guest: h.guest, Socket: socket, Firmware: h.firmware, Version: version, Hashes: h.hashes,
+		Machine: launch.Machine{Disk: disk, Memory: 512 << 20, Network: h.network, Snapshot: true},
+	}
+	return start(t, slices.Concat([]string{launch.Program}, s.Args(), h.extra))
+}
+
+// start starts a machine that ends with the test.
+func start(t testing.TB, argv []string) *vm.VM {
+	t.Helper()
+	v, err := vm.Start(context.Background(), argv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		v.Stop()
+		if t.Failed() {
+			t.Log(v.Log())
+		}
+	})
+	return v
+}
+
+// flip changes a byte of a file.
+func flip(t testing.TB, path string, offset int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var b [1]byte
+	_, readErr := f.ReadAt(b[:], offset)
+	b[0] ^= 1
+	_, writeErr := f.WriteAt(b[:], offset)
+	if err := errors.Join(readErr, writeErr); err != nil {
+		t.Fatalf("%s: %v", filepath.Base(path), err)
+	}
+}

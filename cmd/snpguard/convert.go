@@ -1,24 +1,23 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"time"
 
-	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/agentbin"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
-	"github.com/snpguard-go/packer-plugin-snpguard/version"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/convertopts"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/meet"
 )
 
 // convertOptions are the flags of "snpguard convert" as they were given.
 type convertOptions struct {
-	convert.Options
-	size, network, mac, agent           string
-	caFile, identityFile, ingestionFile string
-	interactive, json                   bool
+	convertopts.Config
+	in, out, staging, caFile string
+	force, json              bool
 }
 
 func newConvertCommand() *cobra.Command {
@@ -47,46 +46,44 @@ guests reach it, tried in turn, where those differ from the login's.`,
 
 func (o *convertOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.Input, "in", "", "source image: qcow2, raw, vmdk, vdi, vhd or vhdx")
-	f.StringVar(&o.Output, "out", "", "image to make")
-	f.StringVar(&o.Staging, "staging", "", "directory to make for what registration needs")
+	f.StringVar(&o.in, "in", "", "source image: qcow2, raw, vmdk, vdi, vhd or vhdx")
+	f.StringVar(&o.out, "out", "", "image to make")
+	f.StringVar(&o.staging, "staging", "", "directory to make for what registration needs")
 	f.StringVar(&o.Firmware, "firmware", "", "OVMF build for SEV-SNP with a hash table (Debian package ovmf-amdsev)")
-	f.StringArrayVar(&o.Service.URLs, "service", nil, "URL under which guests reach the service; may be repeated (default the login's)")
+	f.StringArrayVar(&o.Services, "service", nil, "URL under which guests reach the service; may be repeated (default the login's)")
 	f.StringVar(&o.caFile, "ca-file", "", "PEM file with the service's CA (default the login's)")
-	f.StringVar(&o.identityFile, "identity-key", "", "PEM file with the service's identity key (default the login's)")
-	f.StringVar(&o.ingestionFile, "ingestion-key", "", "PEM file with the service's ingestion key (default the login's)")
+	f.StringVar(&o.IdentityKey, "identity-key", "", "PEM file with the service's identity key (default the login's)")
+	f.StringVar(&o.IngestionKey, "ingestion-key", "", "PEM file with the service's ingestion key (default the login's)")
 	f.StringVar(&o.Kernel, "kernel", "", "kernel version to boot (default GRUB's choice among those that support SNP)")
-	f.BoolVar(&o.interactive, "interactive", false, "ask which boot entry to take")
+	f.BoolVar(&o.Interactive, "interactive", false, "ask which boot entry to take")
 	f.StringArrayVar(&o.ModulePackages, "module-package", nil, "FILE or URL#sha256=HEX of a .deb or .rpm with kernel modules that the image lacks; may be repeated")
 	f.StringVar(&o.CmdlineAppend, "cmdline-append", "", "text to add to the kernel command line")
-	f.StringVar(&o.size, "size", "", "size of the disk, such as 20G (default as large as needed)")
+	f.StringVar(&o.Size, "size", "", "size of the disk, such as 20G (default as large as needed)")
 	f.StringVar(&o.Format, "format", convert.QCOW2, "format of the image: qcow2 or raw")
 	f.BoolVar(&o.Compress, "compress", false, "compress what is not encrypted in a qcow2")
-	f.StringArrayVar(&o.Recipients, "recovery-recipient", nil, "age recipient that can recover the volume key; may be repeated")
+	f.StringArrayVar(&o.RecoveryRecipients, "recovery-recipient", nil, "age recipient that can recover the volume key; may be repeated")
 	f.BoolVar(&o.AllowDiscards, "allow-discards", false, "let the guest tell the host which blocks are free")
 	f.BoolVar(&o.EncryptFreeSpace, "encrypt-free-space", false, "fill free blocks with noise, so that nobody sees which are in use")
-	f.StringVar(&o.network, "network", bootconf.ModeDHCP, "dhcp, or static:ADDRESS/BITS[,...],gw=ADDRESS[,...],dns=ADDRESS[,...]")
-	f.StringVar(&o.mac, "network-mac", "", "use only the interface with this address")
+	f.StringVar(&o.Network, "network", bootconf.ModeDHCP, "dhcp, or static:ADDRESS/BITS[,...],gw=ADDRESS[,...],dns=ADDRESS[,...]")
+	f.StringVar(&o.NetworkMAC, "network-mac", "", "use only the interface with this address")
 	f.StringVar(&o.CloudInit, "cloud-init", convert.CloudInitNone, "data sources that cloud-init may use: none, keep or a list; the host controls most of them")
 	f.DurationVar(&o.Deadline, "deadline", bootconf.DefaultDeadline, "how long the agent tries before it powers off")
-	f.StringVar(&o.agent, "agent-path", "", "agent to put into the initrd (default the one in this program)")
+	f.StringVar(&o.AgentPath, "agent-path", "", "agent to put into the initrd (default the one in this program)")
 	f.BoolVar(&o.Simulate, "simulate", false, "put in the agent for a simulated AMD-SP: for trying, worth nothing")
 	f.BoolVar(&o.NoEncryption, "no-encryption", false, "leave the disk as it is, without agent and service: for trying the launch alone")
-	f.BoolVar(&o.Keep, "keep-on-failure", false, "keep the working files of a failed conversion")
-	f.BoolVar(&o.Replace, "force", false, "replace an output and a staging directory that exist")
+	f.BoolVar(&o.KeepOnFailure, "keep-on-failure", false, "keep the working files of a failed conversion")
+	f.BoolVar(&o.force, "force", false, "replace an output and a staging directory that exist")
 	addJSONFlag(cmd, &o.json)
 }
 
 func (o *convertOptions) run(cmd *cobra.Command) error {
-	if err := o.complete(); err != nil {
+	options, err := o.options(cmd)
+	if err != nil {
 		return err
 	}
-	if o.interactive {
-		o.Choose = askForEntry(cmd)
-	}
 	steps := newSteps(cmd)
-	o.Events = steps
-	conversion, err := convert.Convert(cmd.Context(), &o.Options)
+	options.Events = steps
+	conversion, err := convert.Convert(cmd.Context(), options)
 	steps.finish()
 	if err != nil {
 		return err
@@ -96,45 +93,27 @@ func (o *convertOptions) run(cmd *cobra.Command) error {
 	}
 	t := newTable(cmd)
 	fmt.Fprintf(t, "image\t%s\nstaging\t%s\nimage ID\t%s\nkernel\t%s\ncommand line\t%s\n",
-		o.Output, o.Staging, conversion.ImageID, safe(conversion.Kernel), safe(conversion.Cmdline))
+		o.out, o.staging, conversion.ImageID, safe(conversion.Kernel), safe(conversion.Cmdline))
 	return t.Flush()
 }
 
-// complete turns the flags into options of the conversion.
-func (o *convertOptions) complete() error {
-	if o.Kernel != "" && o.interactive {
-		return usageErrorf("--kernel and --interactive exclude each other")
+// options turns the flags into options of the conversion.
+func (o *convertOptions) options(cmd *cobra.Command) (*convert.Options, error) {
+	if !o.NoEncryption && o.caFile != "" && (o.IdentityKey == "" || o.IngestionKey == "") {
+		return nil, usageErrorf("--ca-file, --identity-key and --ingestion-key belong together: keys of two services open nothing")
 	}
-	var err error
-	if o.size != "" {
-		if o.Size, err = units.RAMInBytes(o.size); err != nil {
-			return usageErrorf("--size: %w", err)
-		}
+	options, err := o.Options(cmd.Context(), &meet.Service{CAFile: o.caFile})
+	if errors.Is(err, client.ErrNoLogin) {
+		return nil, fmt.Errorf("%w, or give --service, --ca-file, --identity-key and --ingestion-key", client.ErrNoLogin)
 	}
-	if o.Network, err = bootconf.ParseNetwork(o.network, o.mac); err != nil {
-		return usageErrorf("--network: %w", err)
+	if err != nil {
+		return nil, flagErrors(cmd, err)
 	}
-	if o.Deadline < time.Second {
-		return usageErrorf("--deadline %s is less than a second", o.Deadline)
+	options.Input, options.Output, options.Staging, options.Replace = o.in, o.out, o.staging, o.force
+	if o.Interactive {
+		options.Choose = askForEntry(cmd)
 	}
-	o.Version = version.String()
-	if o.NoEncryption {
-		return nil
-	}
-	if err := o.readAgent(); err != nil {
-		return err
-	}
-	return o.readService()
-}
-
-func (o *convertOptions) readAgent() error {
-	var err error
-	if o.agent == "" {
-		o.Agent, err = agentbin.Agent(o.Simulate)
-		return err
-	}
-	o.Agent, err = readWhole(o.agent, agentbin.MaxSize)
-	return err
+	return options, nil
 }
 
 // askForEntry lists the boot entries and reads the number of one.

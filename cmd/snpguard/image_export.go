@@ -1,14 +1,11 @@
 package main
 
 import (
-	"fmt"
-	"os"
-
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/register"
 )
 
 func newImageExportCommand() *cobra.Command {
@@ -44,36 +41,8 @@ checked before it appears under its name; SquashFS is taken as it comes.`,
 
 // download writes a bundle to a file, whole and checked or not at all.
 func (c *connected) download(cmd *cobra.Command, r client.BundleRequest, out string) error {
-	pending, err := renameio.NewPendingFile(out, renameio.WithPermissions(0o644))
-	if err != nil {
-		return err
-	}
-	defer pending.Cleanup() //nolint:errcheck // nothing is left to do about it
 	bar := newProgress(cmd, "download "+out, -1)
-	err = c.Bundle(cmd.Context(), r, bar.writer(pending))
-	bar.done()
-	if err != nil {
-		return err
-	}
-	if r.Format != bundle.SquashFS {
-		if err := c.checkBundle(pending.File, r); err != nil {
-			return err
-		}
-	}
-	return pending.CloseAtomicallyReplace()
-}
-
-// checkBundle reads back what was downloaded.
-func (c *connected) checkBundle(f *os.File, r client.BundleRequest) error {
-	if _, err := f.Seek(0, 0); err != nil {
-		return err
-	}
-	m, err := bundle.Verify(f, c.identity())
-	if err != nil {
-		return err
-	}
-	if m.Image != r.Image || m.Release != r.Release {
-		return fmt.Errorf("the bundle is of release %s of image %s", m.Release, m.Image)
-	}
-	return nil
+	defer bar.done()
+	b := register.Bundle{BundleRequest: r, Out: out, Identity: c.identity(), Through: bar.writer}
+	return b.Download(cmd.Context(), c.Client)
 }

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"fmt"
-	"os"
-
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/register"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -30,7 +27,7 @@ meanwhile is not overwritten.`,
 			if set == "" {
 				return printJSON(cmd.OutOrStdout(), found.Policy)
 			}
-			policy, err := readReleasePolicy(set)
+			policy, err := register.ReadPolicy(set)
 			if err != nil {
 				return err
 			}
@@ -41,16 +38,4 @@ meanwhile is not overwritten.`,
 	cmd.Flags().StringVar(&release, "release", "", "release that is meant (default the newest)")
 	cmd.Flags().StringVar(&set, "set", "", "file with the new policy")
 	return cmd
-}
-
-// readReleasePolicy reads a report policy and checks it before it is sent.
-func readReleasePolicy(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := attest.ParsePolicy(data); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return data, nil
 }

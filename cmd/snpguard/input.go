@@ -1,77 +1,16 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"io"
-	"os"
-	"syscall"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/input"
 )
 
-// openInput opens a file that a command line names: a regular file, or a pipe
-// that something writes into, such as a shell's <(...). Devices and directories
-// are refused: they are never what was meant, and /dev/zero has no end. Opening a
-// named pipe that nobody writes into does not wait.
-func openInput(path string) (io.ReadCloser, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	switch mode := info.Mode(); {
-	case mode.IsRegular():
-		return f, nil
-	case mode&os.ModeNamedPipe != 0:
-		return &pipe{File: f}, nil
-	}
-	f.Close()
-	return nil, fmt.Errorf("open %s: it is a device or directory, want a file", path)
-}
+// openInput opens a file that a command line names.
+func openInput(path string) (io.ReadCloser, error) { return input.Open(path) }
 
-// pipe is a pipe that has to give something: an empty one has no writer, which
-// must not pass for an empty file.
-type pipe struct {
-	*os.File
-	gave bool
-}
-
-// errNoWriter is a pipe that gives nothing.
-var errNoWriter = errors.New("nothing writes into this pipe")
-
-// Read implements io.Reader.
-func (p *pipe) Read(b []byte) (int, error) {
-	n, err := p.File.Read(b)
-	p.gave = p.gave || n > 0
-	if errors.Is(err, io.EOF) && !p.gave {
-		return 0, errNoWriter
-	}
-	return n, err
-}
-
-// readBounded reads at most limit bytes of a file. Callers that give one byte
-// more than they take see that a file is too large.
-func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := openInput(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return data, nil
-}
+// readBounded reads at most limit bytes of a file.
+func readBounded(path string, limit int64) ([]byte, error) { return input.Bounded(path, limit) }
 
 // readWhole reads a file and refuses one of more than limit bytes.
-func readWhole(path string, limit int64) ([]byte, error) {
-	data, err := readBounded(path, limit+1)
-	if err == nil && int64(len(data)) > limit {
-		return nil, fmt.Errorf("read %s: it has more than %d bytes", path, limit)
-	}
-	return data, err
-}
+func readWhole(path string, limit int64) ([]byte, error) { return input.Whole(path, limit) }

@@ -52,7 +52,7 @@ password may be typed, which makes a token.`,
 }
 
 func runLogin(cmd *cobra.Command, url string, o *loginOptions) error {
-	path, err := loginPath()
+	path, err := client.LoginPath()
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 )
 
 func newLogoutCommand() *cobra.Command {
@@ -17,7 +19,7 @@ func newLogoutCommand() *cobra.Command {
 		Example: "  snpguard logout",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			path, err := loginPath()
+			path, err := client.LoginPath()
 			if err != nil {
 				return err
 			}

@@ -60,6 +60,7 @@ Exit codes:
 		newLaunchCommand(),
 		newSimCommand(),
 		newVersionCommand(),
+		newManCommand(root),
 	)
 	markRunErrors(root)
 	return root

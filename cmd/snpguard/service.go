@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/ed25519"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,17 +15,6 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
-// loginVariable names the file with the login, where it is not the usual one.
-const loginVariable = "SNPGUARD_LOGIN"
-
-// loginPath returns the file in which logins are kept.
-func loginPath() (string, error) {
-	if path := os.Getenv(loginVariable); path != "" {
-		return path, nil
-	}
-	return client.LoginPath()
-}
-
 // connected is a service that somebody has logged in to.
 type connected struct {
 	*client.Client
@@ -35,7 +23,7 @@ type connected struct {
 
 // connect reads the login.
 func connect() (*connected, error) {
-	path, err := loginPath()
+	path, err := client.LoginPath()
 	if err != nil {
 		return nil, err
 	}

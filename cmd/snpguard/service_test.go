@@ -40,7 +40,7 @@ func serviceCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 			"--insecure-trust-root", ts.MkAbs("ark.pem"), "--crl", "off", "--kds-offline")
 		url, stdout := startService(ts, cmd)
 		ts.Setenv("URL", url)
-		ts.Setenv(loginVariable, ts.MkAbs("login.json"))
+		ts.Setenv(client.LoginVariable, ts.MkAbs("login.json"))
 		password := regexp.MustCompile(`shown this once:\s+(\S.*\S)\n`).FindStringSubmatch(stdout)
 		if password == nil {
 			ts.Fatalf("no password in %q", stdout)

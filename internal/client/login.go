@@ -24,9 +24,15 @@ type Login struct {
 // ErrNoLogin is a machine on which nobody has logged in.
 var ErrNoLogin = errors.New(`not logged in: run "snpguard login URL" first`)
 
-// LoginPath returns where the login is kept: login.json in the directory
-// snpguard of the user's configuration.
+// LoginVariable names the file with the login, where it is not the usual one.
+const LoginVariable = "SNPGUARD_LOGIN"
+
+// LoginPath returns where the login is kept: what LoginVariable says, or
+// login.json in the directory snpguard of the user's configuration.
 func LoginPath() (string, error) {
+	if path := os.Getenv(LoginVariable); path != "" {
+		return path, nil
+	}
 	dir, err := os.UserConfigDir()
 	if err != nil {
 		return "", err

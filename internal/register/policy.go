@@ -1,4 +1,4 @@
-package main
+package register
 
 import (
 	"encoding/json"
@@ -6,31 +6,46 @@ import (
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/input"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
-// reportPolicy returns the report policy of the flags, nil for the defaults.
-func (o *registerOptions) reportPolicy() ([]byte, error) {
-	if o.policy != "" {
-		if len(o.tcbFloors) > 0 {
-			return nil, usageErrorf("--policy and --tcb-floor exclude each other: put the floors into the file")
+// reportPolicy returns the report policy, nil for the defaults.
+func (c *Config) reportPolicy() ([]byte, error) {
+	if c.Policy != "" {
+		if len(c.TCBFloors) > 0 {
+			return nil, option.Errorf("policy", "excludes tcb_floors: put the floors into the file")
 		}
-		return readReleasePolicy(o.policy)
+		policy, err := ReadPolicy(c.Policy)
+		return policy, option.Wrap("policy", err)
 	}
-	if len(o.tcbFloors) == 0 {
+	if len(c.TCBFloors) == 0 {
 		return nil, nil
 	}
 	policy := attest.Policy{Version: attest.PolicyVersion}
-	for _, text := range o.tcbFloors {
+	for _, text := range c.TCBFloors {
 		if err := addFloor(&policy.TCBFloors, text); err != nil {
-			return nil, usageErrorf("--tcb-floor %q: %w", text, err)
+			return nil, option.Errorf("tcb_floors", "%q: %w", text, err)
 		}
 	}
 	if err := policy.Validate(); err != nil {
-		return nil, usageError{err}
+		return nil, option.Wrap("tcb_floors", err)
 	}
 	return json.Marshal(policy)
+}
+
+// ReadPolicy reads a report policy and checks it before it is sent.
+func ReadPolicy(path string) ([]byte, error) {
+	data, err := input.Whole(path, attest.MaxPolicySize)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := attest.ParsePolicy(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, nil
 }
 
 // addFloor reads PRODUCT:COMPONENT=N,... for all three TCBs of a report.

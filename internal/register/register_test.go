@@ -1,0 +1,130 @@
+package register_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/register"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+)
+
+const imageID = "11111111-2222-4333-8444-555555555555"
+
+func good() register.Config {
+	return register.Config{Name: "web", VCPUs: []int{1, 2}, VCPUTypes: []string{"EPYC-Milan"}}
+}
+
+// wrongOptions names the options of an error.
+func wrongOptions(t *testing.T, err error) []string {
+	t.Helper()
+	var names []string
+	for _, part := range option.List(err) {
+		var wrong *option.Error
+		if !errors.As(part, &wrong) {
+			t.Fatalf("%v names no option", part)
+		}
+		names = append(names, wrong.Option)
+	}
+	return names
+}
+
+func TestCheck(t *testing.T) {
+	broken := filepath.Join(t.TempDir(), "policy.json")
+	if err := os.WriteFile(broken, []byte(`{"version": 1, "colour": "blue"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name   string
+		change func(*register.Config)
+		want   []string
+	}{
+		{"nothing", func(*register.Config) {}, nil},
+		{"release needs no name", func(c *register.Config) { c.Name, c.Release = "", true }, nil},
+		{"all of it", func(c *register.Config) {
+			c.GuestPolicy, c.ImageID, c.TCBFloors = "abi=0.31,smt", imageID, []string{"Milan:bootloader=4,tee=0,snp=24,microcode=217"}
+		}, nil},
+		{"empty", func(c *register.Config) { *c = register.Config{} }, []string{"image_name", "vcpus", "vcpu_types"}},
+		{"sizes", func(c *register.Config) { c.VCPUs, c.VCPUTypes = []int{0, 4097}, []string{"EPYC-Rome-Sweet"} }, []string{"vcpus", "vcpus", "vcpu_types"}},
+		{"image ID", func(c *register.Config) { c.ImageID = "web" }, []string{"image_id"}},
+		{"guest policy", func(c *register.Config) { c.GuestPolicy = "magic" }, []string{"guest_policy"}},
+		{"guest policy without its bit", func(c *register.Config) { c.GuestPolicy = "0" }, []string{"guest_policy"}},
+		{"policy and floors", func(c *register.Config) { c.Policy, c.TCBFloors = "x", []string{"y"} }, []string{"policy"}},
+		{"no policy", func(c *register.Config) { c.Policy = "/nonexistent" }, []string{"policy"}},
+		{"broken policy", func(c *register.Config) { c.Policy = broken }, []string{"policy"}},
+		{"part of a floor", func(c *register.Config) { c.TCBFloors = []string{"Milan:snp=1"} }, []string{"tcb_floors"}},
+		{"floor of nothing", func(c *register.Config) { c.TCBFloors = []string{"Rome:snp=1"} }, []string{"tcb_floors"}},
+		{"two floors", func(c *register.Config) {
+			c.TCBFloors = slices.Repeat([]string{"Milan:bootloader=4,tee=0,snp=24,microcode=217"}, 2)
+		}, []string{"tcb_floors"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := good()
+			tc.change(&c)
+			if got := wrongOptions(t, c.Check()); !slices.Equal(got, tc.want) {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+// staged makes a staging directory.
+func staged(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		staging.NameFirmware: "firmware", staging.NameKernel: "kernel", staging.NameInitrd: "initrd", staging.NameCmdline: "cmdline",
+		staging.NameUnsealingKey: "key", staging.NameConversion: `{"format": 1, "image_id": "` + imageID + `"}`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestRequest(t *testing.T) {
+	c := good()
+	c.Staging = staged(t)
+	r, err := c.Request()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []string
+	for _, u := range r.Uploads {
+		parts = append(parts, u.Part)
+	}
+	if got := strings.Join(parts, " "); got != "firmware kernel initrd cmdline unsealing_key" || r.Size != int64(len("firmware"+"kernel"+"initrd"+"cmdline"+"key")) {
+		t.Errorf("uploads are %s of %d bytes", got, r.Size)
+	}
+	if r.Registration.ImageID.String() != imageID || r.Registration.Name != "web" || r.Registration.Policy != nil || r.Further {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestRequestRefused(t *testing.T) {
+	c := good()
+	if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []string{"staging"}) {
+		t.Errorf("no staging directory: %v", err)
+	}
+	c.ImageID = imageID
+	if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []string{"firmware"}) {
+		t.Errorf("no firmware: %v", err)
+	}
+	c = good()
+	c.Staging = t.TempDir()
+	if _, err := c.Request(); !errors.Is(err, staging.ErrStaging) {
+		t.Errorf("an empty directory: %v", err)
+	}
+	c.Staging = staged(t)
+	if err := os.Remove(filepath.Join(c.Staging, staging.NameKernel)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Request(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no kernel: %v", err)
+	}
+}

@@ -7,14 +7,13 @@ import (
 	"runtime/debug"
 )
 
-const (
-	// Number is the semantic version, without a leading "v".
-	Number = "0.1.0"
+// Number is the semantic version, without a leading "v".
+const Number = "0.1.0"
 
-	// Prerelease marks a tree that is not a release: "dev" between releases,
-	// empty in a tagged one. Packer reads it the same way.
-	Prerelease = "dev"
-)
+// Prerelease marks what is not a release: "dev", unless the linker has been told
+// that it is empty. Packer reads it the same way, and looks for plugins that it
+// has only with a "dev" on the network.
+var Prerelease = "dev" //nolint:gochecknoglobals // the linker sets nothing but variables
 
 // String returns Number, followed by "-" and Prerelease when there is one.
 func String() string {

@@ -1,0 +1,73 @@
+package conversion
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+)
+
+// Converter is convert.Convert.
+type Converter func(context.Context, *convert.Options) (*staging.Conversion, error)
+
+// Run converts an image. After a failure nothing is left of it, unless working
+// files are to be kept; what was there before still is.
+func (c *Config) Run(ctx context.Context, ui packer.Ui, source string, force bool, converter Converter) (*Artifact, error) {
+	o, err := c.Options(ctx, force)
+	if err != nil {
+		return nil, err
+	}
+	o.Input = source
+	if c.Interactive {
+		o.Choose = chooser(ui)
+	}
+	made, err := makeDirs(filepath.Dir(o.Output), filepath.Dir(o.Staging))
+	if err != nil {
+		return nil, err
+	}
+	shown := &events{ui: ui}
+	o.Events = shown
+	conversion, err := converter(ctx, o)
+	shown.finish()
+	if err != nil {
+		for _, dir := range made {
+			os.Remove(dir) //nolint:errcheck // it stays when there is something in it
+		}
+		return nil, attributes(err)
+	}
+	return newArtifact(o, conversion), nil
+}
+
+// attributes names the options that the conversion refuses as templates do.
+func attributes(err error) error {
+	var named []error
+	for _, part := range option.List(err) {
+		named = append(named, Attribute(part))
+	}
+	return errors.Join(named...)
+}
+
+// makeDirs makes directories with their parents and returns those that were not
+// there, the deepest first.
+func makeDirs(dirs ...string) (made []string, err error) {
+	for _, dir := range dirs {
+		var missing []string
+		for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+			if _, err := os.Stat(d); err == nil || d == filepath.Dir(d) {
+				break
+			}
+			missing = append(missing, d)
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, option.Wrap("output_directory", err)
+		}
+		made = append(missing, made...)
+	}
+	return made, nil
+}

@@ -1,0 +1,89 @@
+package register
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/hashicorp/packer-plugin-sdk/common"
+	"github.com/hashicorp/packer-plugin-sdk/packer"
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/register"
+)
+
+//go:generate packer-sdc mapstructure-to-hcl2 -type Config
+
+// patience bounds how long preparing waits for a service.
+const patience = 20 * time.Second
+
+// Config is a block of the post-processor.
+type Config struct {
+	common.PackerConfig `mapstructure:",squash"`
+	meet.Account        `mapstructure:",squash"`
+	register.Config     `mapstructure:",squash"`
+
+	ctx interpolate.Context
+}
+
+// prepare reads a block and finds what can be known to be wrong: the service has
+// to be there and take the token.
+func (c *Config) prepare(raws ...any) error {
+	err := config.Decode(c, &config.DecodeOpts{PluginType: "snpguard-register", Interpolate: true, InterpolateContext: &c.ctx}, raws...)
+	if err != nil {
+		return err
+	}
+	if c.Token != "" {
+		packer.LogSecretFilter.Set(c.Token)
+	}
+	if token := os.Getenv(meet.TokenVariable); token != "" {
+		packer.LogSecretFilter.Set(token)
+	}
+	problems := []error{c.Check()}
+	if c.Bundle != "" && !c.PackerForce {
+		if _, err := os.Lstat(c.Bundle); err == nil {
+			problems = append(problems, option.Errorf("bundle", "%s exists: remove it, or replace it with packer build -force", c.Bundle))
+		}
+	}
+	if !c.unknownService() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		problems = append(problems, c.checkService(ctx))
+	}
+	return option.Known(errors.Join(problems...))
+}
+
+// checkService connects, and looks whether the name is free.
+func (c *Config) checkService(ctx context.Context) error {
+	service, login, err := c.Connect(ctx)
+	if err != nil || c.Release || c.Name == "" {
+		return err
+	}
+	images, err := service.Images(ctx, client.ImageFilter{Name: c.Name})
+	if err != nil {
+		return option.Wrap("service_url", err)
+	}
+	for _, image := range images {
+		if image.Name == c.Name {
+			return option.Errorf("image_name", "%s has an image %q already: choose another name, or delete that image with \"snpguard image delete %s\"",
+				login.URL, c.Name, c.Name)
+		}
+	}
+	return nil
+}
+
+// unknownService tells that the service is not known before data sources are
+// read.
+func (c *Config) unknownService() bool {
+	for _, s := range []string{c.ServiceURL, c.CAFile, c.Fingerprint, c.Token} {
+		if s == option.Placeholder {
+			return true
+		}
+	}
+	return false
+}

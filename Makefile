@@ -22,6 +22,7 @@ deps: ## install (as root) or name the packages that the other targets need
 build: deps agent ## compile the programs into bin/
 	$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/...
 	$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/snpguard-service ./service
+	$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/packer-plugin-snpguard .
 
 # The same source gives the same bytes, wherever and from whichever checkout.
 AGENT_FLAGS := -trimpath -buildvcs=false -ldflags '-s -w -buildid='
@@ -43,18 +44,33 @@ $(IMAGES)/%.qcow2:
 	scripts/image $* $@
 
 .PHONY: generate
-generate: ## bring generated files up to date
-	$(GO) generate ./...
+generate: $(TOOLS)/packer-sdc ## bring generated files up to date
+	@scripts/generate $(TOOLS)
 
 $(TOOLS)/%: tools/go.mod tools/go.sum
 	@mkdir -p $(TOOLS)
 	cd tools && $(GO) build -o ../$(TOOLS)/ $(shell awk '$$1 ~ /\/$*$$/ { print $$1 }' tools/go.mod)
 
+# Programs that need a module of their own: tools/NAME.
+$(TOOLS)/packer $(TOOLS)/packer-sdc $(TOOLS)/goreleaser: $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
+	@mkdir -p $(TOOLS)
+	cd tools/$* && $(GO) build -trimpath -o ../../$(TOOLS)/ $$($(GO) list tool)
+
+.PHONY: plugin
+plugin: agent $(TOOLS)/packer $(TOOLS)/packer-sdc ## build the Packer plugin as a release and install it for bin/tools/packer
+	@scripts/plugin $(BIN)
+
+.PHONY: packer-test
+packer-test: plugin ## every component under the real Packer
+	$(GO) test -tags e2e -count=1 -timeout 60m ./test/packer
+
 .PHONY: lint
-lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck ## gofmt, go vet, golangci-lint, shellcheck, govulncheck, go.mod
+lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/packer-sdc $(TOOLS)/goreleaser ## gofmt, go vet, golangci-lint, shellcheck, govulncheck, go.mod
 	$(TOOLS)/golangci-lint run ./...
 	$(TOOLS)/golangci-lint run --build-tags sim ./agent/...
 	$(GO) mod tidy -diff
+	scripts/generated $(TOOLS)
+	$(TOOLS)/goreleaser check
 	shellcheck scripts/* .ci/run
 	scripts/vulncheck $(TOOLS)/govulncheck
 

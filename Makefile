@@ -75,7 +75,7 @@ lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/packer-sdc $(TOO
 	scripts/vulncheck $(TOOLS)/govulncheck
 
 .PHONY: test
-test: lint images ## everything that this machine can check; what CI runs
+test: lint images plugin ## everything that this machine can check; what CI runs
 	$(GO) test -race ./...
 	$(GO) test -race -tags sim ./agent/...
 	$(GO) test -tags e2e -timeout 30m ./test/...
@@ -92,9 +92,12 @@ screenshots: deps ## pictures of every page of the dashboard, into docs/screensh
 fuzz: deps ## every fuzz target for FUZZTIME
 	@scripts/fuzz $(FUZZTIME)
 
+# IMAGE names another source image than the one that is built.
+DEMO_IMAGE := $(or $(IMAGE),$(IMAGES)/debian.qcow2)
+
 .PHONY: demo
-demo: ## convert, register, boot and unlock a real image, simulated
-	@echo "make demo: waits for conversion, agent and Packer plugin" >&2; exit 1
+demo: build plugin $(DEMO_IMAGE) ## convert, register, boot and unlock a real image, simulated
+	@scripts/demo $(TOOLS)/packer $(BIN)/packer-plugins $(DEMO_IMAGE)
 
 .PHONY: clean
 clean: ## remove what was built

@@ -65,12 +65,11 @@ packer-test: plugin ## every component under the real Packer
 	$(GO) test -tags e2e -count=1 -timeout 60m ./test/packer
 
 .PHONY: lint
-lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/packer-sdc $(TOOLS)/goreleaser ## gofmt, go vet, golangci-lint, shellcheck, govulncheck, go.mod
+lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/packer-sdc ## gofmt, go vet, golangci-lint, shellcheck, govulncheck, go.mod
 	$(TOOLS)/golangci-lint run ./...
 	$(TOOLS)/golangci-lint run --build-tags sim ./agent/...
 	$(GO) mod tidy -diff
 	scripts/generated $(TOOLS)
-	$(TOOLS)/goreleaser check
 	shellcheck scripts/* .ci/run
 	scripts/vulncheck $(TOOLS)/govulncheck
 
@@ -79,6 +78,11 @@ test: lint images plugin ## everything that this machine can check; what CI runs
 	$(GO) test -race ./...
 	$(GO) test -race -tags sim ./agent/...
 	$(GO) test -tags e2e -timeout 30m ./test/...
+
+# Apart from lint: goreleaser takes ten minutes to compile.
+.PHONY: release-check
+release-check: $(TOOLS)/goreleaser ## check the configuration of releases
+	$(TOOLS)/goreleaser check
 
 .PHONY: bench
 bench: images ## speed and memory, as ratios to a reference run beside it

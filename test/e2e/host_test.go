@@ -143,5 +143,5 @@ func TestSecondBoot(t *testing.T) {
 	if strings.Contains(v.Log(), "extended from") {
 		t.Error("the partition was extended once more")
 	}
-	expect(t, v, `localhost login:`, untilLogin)
+	login(t, v)
 }

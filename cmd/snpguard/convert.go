@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/convertopts"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 )
 
 // convertOptions are the flags of "snpguard convert" as they were given.
@@ -77,8 +79,14 @@ func (o *convertOptions) addFlags(cmd *cobra.Command) {
 }
 
 func (o *convertOptions) run(cmd *cobra.Command) error {
+	if err := o.checkRequired(); err != nil {
+		return err
+	}
 	options, err := o.options(cmd)
 	if err != nil {
+		return err
+	}
+	if err := checkOptions(options); err != nil {
 		return err
 	}
 	steps := newSteps(cmd)
@@ -86,7 +94,7 @@ func (o *convertOptions) run(cmd *cobra.Command) error {
 	conversion, err := convert.Convert(cmd.Context(), options)
 	steps.finish()
 	if err != nil {
-		return err
+		return byFlags(err)
 	}
 	if o.json {
 		return printJSON(cmd.OutOrStdout(), conversion)
@@ -103,6 +111,10 @@ func (o *convertOptions) options(cmd *cobra.Command) (*convert.Options, error) {
 		return nil, usageErrorf("--ca-file, --identity-key and --ingestion-key belong together: keys of two services open nothing")
 	}
 	options, err := o.Options(cmd.Context(), &meet.Service{CAFile: o.caFile})
+	if problems := option.List(err); len(problems) > 1 {
+		// What is written wrongly is told before anybody has to log in.
+		err = errors.Join(slices.DeleteFunc(problems, func(p error) bool { return errors.Is(p, client.ErrNoLogin) })...)
+	}
 	if errors.Is(err, client.ErrNoLogin) {
 		return nil, fmt.Errorf("%w, or give --service, --ca-file, --identity-key and --ingestion-key", client.ErrNoLogin)
 	}

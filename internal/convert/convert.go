@@ -17,8 +17,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 )
+
+// ErrInterrupted is a conversion whose context has ended.
+var ErrInterrupted = errors.New("interrupted")
 
 // conversion is one run.
 type conversion struct {
@@ -29,8 +33,9 @@ type conversion struct {
 }
 
 // Convert makes the image and the staging directory that the options ask for, or
-// nothing at all. The error joins *OptionError where options are at fault; with
-// Keep it names the directories that are left.
+// nothing at all. The error joins *OptionError where options are at fault, and is
+// ErrInterrupted when the context has ended; with Keep it names the directories
+// that are left.
 func Convert(ctx context.Context, o *Options) (*staging.Conversion, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -50,6 +55,9 @@ func Convert(ctx context.Context, o *Options) (*staging.Conversion, error) {
 	err := c.open()
 	if err == nil {
 		err = c.run(ctx)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: no image was made", ErrInterrupted)
 	}
 	if err = errors.Join(err, c.close(err)); err != nil {
 		return nil, err
@@ -102,6 +110,9 @@ func (c *conversion) close(failure error) error {
 func (c *conversion) run(ctx context.Context) error {
 	c.Events.Step("Read " + c.Input)
 	s, err := c.openSource(ctx)
+	if errors.Is(err, qemu.ErrImage) {
+		return err // names the file
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Input, err)
 	}
@@ -111,17 +122,17 @@ func (c *conversion) run(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", c.Input, err)
 	}
 	defer system.close()
-	group, ctx := errgroup.WithContext(ctx)
+	group, both := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		sum, err := hashFile(c.Input)
+		sum, err := hashFile(both, c.Input)
 		c.record.Source.SHA256 = sum
 		return err
 	})
 	group.Go(func() error {
 		if c.NoEncryption {
-			return c.copyPlain(ctx, s, system)
+			return c.copyPlain(both, s, system)
 		}
-		return c.encrypt(ctx, s, system)
+		return c.encrypt(both, s, system)
 	})
 	if err := group.Wait(); err != nil {
 		return err
@@ -129,18 +140,9 @@ func (c *conversion) run(ctx context.Context) error {
 	if err := c.record.Write(c.staged()); err != nil {
 		return fmt.Errorf("write %s: %w", staging.NameConversion, err)
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	c.Events.Step("Write " + c.Output)
 	return c.publish()
-}
-
-// publish puts both results in place.
-func (c *conversion) publish() error {
-	if c.Replace {
-		for _, path := range []string{c.Output, c.Staging} {
-			if err := os.RemoveAll(path); err != nil {
-				return err
-			}
-		}
-	}
-	return publish(c.image(), c.Output, c.staged(), c.Staging)
 }

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/luks2"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/initrd"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
 )
 
 // Inspection is what an image is. Sizes are in bytes.
@@ -72,7 +69,7 @@ func Inspect(ctx context.Context, path string, packages []string) (*Inspection, 
 		found.Table = "MBR"
 	}
 	for i := range s.list {
-		found.Partitions = append(found.Partitions, describePartition(s, &s.list[i]))
+		found.Partitions = append(found.Partitions, describePartition(&s.list[i]))
 	}
 	if s.root, err = findRoot(s.list); err == nil {
 		s.boot, err = findBoot(s.list, s.root)
@@ -100,17 +97,14 @@ func (i *Inspection) role(v *Volume, role string) {
 	}
 }
 
-func describePartition(s *source, v *Volume) PartitionInfo {
+func describePartition(v *Volume) PartitionInfo {
 	p := &v.Partition
 	info := PartitionInfo{
 		Number: p.Number, Type: p.Type.String(), GUID: p.GUID.String(), Name: p.Name, Offset: v.Offset, Size: v.Size, Holds: string(v.Type),
+		Converted: v.Converted,
 	}
 	if v.Err != nil {
 		info.Unreadable = v.Err.Error()
-	}
-	if v.Type == rootfs.LUKS {
-		header, err := luks2.Parse(io.NewSectionReader(s.disk, v.Offset, v.Size))
-		info.Converted = err == nil && header.Converted()
 	}
 	if v.FS == nil {
 		return info
@@ -137,6 +131,9 @@ func (i *Inspection) scan(ctx context.Context, s *source, packages []string, dir
 		}
 		defer w.close() //nolint:errcheck // it was only read
 		in.Root = w.fs
+	}
+	if _, err := s.followMounts(in.Root); err != nil {
+		i.problem(err)
 	}
 	if s.boot != nil {
 		in.Boot = s.boot.FS

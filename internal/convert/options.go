@@ -118,8 +118,8 @@ func (o *Options) Check() error {
 		}
 	}
 	bad("in", checkReadable(o.Input))
-	bad("out", checkNew(o.Output, o.Replace))
-	bad("staging", checkNew(o.Staging, o.Replace))
+	bad("out", o.checkOutput())
+	bad("staging", o.checkStaging())
 	bad("firmware", checkFirmware(o.Firmware))
 	bad("format", checkFormat(o))
 	if o.Size < 0 {
@@ -167,16 +167,6 @@ func checkReadable(path string) error {
 	return nil
 }
 
-func checkNew(path string, replace bool) error {
-	if path == "" {
-		return errors.New("is missing")
-	}
-	if _, err := os.Lstat(path); err == nil && !replace {
-		return fmt.Errorf("%s exists", path)
-	}
-	return nil
-}
-
 func checkFormat(o *Options) error {
 	switch o.Format {
 	case "", QCOW2:
@@ -214,10 +204,13 @@ func isAlphanumeric(r rune) bool {
 // passphrase or an SSH key is not what a vault keeps.
 func parseRecipients(list []string) ([]age.Recipient, error) {
 	var recipients []age.Recipient
-	for _, s := range list {
+	for i, s := range list {
+		if strings.Contains(strings.ToUpper(s), "AGE-SECRET-KEY-") {
+			return nil, fmt.Errorf("number %d is a secret key, want the recipient (age1...) that belongs to it", i+1)
+		}
 		parsed, err := age.ParseRecipients(strings.NewReader(s))
-		if err != nil {
-			return nil, fmt.Errorf("%q is no age recipient: %w", s, err)
+		if err != nil { // the text may be a secret that came here by mistake
+			return nil, fmt.Errorf("number %d is no age recipient (age1...): %w", i+1, err)
 		}
 		recipients = append(recipients, parsed...)
 	}

@@ -52,7 +52,7 @@ func openPackage(ctx context.Context, spec, dir, target string, events Events) (
 			return nil, err
 		}
 	}
-	got, err := hashFile(file)
+	got, err := hashFile(ctx, file)
 	if err != nil {
 		return nil, err
 	}

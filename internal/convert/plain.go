@@ -20,14 +20,17 @@ func (c *conversion) copyPlain(ctx context.Context, s *source, sys *system) erro
 	c.record.ImageID = wire.NewUUID()
 	size := s.disk.Size()
 	if c.Size != 0 {
-		if c.Size < size {
-			return &OptionError{"size", fmt.Errorf("the source has %d bytes", size)}
+		if c.Size/alignment*alignment < size {
+			return &OptionError{"size", fmt.Errorf("a disk of %d bytes is too small: the source has %d", c.Size, size)}
 		}
 		size = c.Size / alignment * alignment
 	}
 	l := &layout{table: s.table, root: find(s.table, s.root.Partition.Number), size: size}
 	c.describe(l, sys)
 	c.record.Disk.PayloadOffset = 0
+	if s.converted {
+		c.forgetGUIDs()
+	}
 	if err := c.writeBootFiles(sys); err != nil {
 		return err
 	}
@@ -46,6 +49,15 @@ func (c *conversion) copyPlain(ctx context.Context, s *source, sys *system) erro
 	return c.measureOutput()
 }
 
+// forgetGUIDs leaves out of conversion.json what an MBR does not have.
+func (c *conversion) forgetGUIDs() {
+	d := &c.record.Disk
+	d.GUID = ""
+	for i := range d.Partitions {
+		d.Partitions[i].GUID = ""
+	}
+}
+
 // copyDisk copies what the source stores, and moves the backup of the partition
 // table to the end of a larger disk.
 func (c *conversion) copyDisk(ctx context.Context, s *source, l *layout) error {
@@ -62,7 +74,7 @@ func (c *conversion) copyDisk(ctx context.Context, s *source, l *layout) error {
 			return err
 		})
 	}
-	if err == nil && l.size != s.disk.Size() {
+	if err == nil && l.size != s.disk.Size() && !s.converted { // an MBR is copied as it is and has no backup
 		err = l.table.Write(disk, l.size)
 	}
 	return errors.Join(err, disk.Close())

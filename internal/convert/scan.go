@@ -3,6 +3,7 @@ package convert
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootentry"
@@ -47,6 +48,9 @@ func (c *conversion) fillSystem(ctx context.Context, s *source, sys *system) err
 		return err
 	}
 	sys.input = oscan.Input{Root: sys.root.fs, Harden: harden.Options{CloudInit: c.CloudInit}}
+	if err := c.followMounts(s, sys.root.fs); err != nil {
+		return err
+	}
 	if s.boot != nil {
 		if sys.boot, err = copyOut(ctx, s, s.boot, c.work.path("boot"), c.Events); err != nil {
 			return err
@@ -78,6 +82,19 @@ func (c *conversion) fillSystem(ctx context.Context, s *source, sys *system) err
 	c.Events.Note(fmt.Sprintf("%s, kernel %s", found.Name, sys.choice.Kernel.Release))
 	c.noteFindings()
 	return nil
+}
+
+// followMounts does as the source's fstab says. Without encryption every
+// partition stays where it is.
+func (c *conversion) followMounts(s *source, root fs.FS) error {
+	notes, err := s.followMounts(root)
+	if c.NoEncryption {
+		return nil
+	}
+	for _, note := range notes {
+		c.Events.Note(note)
+	}
+	return err
 }
 
 // commandLine makes what is measured. Without encryption nothing is added, since

@@ -36,6 +36,10 @@ func (c *conversion) openSource(ctx context.Context) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.checkBacking(s.image); err != nil {
+		s.close()
+		return nil, err
+	}
 	if s.root, err = findRoot(s.list); err == nil {
 		s.boot, err = findBoot(s.list, s.root)
 	}
@@ -46,7 +50,10 @@ func (c *conversion) openSource(ctx context.Context) (*source, error) {
 	c.record.Source = staging.Source{
 		Path: filepath.Base(c.Input), Format: string(s.image.Format), Size: s.disk.Size(),
 	}
-	if s.converted {
+	if s.table.Damage != nil {
+		c.Events.Note(s.table.Damage.Error())
+	}
+	if s.converted && !c.NoEncryption {
 		c.Events.Note("the MBR becomes a GPT: partitions get new GUIDs")
 	}
 	c.Events.Note(fmt.Sprintf("%s, %d MiB, root on partition %d (%s)", s.image.Format, s.disk.Size()>>20, s.root.Partition.Number, s.root.Type))
@@ -70,16 +77,30 @@ func openSource(ctx context.Context, path string) (*source, error) {
 	return &source{image: image, disk: disk, table: table, converted: converted, list: volumes(disk, table)}, nil
 }
 
-// hashFile returns the SHA-256 of a file, in hexadecimal.
-func hashFile(path string) (string, error) {
+// hashFile returns the SHA-256 of a file, in hexadecimal. It ends with the
+// context: a large file takes longer than anybody waits after Ctrl-C.
+func hashFile(ctx context.Context, path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
 	hash := sha256.New()
-	if _, err := io.Copy(hash, f); err != nil {
+	if _, err := io.Copy(hash, until{ctx, f}); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// until reads until its context ends.
+type until struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u until) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/luks2"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/ext4"
 )
@@ -21,6 +22,7 @@ type Volume struct {
 	Type      rootfs.Type
 	FS        rootfs.Volume // nil where the file system is not read
 	Err       error         // why it is not, where it should be
+	Converted bool          // the root of an image that came out of a conversion
 }
 
 // device is a disk image that is read.
@@ -69,7 +71,12 @@ func volumes(disk device, table *gpt.Table) []Volume {
 // open detects the file system and opens it if it is one of the ext family.
 func (v *Volume) open(disk device) {
 	section := io.NewSectionReader(disk, v.Offset, v.Size)
-	if v.Type, v.Err = rootfs.Detect(section); v.Err != nil || v.Type != rootfs.Ext4 {
+	v.Type, v.Err = rootfs.Detect(section)
+	if v.Type == rootfs.LUKS {
+		header, err := luks2.Parse(section)
+		v.Converted = err == nil && header.Converted()
+	}
+	if v.Err != nil || v.Type != rootfs.Ext4 {
 		return
 	}
 	volume, err := ext4.Open(section, v.Size)
@@ -92,6 +99,8 @@ func findRoot(list []Volume) (*Volume, error) {
 	for i := range list {
 		v := &list[i]
 		switch {
+		case v.Converted:
+			return nil, fmt.Errorf("%w: partition %d is the encrypted root of an image that was converted already: convert the image that it came from", errNoRoot, v.Partition.Number)
 		case v.Type == rootfs.LUKS || v.Type == rootfs.LVM || v.Type == rootfs.RAID || v.Type == rootfs.ZFS || v.Type == rootfs.BitLocker:
 			problems = append(problems, fmt.Errorf("partition %d holds %s, which is not converted: take an image with its root directly on a partition", v.Partition.Number, v.Type))
 		case v.Err != nil:
@@ -111,18 +120,33 @@ func findRoot(list []Volume) (*Volume, error) {
 	case len(roots) > 1:
 		return nil, fmt.Errorf("partitions %d and %d may both hold an operating system: one is wanted", roots[0].Partition.Number, roots[1].Partition.Number)
 	case len(problems) > 0:
-		return nil, fmt.Errorf("%w: %w", errNoRoot, errors.Join(problems...))
+		return nil, fmt.Errorf("%w: %w", errNoRoot, inOneLine(problems))
 	}
 	return nil, fmt.Errorf("%w: no partition has /etc/os-release", errNoRoot)
 }
 
+// inOneLine joins errors for a reader of lines.
+func inOneLine(problems []error) error {
+	all := problems[0]
+	for _, p := range problems[1:] {
+		all = fmt.Errorf("%w; %w", all, p)
+	}
+	return all
+}
+
+// isRoot says whether there is os-release, or at least a link to it beside an
+// fstab: then /usr is on a partition of its own, which is refused later by name.
 func isRoot(fsys fs.FS) bool {
 	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
 		if info, err := fs.Stat(fsys, name); err == nil && info.Mode().IsRegular() {
 			return true
 		}
 	}
-	return false
+	if info, err := fs.Lstat(fsys, "etc/os-release"); err != nil || info.Mode().Type() != fs.ModeSymlink {
+		return false
+	}
+	info, err := fs.Stat(fsys, "etc/fstab")
+	return err == nil && info.Mode().IsRegular()
 }
 
 // findBoot returns the volume that is mounted on /boot, or nil if the root has

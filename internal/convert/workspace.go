@@ -3,7 +3,6 @@ package convert
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,16 +25,24 @@ func openWorkspace(output string) (*workspace, error) {
 	if err := removeAbandoned(parent, prefix); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(parent, prefix)
-	if err != nil {
-		return nil, fmt.Errorf("make a directory to work in: %w", err)
+	for {
+		dir, err := os.MkdirTemp(parent, prefix)
+		if err != nil {
+			return nil, fmt.Errorf("make a directory to work in: %w", err)
+		}
+		lock, err := lockDir(dir)
+		if err == nil {
+			return &workspace{dir: dir, lock: lock}, nil
+		}
+		// Another conversion may have taken it for abandoned before it was locked.
+		if !errors.Is(err, errLocked) && !errors.Is(err, os.ErrNotExist) {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
 	}
-	lock, err := lockDir(dir)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return &workspace{dir: dir, lock: lock}, nil
 }
+
+// errLocked is a directory that another conversion works in.
+var errLocked = errors.New("another conversion is at work there")
 
 // lockDir takes a lock that ends with the process, however it ends.
 func lockDir(dir string) (*os.File, error) {
@@ -43,7 +50,14 @@ func lockDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = errLocked
+	}
+	if err == nil {
+		_, err = os.Stat(dir) // it may have been removed before it was locked
+	}
+	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
@@ -91,41 +105,4 @@ func (w *workspace) close() error {
 		return fmt.Errorf("remove working files, please do so by hand: %w", err)
 	}
 	return nil
-}
-
-// publish gives what is finished its final name: the staging directory first,
-// the image last, so that an image never stands without its staging directory.
-func publish(image, output, staged, staging string) error {
-	for _, path := range []string{image, staged} {
-		if err := syncTree(path); err != nil {
-			return err
-		}
-	}
-	if err := os.Rename(staged, staging); err != nil {
-		return fmt.Errorf("put staging directory in place: %w", err)
-	}
-	if err := os.Rename(image, output); err != nil {
-		return errors.Join(fmt.Errorf("put image in place: %w", err), os.RemoveAll(staging))
-	}
-	return errors.Join(syncFile(filepath.Dir(output)), syncFile(filepath.Dir(staging)))
-}
-
-// syncTree makes a file, or a directory and the files in it, survive a power cut.
-func syncTree(path string) error {
-	return filepath.WalkDir(path, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return syncFile(path)
-	})
-}
-
-// syncFile makes one file or the names in one directory survive a power cut.
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }

@@ -2,6 +2,7 @@ package harden
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
@@ -124,14 +125,43 @@ func newFstab(content string) (string, error) {
 		case !ok || m.judge(root) == keep:
 			b.WriteString(strings.TrimSuffix(line, "\n") + "\n")
 		case m.judge(root) == encrypted:
-			m.source = bootconf.MapperPath
-			b.WriteString(m.String() + "\n")
+			b.WriteString(m.onCryptroot().String() + "\n")
 		default:
 			b.WriteString("# not encrypted, so not mounted: " + m.String() + "\n")
 		}
 	}
 	if root == "" {
-		b.WriteString(bootconf.MapperPath + " / auto defaults 0 1\n")
+		b.WriteString(mount{target: "/", kind: "auto", options: "defaults"}.onCryptroot().String() + "\n")
 	}
 	return b.String(), nil
+}
+
+// growOption has systemd grow a file system to its device when it is mounted.
+const growOption = "x-systemd.growfs"
+
+// onCryptroot returns the mount on the root's new device, which may be larger
+// than the file system: the root grows to fill it. A root that nobody told
+// otherwise is checked first, unless its kind needs no check at boot.
+func (m mount) onCryptroot() mount {
+	m.source = bootconf.MapperPath
+	if m.target != "/" {
+		return m
+	}
+	pass := "1"
+	switch m.kind {
+	case "xfs", "btrfs":
+		pass = "0"
+	case "ext4", "auto":
+	default:
+		return m
+	}
+	if !slices.Contains(strings.Split(m.options, ","), growOption) {
+		m.options += "," + growOption
+	}
+	for n, field := range []string{"0", pass} { // dump and pass
+		if n == len(m.rest) {
+			m.rest = append(slices.Clone(m.rest), field)
+		}
+	}
+	return m
 }

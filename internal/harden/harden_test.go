@@ -160,22 +160,28 @@ func TestFstab(t *testing.T) {
 	for name, test := range map[string]struct{ before, after string }{
 		"debian": {
 			"# static\nPARTUUID=3e39 / ext4 rw,discard,errors=remount-ro 0 1\nPARTUUID=11d2 /boot/efi vfat defaults 0 0\n",
-			"# static\n/dev/mapper/cryptroot / ext4 rw,discard,errors=remount-ro 0 1\n# not encrypted, so not mounted: PARTUUID=11d2 /boot/efi vfat defaults 0 0\n",
+			"# static\n/dev/mapper/cryptroot / ext4 rw,discard,errors=remount-ro,x-systemd.growfs 0 1\n# not encrypted, so not mounted: PARTUUID=11d2 /boot/efi vfat defaults 0 0\n",
 		},
 		"ubuntu": {
 			"LABEL=cloudimg-rootfs\t/\t ext4\tdiscard,commit=30\t0 1\nLABEL=BOOT /boot ext4 defaults 0 2\nLABEL=UEFI /boot/efi vfat umask=0077 0 1",
-			"/dev/mapper/cryptroot / ext4 discard,commit=30 0 1\n# not encrypted, so not mounted: LABEL=BOOT /boot ext4 defaults 0 2\n# not encrypted, so not mounted: LABEL=UEFI /boot/efi vfat umask=0077 0 1\n",
+			"/dev/mapper/cryptroot / ext4 discard,commit=30,x-systemd.growfs 0 1\n# not encrypted, so not mounted: LABEL=BOOT /boot ext4 defaults 0 2\n# not encrypted, so not mounted: LABEL=UEFI /boot/efi vfat umask=0077 0 1\n",
 		},
 		"btrfs": {
 			"UUID=1 / btrfs subvol=root 0 0\nUUID=1 /home btrfs subvol=home 0 0\nUUID=2 none swap sw 0 0\n",
-			"/dev/mapper/cryptroot / btrfs subvol=root 0 0\n/dev/mapper/cryptroot /home btrfs subvol=home 0 0\n# not encrypted, so not mounted: UUID=2 none swap sw 0 0\n",
+			"/dev/mapper/cryptroot / btrfs subvol=root,x-systemd.growfs 0 0\n/dev/mapper/cryptroot /home btrfs subvol=home 0 0\n# not encrypted, so not mounted: UUID=2 none swap sw 0 0\n",
 		},
 		"what stays": {
 			"/dev/vda1 / xfs\n/swap.img none swap sw 0 0\ntmpfs /tmp tmpfs size=1G 0 0\nserver:/x /x nfs\n/home /srv none bind\n",
-			"/dev/mapper/cryptroot / xfs defaults\n/swap.img none swap sw 0 0\ntmpfs /tmp tmpfs size=1G 0 0\nserver:/x /x nfs\n/home /srv none bind\n",
+			"/dev/mapper/cryptroot / xfs defaults,x-systemd.growfs 0 0\n/swap.img none swap sw 0 0\ntmpfs /tmp tmpfs size=1G 0 0\nserver:/x /x nfs\n/home /srv none bind\n",
 		},
-		"again": {"/dev/mapper/cryptroot / ext4 rw 0 1\n", "/dev/mapper/cryptroot / ext4 rw 0 1\n"},
-		"empty": {"", "/dev/mapper/cryptroot / auto defaults 0 1\n"},
+		"again": {
+			"/dev/mapper/cryptroot / ext4 rw,x-systemd.growfs,discard 0 1\n", "/dev/mapper/cryptroot / ext4 rw,x-systemd.growfs,discard 0 1\n",
+		},
+		"what the owner said of checks": {"/dev/vda1 / ext4 rw 0 0\n", "/dev/mapper/cryptroot / ext4 rw,x-systemd.growfs 0 0\n"},
+		"nothing said of checks":        {"/dev/vda1 / ext4 rw\n", "/dev/mapper/cryptroot / ext4 rw,x-systemd.growfs 0 1\n"},
+		"half said of checks":           {"/dev/vda1 / ext4 rw 1\n", "/dev/mapper/cryptroot / ext4 rw,x-systemd.growfs 1 1\n"},
+		"what does not grow":            {"/dev/vda1 / ext3 rw\n", "/dev/mapper/cryptroot / ext3 rw\n"},
+		"empty":                         {"", "/dev/mapper/cryptroot / auto defaults,x-systemd.growfs 0 1\n"},
 	} {
 		e := edit(t, fstest.MapFS{"etc/fstab": file(test.before)}, harden.Options{}, "etc/fstab")
 		if e == nil || string(e.Content) != test.after || e.Mode != 0o644 {

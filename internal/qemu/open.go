@@ -41,6 +41,11 @@ func Open(ctx context.Context, source *Source) (*Disk, error) {
 		return nil, fmt.Errorf("%w %s: qemu-nbd: %s: %w", ErrImage, source.Path, s.words, err)
 	}
 	d := &Disk{conn: conn, server: s, cluster: source.ClusterSize}
+	// The connection does not need the socket's name any more, and a program that
+	// is killed leaves nothing behind.
+	if err := os.RemoveAll(s.dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("remove directory of socket: %w", err), d.Close())
+	}
 	if size := d.Size(); size < 1 || size > MaxSize {
 		return nil, errors.Join(fmt.Errorf("%w %s: a virtual disk of %d bytes", ErrImage, source.Path, size), d.Close())
 	}

@@ -123,12 +123,9 @@ func TestNothingIsLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dirs, err := filepath.Glob(filepath.Join(tmp, "snpguard-nbd-*"))
-	if err != nil || len(dirs) != 1 {
+	// Nothing is there any more that a killed program could leave.
+	if dirs, err := filepath.Glob(filepath.Join(tmp, "*")); err != nil || len(dirs) != 0 {
 		t.Fatalf("%v, %v", dirs, err)
-	}
-	if info, err := os.Stat(dirs[0]); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("%v, %v", info, err)
 	}
 	cancel()
 	for err == nil {
@@ -139,9 +136,6 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 	if err := d.Close(); err != nil {
 		t.Error(err)
-	}
-	if _, err := os.Stat(dirs[0]); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the directory is left: %v", err)
 	}
 	if _, err := qemu.Open(ctx, s); !errors.Is(err, context.Canceled) {
 		t.Errorf("opened after the end: %v", err)

@@ -29,14 +29,18 @@ type conversion struct {
 
 var conversions once[*conversion]
 
+var firmwares once[string]
+
 // firmware is the AmdSev build of OVMF.
 func firmware(t testing.TB) string {
 	t.Helper()
-	path := filepath.Join(scratch, "OVMF.amdsev.fd")
-	if err := os.WriteFile(path, vectors.MustRead(t, "measure/inputs/fw/ovmf-amdsev-sid-2026.08.fd"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return firmwares.get("amdsev", func() string {
+		path := filepath.Join(scratch, "OVMF.amdsev.fd")
+		if err := os.WriteFile(path, vectors.MustRead(t, "measure/inputs/fw/ovmf-amdsev-sid-2026.08.fd"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	})
 }
 
 // converted returns the converted image of a kind, with the simulated agent and
@@ -50,11 +54,7 @@ func converted(t testing.TB, kind string) *conversion {
 func convertImage(t testing.TB, kind, dir string, flags ...string) *conversion {
 	t.Helper()
 	if kind == "ubuntu" {
-		packages, err := filepath.Glob(filepath.Join(filepath.Dir(image(t, kind)), "linux-modules-extra-*.deb"))
-		if err != nil || len(packages) != 1 {
-			t.Fatalf("module packages: %q, %v", packages, err)
-		}
-		flags = append([]string{"--module-package", packages[0]}, flags...)
+		flags = append([]string{"--module-package", modulePackage(t)}, flags...)
 	}
 	return convertFile(t, image(t, kind), dir, flags...)
 }
@@ -84,6 +84,16 @@ func convertFile(t testing.TB, source, dir string, flags ...string) *conversion 
 		t.Fatal(err)
 	}
 	return c
+}
+
+// modulePackage is the package with what the Ubuntu-shaped image lacks.
+func modulePackage(t testing.TB) string {
+	t.Helper()
+	packages, err := filepath.Glob(filepath.Join(filepath.Dir(image(t, "ubuntu")), "linux-modules-extra-*.deb"))
+	if err != nil || len(packages) != 1 {
+		t.Fatalf("module packages: %q, %v", packages, err)
+	}
+	return packages[0]
 }
 
 // partitionOf returns where a partition of a disk is, in bytes.

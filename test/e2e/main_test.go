@@ -139,3 +139,9 @@ func (o *once[T]) get(key string, make1 func() T) T {
 	o.made[key] = v
 	return v
 }
+
+// hashFile returns the SHA-256 of a file of the host.
+func hashFile(t testing.TB, path string) string {
+	t.Helper()
+	return hashOf(t, os.DirFS(filepath.Dir(path)), filepath.Base(path))
+}

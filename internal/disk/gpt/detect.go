@@ -58,8 +58,18 @@ func Detect(r io.ReaderAt, size int64) (sectorSize int, kind Kind, err error) {
 		return 512, GPT, nil
 	case large != nil:
 		return 4096, GPT, nil
+	case protective && hasHeader(r, 4096) && !hasHeader(r, 512):
+		return 0, None, fmt.Errorf("no whole GPT, with sectors of 4096 bytes: %w", errLarge)
 	case protective:
-		return 0, None, fmt.Errorf("no whole GPT: with sectors of 512 bytes: %w; of 4096: %w", errSmall, errLarge)
+		return 0, None, fmt.Errorf("no whole GPT: %w", errSmall)
 	}
 	return 0, None, nil
+}
+
+// hasHeader says whether the second sector begins as a GPT does, so that errors
+// tell about the sectors that the disk has.
+func hasHeader(r io.ReaderAt, sectorSize int64) bool {
+	begin := make([]byte, len(signature))
+	_, err := r.ReadAt(begin, sectorSize)
+	return err == nil && string(begin) == signature
 }

@@ -91,7 +91,8 @@ func (w *workspace) execute(ctx context.Context, commands string, offset int64) 
 	}
 	switch {
 	case strings.Contains(words, "Could not allocate"):
-		return fmt.Errorf("%w: debugfs says: %s", rootfs.ErrFull, brief(words))
+		first, _, _ := strings.Cut(words, "\n") // the rest follows from it
+		return fmt.Errorf("%w: debugfs says: %s", rootfs.ErrFull, brief(first))
 	case words != "" || out.code != 0:
 		return fmt.Errorf("debugfs says: %s", brief(words))
 	}

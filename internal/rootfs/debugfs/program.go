@@ -32,8 +32,10 @@ func Program(name string) (string, error) {
 	return "", fmt.Errorf("%w: %s; install the package e2fsprogs", rootfs.ErrProgram, name)
 }
 
-// workspace is a private directory in which programs run. Images and sources
-// get plain names there, since "?" in a file's name means something to them.
+// workspace is a private directory beside the image in which programs run, so
+// that whoever removes the image's directory removes it as well. Images and
+// sources get plain names there, since "?" in a file's name means something to
+// the programs.
 type workspace struct{ dir string }
 
 // imageName is the image's name in the workspace.
@@ -44,7 +46,7 @@ func newWorkspace(image string) (*workspace, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "snpguard-debugfs-")
+	dir, err := os.MkdirTemp(filepath.Dir(path), "debugfs-")
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,248 @@
+package convert
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"filippo.io/age"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/rootfstest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// Image, staging directory and keys of a conversion belong together.
+func TestConvert(t *testing.T) {
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, ingestion := tinyOptions(t, tinyImage(t, tinyTree(t)))
+	o.Format, o.Recipients, o.AllowDiscards = Raw, []string{identity.Recipient().String()}, true
+	events := &recorder{}
+	o.Events = events
+	c, err := Convert(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := outputs(t, o); !slices.Equal(got, []string{"image", "staging"}) {
+		t.Errorf("left %q", got)
+	}
+	told, err := staging.Read(o.Staging)
+	if err != nil || told.Check(o.Staging) != nil || told.ImageID != c.ImageID {
+		t.Errorf("conversion.json: %+v, %v", told, err)
+	}
+	if c.OS != "Tiny 1" || c.Kernel != tinyRelease || c.BootEntry != "Tiny" || !strings.Contains(c.Cmdline, "quiet") || !strings.Contains(c.Cmdline, "rdinit=/snpguard/agent") {
+		t.Errorf("%+v", c)
+	}
+	if len(events.steps) < 5 || events.progress == 0 {
+		t.Errorf("told %q, %d bytes", events.steps, events.progress)
+	}
+	disk, err := os.ReadFile(o.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(disk, []byte("this must not be seen")) || bytes.Contains(disk, []byte("os-release")) {
+		t.Error("the source stands in the image in clear")
+	}
+	root := c.Disk.Partitions[0]
+	vmk := openedKeys(t, o, c, ingestion, disk[root.Offset:])
+	if recovered := recovery(t, o, identity); !bytes.Equal(recovered, vmk) {
+		t.Error("recovery gives another key")
+	}
+	if content := decryptedFile(t, disk[root.Offset:][:root.Size], vmk, "etc/secret"); content != "this must not be seen" {
+		t.Errorf("found %q", content)
+	}
+	initrd, err := os.ReadFile(filepath.Join(o.Staging, staging.NameInitrd))
+	if err != nil || !bytes.HasPrefix(initrd, []byte("a distribution's initrd\x00")) {
+		t.Errorf("initrd: %.40q, %v", initrd, err)
+	}
+}
+
+type recorder struct {
+	silent
+	steps    []string
+	progress int64
+}
+
+func (r *recorder) Step(what string)           { r.steps = append(r.steps, what) }
+func (r *recorder) Progress(done, total int64) { r.progress = min(done, total) }
+
+// A separate /boot moves in, whatever fstab calls it, and the asked-for entry is
+// taken.
+func TestConvertWithBoot(t *testing.T) {
+	tree := tinyTree(t)
+	boot := t.TempDir()
+	if err := os.Rename(filepath.Join(tree, "boot"), filepath.Join(boot, "boot")); err != nil {
+		t.Fatal(err)
+	}
+	boot = filepath.Join(boot, "boot")
+	if err := os.Link(filepath.Join(boot, "config-"+tinyRelease), filepath.Join(boot, "config")); err != nil {
+		t.Fatal(err)
+	}
+	menu := "linux /vmlinuz-" + tinyRelease + " root=/dev/vda1\ninitrd /initrd.img-" + tinyRelease + "\n}\n"
+	put(t, boot, "grub/grub.cfg", "menuentry 'First' {\n"+menu+"menuentry 'Second' {\n"+menu)
+	put(t, tree, "etc/fstab", "/dev/vda1 / ext4 defaults 0 1\nLABEL=BOOT /boot ext4 defaults 0 2\n")
+	o, _ := tinyOptions(t, tinyDisk(t, rootfstest.Make(t, 8, tree), rootfstest.Make(t, 4, boot, "-L", "BOOT", "-U", "11111111-2222-4333-8444-555555555555")))
+	o.EncryptFreeSpace, o.Size = true, 64*mib
+	o.Choose = func(entries []Choice) (int, error) {
+		if len(entries) != 2 || !entries[0].Default || entries[0].Reason != "" {
+			t.Errorf("asked to choose of %+v", entries)
+		}
+		return 1, nil
+	}
+	c, err := Convert(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.BootEntry != "Second" || c.Disk.Size != 64*mib || c.Disk.Format != QCOW2 {
+		t.Errorf("%+v", c)
+	}
+	for _, want := range []string{"/boot/vmlinuz-" + tinyRelease, "/boot/grub/grub.cfg", "/boot/config", "/etc/fstab"} {
+		if !slices.Contains(c.Edits, want) {
+			t.Errorf("%s is not among %q", want, c.Edits)
+		}
+	}
+	found, err := Inspect(context.Background(), o.Output, nil)
+	if err != nil || len(found.Problems) != 1 || !strings.Contains(found.Problems[0], "converted already") || !found.Partitions[0].Converted {
+		t.Errorf("inspecting what came out: %+v, %v", found, err)
+	}
+	o.Choose = func([]Choice) (int, error) { return 0, io.ErrUnexpectedEOF }
+	o.Replace = true
+	if _, err := Convert(context.Background(), o); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("nobody answers: %v", err)
+	}
+}
+
+func TestConvertWithoutEncryption(t *testing.T) {
+	source := tinyImage(t, tinyTree(t))
+	o, _ := tinyOptions(t, source)
+	o.NoEncryption, o.Format, o.Service, o.Agent, o.CmdlineAppend = true, Raw, Service{}, nil, "more"
+	c, err := Convert(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(o.Output)
+	if err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the disk was changed, %v", err)
+	}
+	if c.Encrypted || c.Cmdline != "root=/dev/vda1 ro quiet more" {
+		t.Errorf("%+v", c)
+	}
+	o.Replace = true
+	for _, size := range []int64{9 * mib, 10*mib - 1} {
+		o.Size = size
+		if _, err := Convert(context.Background(), o); !isOption(err, "size") {
+			t.Errorf("a disk of %d bytes: %v", size, err)
+		}
+	}
+	o.Size = 20 * mib
+	if _, err := Convert(context.Background(), o); err != nil {
+		t.Error(err)
+	}
+}
+
+func isOption(err error, name string) bool {
+	var option *OptionError
+	return errors.As(err, &option) && option.Option == name
+}
+
+// A conversion that fails leaves nothing, and names what it keeps when told to.
+func TestFailuresLeaveNothing(t *testing.T) {
+	source := tinyImage(t, tinyTree(t))
+	for name, test := range map[string]struct {
+		change func(*Options)
+		want   func(error) bool
+	}{
+		"no such kernel": {func(o *Options) { o.Kernel = "9.9" }, func(err error) bool { return isOption(err, "kernel") && errors.Is(err, oscan.ErrNoKernel) }},
+		"too small":      {func(o *Options) { o.Size = 10 * mib }, func(err error) bool { return isOption(err, "size") }},
+		"bad package":    {func(o *Options) { o.ModulePackages = []string{source} }, func(err error) bool { return isOption(err, "module_package") }},
+		"undoing":        {func(o *Options) { o.CmdlineAppend = "rdinit=/bin/sh" }, func(err error) bool { return strings.Contains(err.Error(), "rdinit") }},
+		"no image":       {func(o *Options) { o.Input = o.Firmware }, func(err error) bool { return strings.Contains(err.Error(), "no partition table") }},
+	} {
+		o, _ := tinyOptions(t, source)
+		test.change(o)
+		if _, err := Convert(context.Background(), o); err == nil || !test.want(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if left := outputs(t, o); len(left) != 0 {
+			t.Errorf("%s: left %q", name, left)
+		}
+		o.Keep = true
+		_, err := Convert(context.Background(), o)
+		left := outputs(t, o)
+		if len(left) != 2 {
+			t.Fatalf("%s: kept %q", name, left)
+		}
+		for _, kept := range left {
+			if !strings.Contains(err.Error(), kept) {
+				t.Errorf("%s: %s is not named: %v", name, kept, err)
+			}
+		}
+	}
+	o, _ := tinyOptions(t, source)
+	ctx, cancel := context.WithCancel(context.Background())
+	o.Choose = func([]Choice) (int, error) { cancel(); return 0, nil }
+	if _, err := Convert(ctx, o); !errors.Is(err, ErrInterrupted) || len(outputs(t, o)) != 0 {
+		t.Errorf("interrupted: %v, left %q", err, outputs(t, o))
+	}
+}
+
+func TestInspect(t *testing.T) {
+	found, err := Inspect(context.Background(), tinyImage(t, tinyTree(t)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.OS == nil || found.OS.Name != "Tiny 1" || found.Kernel != tinyRelease || found.Partitions[0].Role != "root" || found.Table != "GPT" {
+		t.Errorf("%+v", found)
+	}
+	tree := tinyTree(t)
+	put(t, tree, "etc/fstab", "/dev/vda1 / ext4 defaults 0 1\n/dev/vda2 /home ext4 defaults 0 2\n")
+	found, err = Inspect(context.Background(), tinyDisk(t, rootfstest.Make(t, 8, tree), rootfstest.Make(t, 4, "")), nil)
+	if err != nil || len(found.Problems) == 0 || !strings.Contains(found.Problems[0], `partition 2 (ext4) on "/home"`) {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// The keys of an image are sealed to what they say and wiped in the end.
+func TestKeys(t *testing.T) {
+	ingestion, err := seal.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := newKeys(ingestion.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	commitment := wire.VMKCommitment(k.image, k.vmk)
+	if k.commitment != hex.EncodeToString(commitment[:]) || len(k.sealedVMK) != wire.SealedVMKSize || len(k.unsealingKey) != wire.SealedUnsealingKeySize {
+		t.Errorf("%+v", k)
+	}
+	if _, err := ingestion.Open(wire.UnsealingKeyInfo(wire.NewUUID()), k.unsealingKey); err == nil {
+		t.Error("the unsealing key opens for another image")
+	}
+	if allZero(k.vmk) {
+		t.Error("the VMK is zero")
+	}
+	if k.wipe(); !allZero(k.vmk) {
+		t.Error("the VMK was not wiped")
+	}
+	var out bytes.Buffer
+	if err := k.recover(&out, nil); err == nil {
+		t.Error("recovery for nobody")
+	}
+}

@@ -104,7 +104,8 @@ func dropped(arg string) bool {
 		"systemd.import_credentials", "systemd.set_credential", "systemd.set_credential_binary",
 		"systemd.gpt_auto", "rd.systemd.gpt_auto", "systemd.firstboot", "systemd.run", "systemd.unit", "rd.systemd.unit",
 		"systemd.default_debug_tty", "single", "s", "S", "1", "emergency", "rescue", "_b", "b", "SYSTEMD_SULOGIN_FORCE",
-		"rd.cmdline", "dis_ucode_ldr", "systemd.crash_shell", "rd.systemd.crash_shell", "netroot", "BOOTIF":
+		"rd.cmdline", "dis_ucode_ldr", "systemd.crash_shell", "rd.systemd.crash_shell", "netroot", "BOOTIF",
+		"kgdboc", "ekgdboc", "kgdbwait", "kgdbcon", "sysrq_always_enabled":
 		return true
 	case "systemd.wants", "rd.systemd.wants":
 		return strings.Contains(value, "debug-shell") || strings.Contains(value, "emergency") || strings.Contains(value, "rescue")

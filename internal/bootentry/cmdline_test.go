@@ -33,7 +33,8 @@ func TestSteeringIsDropped(t *testing.T) {
 	for _, arg := range strings.Fields(`root=/dev/sda1 init=/bin/sh rdinit=/bin/sh resume=/dev/sda2 resume_offset=1 break break=premount rd.break=pre-mount
 		rd.shell rd.shell=1 rd.emergency=reboot systemd.debug-shell systemd.debug_shell=1 rd.systemd.debug_shell systemd.unit=rescue.target single S s 1 -b emergency
 		systemd.import-credentials=yes systemd.set_credential=a:b systemd.gpt_auto=yes systemd.run=/x "init=/bin/sh" init="/bin/sh" panic=0 rd.cmdline=ask
-		systemd.wants=debug-shell.service netroot=nbd:1.2.3.4 initrd=/x SYSTEMD_SULOGIN_FORCE=1`) {
+		systemd.wants=debug-shell.service netroot=nbd:1.2.3.4 initrd=/x SYSTEMD_SULOGIN_FORCE=1
+		kgdboc=ttyS0 ekgdboc=kbd kgdbwait kgdbcon sysrq_always_enabled`) {
 		got, err := bootentry.Cmdline("ro "+arg+" quiet", "")
 		if err != nil || got != "ro quiet "+fixed {
 			t.Errorf("%s: %q, %v", arg, got, err)

@@ -23,6 +23,16 @@ const PathUdevRule = "/etc/udev/rules.d/59-snpguard.rules"
 const UdevRule = `SUBSYSTEM=="block", KERNEL=="dm-*", ATTR{dm/name}=="` + bootconf.MapperName + `", ENV{DM_NAME}="` +
 	bootconf.MapperName + `", SYMLINK+="mapper/` + bootconf.MapperName + `"` + "\n"
 
+// PathUdevForeign is where the rule for all other disks lies: behind those that
+// look at what is on a disk (60, 61), before those that act on it (63 on).
+const PathUdevForeign = "/etc/udev/rules.d/62-snpguard.rules"
+
+// UdevForeign hides from the initrd's udev what other disks hold, so that it
+// assembles nothing of theirs: a volume group named "mapper" with a volume
+// "cryptroot" would take the root's name, and a btrfs with the root's UUID would
+// be mounted with it or in its place. The system on the root has its own rules.
+const UdevForeign = `SUBSYSTEM=="block", ENV{DM_NAME}!="` + bootconf.MapperName + `", ENV{ID_FS_TYPE}=""` + "\n"
+
 // Segment is what goes into the archive.
 type Segment struct {
 	Agent   []byte        // the program
@@ -57,6 +67,7 @@ func (s Segment) items() ([]item, error) {
 		{bootconf.PathAgent, cpio.ModeRegular | 0o755, s.Agent},
 		{bootconf.PathConfig, cpio.ModeRegular | 0o644, s.Config},
 		{PathUdevRule, cpio.ModeRegular | 0o644, []byte(UdevRule)},
+		{PathUdevForeign, cpio.ModeRegular | 0o644, []byte(UdevForeign)},
 	}
 	for i, name := range ModuleFiles(s.Modules) {
 		if path.Base(name) != name {

@@ -13,8 +13,9 @@ func lock() {
 }
 
 // PowerOff ends the machine. Where the kernel cannot, nothing happens any more.
+// What the agent wrote to the disk it has synced itself: sync(2) here would wait
+// for ever for a disk that the host does not let answer.
 func PowerOff() {
-	unix.Sync()
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_HALT)
 	for {

@@ -59,13 +59,26 @@ func New(log func(string, ...any)) *Net {
 func (n *Net) Up(ctx context.Context, c bootconf.Network) error {
 	running, cancel := context.WithCancel(ctx)
 	n.config, n.cancel, n.ready, n.dns6 = c, cancel, make(chan struct{}), map[int][]netip.Addr{}
-	n.done.Go(func() { n.watch(running) })
+	n.spawn(func() { n.watch(running) })
 	select {
 	case <-n.ready:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("%s (given up: %w)", n.reason(), context.Cause(ctx))
 	}
+}
+
+// spawn runs a part of the network. A panic ends this part alone, with its reason
+// in the log: PID 1 may not just end.
+func (n *Net) spawn(part func()) {
+	n.done.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				n.because(fmt.Errorf("internal error: %v", p))
+			}
+		}()
+		part()
+	})
 }
 
 // watch brings up interfaces as they appear.
@@ -121,12 +134,12 @@ func (n *Net) known(l Link) bool {
 // start configures one interface.
 func (n *Net) start(ctx context.Context, l Link) {
 	if n.config.Mode == bootconf.ModeStatic {
-		n.done.Go(func() { n.static(ctx, l) })
+		n.spawn(func() { n.static(ctx, l) })
 		return
 	}
-	n.done.Go(func() { n.dhcp(ctx, l) })
-	n.done.Go(func() { n.autoconfigured(ctx, l) })
-	n.done.Go(func() {
+	n.spawn(func() { n.dhcp(ctx, l) })
+	n.spawn(func() { n.autoconfigured(ctx, l) })
+	n.spawn(func() {
 		if err := n.Advertised(ctx, l.Index, func(dns []netip.Addr) { n.advertised(l, dns) }); err != nil && ctx.Err() == nil {
 			n.because(err)
 		}

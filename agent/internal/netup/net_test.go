@@ -228,3 +228,26 @@ func TestDialNeedsDNSForNames(t *testing.T) {
 		t.Error("an address without a port was taken")
 	}
 }
+
+// TestPanicEndsOnePart has an answer on one interface that nobody foresaw.
+func TestPanicEndsOnePart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNet(&fakeKernel{links: func() []Link { return []Link{eth(0), eth(1)} }})
+		n.Lease = func(_ context.Context, l Link) (Settings, error) {
+			if l.Name == "eth0" {
+				panic("nil map")
+			}
+			time.Sleep(time.Second)
+			return settings("10.0.2.15/24", "10.0.2.2"), nil
+		}
+		if err := n.Up(t.Context(), dhcpMode()); err != nil {
+			t.Fatal(err)
+		}
+		if n.reason() != "internal error: nil map" {
+			t.Errorf("reason %q", n.reason())
+		}
+		if err := n.Down(); err != nil {
+			t.Error(err)
+		}
+	})
+}

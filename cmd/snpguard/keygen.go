@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
@@ -24,6 +28,9 @@ service, or gives it a new key pair, when its VMK was recovered.`,
 			if private == "" || public == "" {
 				return usageErrorf("--private and --public say where the keys go")
 			}
+			if filepath.Clean(private) == filepath.Clean(public) {
+				return usageErrorf("--private and --public name the same file")
+			}
 			return keygen(private, public)
 		},
 	}
@@ -33,6 +40,9 @@ service, or gives it a new key pair, when its VMK was recovered.`,
 }
 
 func keygen(privatePath, publicPath string) error {
+	if _, err := os.Lstat(privatePath); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write secret: %s is there already, and what is sealed to a key is lost with it", privatePath)
+	}
 	key, err := seal.GenerateKey()
 	if err != nil {
 		return err

@@ -36,7 +36,10 @@ func readBLS(fsys fs.FS, dir string, variables map[string]string) ([]menuItem, e
 		if err != nil {
 			return nil, err
 		}
-		e := parseBLS(string(content), variables)
+		e, err := parseBLS(string(content), variables)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
 		e.ID, e.Source = id, name
 		if e.Kernel != "" {
 			items = append(items, menuItem{title: e.Title, id: id, entry: e})
@@ -46,8 +49,9 @@ func readBLS(fsys fs.FS, dir string, variables map[string]string) ([]menuItem, e
 }
 
 // parseBLS reads one entry: a key and a value a line; some keys may come again.
-func parseBLS(content string, variables map[string]string) *Entry {
+func parseBLS(content string, variables map[string]string) (*Entry, error) {
 	e := &Entry{}
+	expanded := 0 // bytes
 	var options []string
 	for line := range strings.Lines(content) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -55,32 +59,48 @@ func parseBLS(content string, variables map[string]string) *Entry {
 			key, value = key[:tab], key[tab:]+" "+value
 		}
 		value = strings.TrimSpace(value)
+		if key == "initrd" || key == "options" {
+			value = expandBLS(value, variables, maxValue-expanded)
+			if expanded += len(value); expanded >= maxValue {
+				return nil, fmt.Errorf("%w: an entry of more than %d bytes", ErrMalformed, maxValue)
+			}
+		}
 		switch key {
 		case "title":
 			e.Title = value
 		case "linux":
 			e.Kernel = bootPath(value)
 		case "initrd":
-			for _, file := range strings.Fields(expandBLS(value, variables)) {
+			for _, file := range strings.Fields(value) {
 				e.Initrds = append(e.Initrds, bootPath(file))
 			}
 		case "options":
-			options = append(options, expandBLS(value, variables))
+			options = append(options, value)
 		}
 	}
 	e.Options = strings.Join(options, " ")
-	return e
+	return e, nil
 }
 
-// expandBLS puts variables in place, once.
-func expandBLS(value string, variables map[string]string) string {
-	words := strings.Fields(value)
-	for i, w := range words {
-		if name, ok := strings.CutPrefix(w, "$"); ok {
-			words[i] = variables[strings.Trim(name, "{}")]
+// expandBLS puts variables in place, once, and stops as soon as there are more
+// bytes than wanted.
+func expandBLS(value string, variables map[string]string, most int) string {
+	var b strings.Builder
+	for word := range strings.FieldsSeq(value) {
+		if name, ok := strings.CutPrefix(word, "$"); ok {
+			word = variables[strings.Trim(name, "{}")]
+		}
+		if word == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		if b.WriteString(word); b.Len() > most {
+			break
 		}
 	}
-	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
+	return b.String()
 }
 
 // CompareVersions orders version strings as people read them: runs of digits by

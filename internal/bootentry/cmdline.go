@@ -93,9 +93,10 @@ func splitCmdline(line string) ([]string, error) {
 }
 
 // dropped says whether an argument may not be in a measured command line. The
-// kernel and systemd take "-" and "_" in names for the same.
+// kernel and systemd take "-" and "_" in names for the same, and systemd takes
+// quotes of both kinds away.
 func dropped(arg string) bool {
-	arg = strings.ReplaceAll(arg, `"`, "")
+	arg = strings.NewReplacer(`"`, "", "'", "").Replace(arg)
 	name, value, _ := strings.Cut(arg, "=")
 	name = strings.ReplaceAll(name, "-", "_")
 	switch name {
@@ -103,12 +104,38 @@ func dropped(arg string) bool {
 		"break", "rd.break", "rd.shell", "rd.emergency", "rd.systemd.debug_shell", "systemd.debug_shell",
 		"systemd.import_credentials", "systemd.set_credential", "systemd.set_credential_binary",
 		"systemd.gpt_auto", "rd.systemd.gpt_auto", "systemd.firstboot", "systemd.run", "systemd.unit", "rd.systemd.unit",
-		"systemd.default_debug_tty", "single", "s", "S", "1", "emergency", "rescue", "_b", "b", "SYSTEMD_SULOGIN_FORCE",
+		"systemd.default_debug_tty", "single", "s", "S", "1", "_s", "emergency", "rescue", "rd.rescue", "_b", "b", "SYSTEMD_SULOGIN_FORCE",
 		"rd.cmdline", "dis_ucode_ldr", "systemd.crash_shell", "rd.systemd.crash_shell", "netroot", "BOOTIF",
 		"kgdboc", "ekgdboc", "kgdbwait", "kgdbcon", "sysrq_always_enabled":
 		return true
 	case "systemd.wants", "rd.systemd.wants":
 		return strings.Contains(value, "debug-shell") || strings.Contains(value, "emergency") || strings.Contains(value, "rescue")
+	case "systemd.setenv", "rd.systemd.setenv":
+		return strings.Contains(value, "SYSTEMD_SULOGIN_FORCE")
 	}
-	return false
+	return mountsDevice(name) || givesOrders(name)
+}
+
+// mountsDevice says whether an argument has a disk or the network give files to
+// the system: those of the host.
+func mountsDevice(name string) bool {
+	switch name {
+	case "boot", // initramfs-tools: the root from NFS; dracut with fips: a device for /boot
+		"nfsroot", "nfsaddrs", "overlayroot", "usrhash", "roothash",
+		"mount.usr", "mount.usrfstype", "mount.usrflags", "systemd.mount_extra", "rd.systemd.mount_extra",
+		"systemd.swap_extra", "rd.systemd.swap_extra", "systemd.pull", "rd.systemd.pull":
+		return true
+	}
+	return strings.HasPrefix(name, "rd.live.") || strings.HasPrefix(name, "luks.") || strings.HasPrefix(name, "rd.luks.")
+}
+
+// givesOrders says whether an argument lets the console debug the kernel or say
+// which services start, or has cloud-init take orders from where it names.
+func givesOrders(name string) bool {
+	switch name {
+	case "kgdboc", "kgdboc_earlycon", "kgdbwait", "kgdbdbgp", "ekgdboc", "systemd.confirm_spawn", "rd.systemd.confirm_spawn",
+		"cloud_config_url", "url", "ds", "ci.ds", "ci.datasource":
+		return true
+	}
+	return strings.HasPrefix(name, "cc:")
 }

@@ -34,7 +34,11 @@ func TestSteeringIsDropped(t *testing.T) {
 		rd.shell rd.shell=1 rd.emergency=reboot systemd.debug-shell systemd.debug_shell=1 rd.systemd.debug_shell systemd.unit=rescue.target single S s 1 -b emergency
 		systemd.import-credentials=yes systemd.set_credential=a:b systemd.gpt_auto=yes systemd.run=/x "init=/bin/sh" init="/bin/sh" panic=0 rd.cmdline=ask
 		systemd.wants=debug-shell.service netroot=nbd:1.2.3.4 initrd=/x SYSTEMD_SULOGIN_FORCE=1
-		kgdboc=ttyS0 ekgdboc=kbd kgdbwait kgdbcon sysrq_always_enabled`) {
+		kgdboc=ttyS0 ekgdboc=kbd kgdbwait kgdbcon sysrq_always_enabled
+		-s rd.rescue systemd.setenv=SYSTEMD_SULOGIN_FORCE=1 'systemd.debug_shell' boot=nfs nfsroot=1.2.3.4:/x overlayroot=device:dev=/dev/vdb
+		mount.usr=/dev/vdb1 systemd.mount-extra=/dev/vdb:/etc systemd.swap_extra=/dev/vdb rd.live.overlay=/dev/vdb luks.uuid=1 rd.luks.name=1=x
+		systemd.pull=x:http://1.2.3.4/x roothash=1 kgdboc=ttyS0 kgdbwait systemd.confirm_spawn=ttyS0
+		cloud-config-url=http://1.2.3.4/ url=http://1.2.3.4/ ds=nocloud;s=http://1.2.3.4/ ci.ds=NoCloud ci.datasource=Ec2 cc: cc:{runcmd:[x]}`) {
 		got, err := bootentry.Cmdline("ro "+arg+" quiet", "")
 		if err != nil || got != "ro quiet "+fixed {
 			t.Errorf("%s: %q, %v", arg, got, err)

@@ -28,6 +28,10 @@ const (
 	maxSteps     = 100000
 	maxDepth     = 32
 	maxValue     = 64 << 10
+	maxVariable  = 256 // of a variable's name
+	maxTitle     = 1024
+	maxTest      = 64 // words
+	stepBytes    = 256
 )
 
 // Entry is something that the boot loader offers to boot.

@@ -150,6 +150,7 @@ func (m *machine) expand(words []word) ([]string, error) {
 				fields := strings.Fields(value)
 				for len(fields) > 1 {
 					args = append(args, text+fields[0])
+					total += len(args[len(args)-1])
 					text, fields = "", fields[1:]
 				}
 				value = strings.Join(fields, "")
@@ -164,6 +165,7 @@ func (m *machine) expand(words []word) ([]string, error) {
 			return nil, fmt.Errorf("%w: a command of more than %d bytes", ErrMalformed, maxValue)
 		}
 	}
+	m.steps += (total + len(args)) / stepBytes // long commands are more work
 	return args, nil
 }
 
@@ -192,6 +194,9 @@ func (m *machine) item(args []string, block []statement, titles string) (menuIte
 		case !strings.HasPrefix(args[i], "-") && item.title == "":
 			item.title = args[i]
 		}
+	}
+	if len(item.title) > maxTitle {
+		return item, fmt.Errorf("%w: a title of more than %d bytes", ErrMalformed, maxTitle)
 	}
 	full := titles + item.title
 	if !item.submenu {

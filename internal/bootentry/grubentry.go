@@ -11,6 +11,7 @@ func (m *machine) entry(block []statement, title, id string) (*Entry, error) {
 	for name, value := range m.menu.variables {
 		inner.menu.variables[name] = value
 	}
+	inner.steps += len(m.menu.variables) / stepBytes // copying them for every entry is work
 	e := &Entry{Title: title, ID: id}
 	err := inner.boot(block, e)
 	m.steps = inner.steps
@@ -100,6 +101,9 @@ func quoteAll(args []string) []string {
 // test evaluates what stands behind [ or test. Files are never there: menus ask
 // for fonts and for files that people add, and neither is read.
 func test(args []string) bool {
+	if len(args) > maxTest {
+		return false
+	}
 	if n := len(args); n > 0 && args[n-1] == "]" {
 		args = args[:n-1]
 	}

@@ -18,6 +18,7 @@ type clause struct {
 // parser turns tokens into statements.
 type parser struct {
 	tokens []token
+	at     int // the next one
 	depth  int
 }
 
@@ -35,11 +36,11 @@ func parse(script string) ([]statement, error) {
 }
 
 func (p *parser) next() (t token, ok bool) {
-	if len(p.tokens) == 0 {
+	if p.at == len(p.tokens) {
 		return token{}, false
 	}
-	t, p.tokens = p.tokens[0], p.tokens[1:]
-	return t, true
+	p.at++
+	return p.tokens[p.at-1], true
 }
 
 // list reads statements up to one of the given keywords, or to the end of the
@@ -120,7 +121,7 @@ func (p *parser) statement(t token) (statement, error) {
 			s.block = append([]statement{}, block...)
 			return s, err
 		case "}": // "{ true }" on one line: not ours
-			p.tokens = append([]token{t}, p.tokens...)
+			p.at--
 			return s, nil
 		}
 		s.words = append(s.words, t.word)

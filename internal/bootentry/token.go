@@ -32,11 +32,14 @@ func (w word) plain() string {
 
 // lexer splits a script of GRUB into tokens.
 type lexer struct {
-	in   string
-	at   int
-	word word
-	any  bool // a word has begun
-	out  []token
+	in     string
+	at     int
+	word   word
+	piece  []byte // of text, the last one of word, while it grows
+	quoted bool   // that piece is
+	open   bool   // there is one
+	any    bool   // a word has begun
+	out    []token
 }
 
 func tokenize(script string) ([]token, error) {
@@ -61,7 +64,7 @@ func (l *lexer) step() error {
 	case (c == '{' || c == '}') && !l.any:
 		l.operator(string(c))
 	case c == '#' && !l.any:
-		l.at += strings.IndexByte(l.in[l.at:]+"\n", '\n')
+		l.comment()
 	case c == '\\':
 		l.escape()
 	case c == '\'':
@@ -71,10 +74,19 @@ func (l *lexer) step() error {
 	case c == '$':
 		l.variable(false)
 	default:
-		l.text(string(c), false)
+		l.text(l.in[l.at:l.at+1], false)
 		l.at++
 	}
 	return nil
+}
+
+// comment skips to the end of the line.
+func (l *lexer) comment() {
+	length := strings.IndexByte(l.in[l.at:], '\n')
+	if length < 0 {
+		length = len(l.in) - l.at
+	}
+	l.at += length
 }
 
 func (l *lexer) operator(o string) {
@@ -85,6 +97,7 @@ func (l *lexer) operator(o string) {
 
 // end finishes the present word.
 func (l *lexer) end() {
+	l.flush()
 	if l.any {
 		l.out = append(l.out, token{word: l.word})
 	}
@@ -93,11 +106,19 @@ func (l *lexer) end() {
 
 func (l *lexer) text(s string, quoted bool) {
 	l.any = true
-	if n := len(l.word); n > 0 && !l.word[n-1].variable && l.word[n-1].quoted == quoted {
-		l.word[n-1].text += s
-		return
+	if !l.open || l.quoted != quoted {
+		l.flush()
+		l.open, l.quoted = true, quoted
 	}
-	l.word = append(l.word, piece{text: s, quoted: quoted})
+	l.piece = append(l.piece, s...)
+}
+
+// flush ends the present piece of text.
+func (l *lexer) flush() {
+	if l.open {
+		l.word = append(l.word, piece{text: string(l.piece), quoted: l.quoted})
+	}
+	l.piece, l.open = l.piece[:0], false
 }
 
 // escape takes the next character as it is; a line's end continues the line.
@@ -107,7 +128,7 @@ func (l *lexer) escape() {
 		return
 	}
 	if next := l.in[l.at+1]; next != '\n' {
-		l.text(string(next), true)
+		l.text(l.in[l.at+1:l.at+2], true)
 	}
 	l.at += 2
 }
@@ -137,7 +158,7 @@ func (l *lexer) double() error {
 		case c == '$':
 			l.variable(true)
 		default:
-			l.text(string(c), true)
+			l.text(l.in[l.at:l.at+1], true)
 			l.at++
 		}
 	}
@@ -150,7 +171,7 @@ func (l *lexer) variable(quoted bool) {
 	rest := l.in[l.at+1:]
 	name, size := "", 0
 	if inner, ok := strings.CutPrefix(rest, "{"); ok {
-		if end := strings.IndexByte(inner, '}'); end >= 0 {
+		if end := strings.IndexByte(inner[:min(len(inner), maxVariable)], '}'); end >= 0 {
 			name, size = inner[:end], end+2
 		}
 	} else if strings.HasPrefix(rest, "?") {
@@ -165,5 +186,6 @@ func (l *lexer) variable(quoted bool) {
 		return
 	}
 	l.any = true
+	l.flush()
 	l.word = append(l.word, piece{text: name, variable: true, quoted: quoted})
 }

@@ -58,8 +58,7 @@ func masked(r *reader, unit string) bool {
 
 // cloudInit finds data sources that are open to the host: all but None.
 func cloudInit(r *reader, o Options) []Finding {
-	const main = "etc/cloud/cloud.cfg"
-	if !r.exists(main) || r.exists("etc/cloud/cloud-init.disabled") {
+	if !hasCloudInit(r) || r.exists("etc/cloud/cloud-init.disabled") {
 		return nil
 	}
 	file, sources := dataSources(r)
@@ -72,6 +71,12 @@ func cloudInit(r *reader, o Options) []Finding {
 	}
 	mended := o.CloudInit != CloudInitKeep && !slices.ContainsFunc(o.dataSources(), openSource)
 	return []Finding{{Code: "cloud-init", Severity: Critical, Path: file, Detail: detail, Mended: mended}}
+}
+
+// hasCloudInit says whether cloud-init may run: it does without cloud.cfg, too,
+// and asks everybody then.
+func hasCloudInit(r *reader) bool {
+	return r.exists("etc/cloud/cloud.cfg") || r.exists("usr/bin/cloud-init")
 }
 
 func openSource(name string) bool { return name != "None" }

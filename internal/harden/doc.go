@@ -15,6 +15,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // ErrMalformed is a file of an image that is not as it must be to be edited.
@@ -72,7 +73,8 @@ func (r *reader) text(name string) string {
 
 // note keeps an error. What is absent, and links that lead nowhere, are none.
 func (r *reader) note(name string, err error) {
-	if err != nil && r.err == nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid) {
+	absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) || errors.Is(err, syscall.ENOTDIR)
+	if err != nil && r.err == nil && !absent {
 		r.err = fmt.Errorf("read %s: %w", name, err)
 	}
 }
@@ -80,6 +82,9 @@ func (r *reader) note(name string, err error) {
 // list returns the names of a directory's files that end in suffix, sorted.
 func (r *reader) list(dir, suffix string) (names []string) {
 	entries, err := fs.ReadDir(r.fsys, dir)
+	if err == nil && len(entries) > maxDirList {
+		err = fmt.Errorf("%w: more than %d names", ErrMalformed, maxDirList) // the last ones may count most
+	}
 	r.note(dir, err)
 	for _, e := range entries[:min(len(entries), maxDirList)] {
 		if strings.HasSuffix(e.Name(), suffix) {

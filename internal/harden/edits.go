@@ -90,7 +90,7 @@ exit 0
 // cloudEdit restricts cloud-init's data sources. Files of cloud.cfg.d are read
 // in order and the last list counts, so the file's name must sort last.
 func cloudEdit(r *reader, o Options) ([]Edit, error) {
-	if o.CloudInit == CloudInitKeep || !r.exists("etc/cloud/cloud.cfg") {
+	if o.CloudInit == CloudInitKeep || !hasCloudInit(r) {
 		return nil, nil
 	}
 	for _, name := range o.dataSources() {

@@ -36,7 +36,16 @@ func (m mount) String() string {
 // network says whether the mount comes from another machine.
 func (m mount) network() bool {
 	switch m.kind {
-	case "nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "9p", "virtiofs", "sshfs", "fuse.sshfs":
+	case "nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "sshfs", "fuse.sshfs":
+		return true
+	}
+	return false
+}
+
+// host says whether the mount is a directory of the host.
+func (m mount) host() bool {
+	switch m.kind {
+	case "9p", "virtiofs", "vboxsf", "vmhgfs", "fuse.vmhgfs-fuse", "prl_fs":
 		return true
 	}
 	return false
@@ -69,7 +78,7 @@ func (m mount) judge(root string) verdict {
 		return encrypted
 	case m.network():
 		return keep
-	case m.device() && !strings.HasPrefix(m.source, bootconf.MapperPath):
+	case m.host() || m.device() && m.source != bootconf.MapperPath:
 		return dropped
 	}
 	return keep
@@ -98,6 +107,8 @@ func mounts(r *reader) (all []Finding) {
 		case m.network():
 			all = append(all, Finding{Code: "network-mount", Severity: Warning, Path: fstabFile, Detail: what + " comes from another machine, through the host"})
 		case m.judge(root) != dropped:
+		case m.host():
+			all = append(all, Finding{Code: "host-mount", Severity: Critical, Path: fstabFile, Detail: what + " is a directory of the host", Mended: true})
 		case m.kind == "swap":
 			all = append(all, Finding{Code: "unencrypted-swap", Severity: Critical, Path: fstabFile, Detail: what + " would write memory to the host's disk", Mended: true})
 		default:

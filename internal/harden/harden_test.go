@@ -2,9 +2,11 @@ package harden_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 
@@ -64,23 +66,28 @@ func TestInspect(t *testing.T) {
 		with *fstest.MapFile
 		want string
 	}{
-		"password":            {"etc/shadow", file("root:$y$j9T$x:1::::::\n"), "console-password"},
-		"empty password":      {"etc/shadow", file("debian::1::::::\n"), "empty-password"},
-		"autologin":           {"etc/systemd/system/serial-getty@ttyS0.service.d/a.conf", file("[Service]\nExecStart=-/sbin/agetty --autologin root %I\n"), "autologin"},
-		"autologin, template": {"etc/systemd/system/getty@.service.d/o.conf", file("ExecStart=-/sbin/agetty -a root %I\n"), "autologin"},
-		"autologin, unit":     {"etc/systemd/system/console-getty.service", file("ExecStart=/sbin/agetty --autologin=root\n"), "autologin"},
-		"autologin, inittab":  {"etc/inittab", file("T0:23:respawn:/sbin/getty -n -l /bin/sh ttyS0\n"), "autologin"},
-		"ssh, no password":    {"etc/ssh/sshd_config", file("PermitEmptyPasswords yes\n"), "ssh-empty-passwords"},
-		"ssh, root":           {"etc/ssh/sshd_config.d/a.conf", file("permitrootlogin=yes\n"), "ssh-root-password"},
-		"ssh, passwords":      {"etc/ssh/sshd_config", file("PasswordAuthentication yes\nPasswordAuthentication no\n"), "ssh-passwords"},
-		"debug shell":         {"etc/systemd/system/sysinit.target.wants/debug-shell.service", link("/usr/lib/systemd/system/debug-shell.service"), "debug-shell, mended"},
-		"emergency shell":     {"etc/systemd/system/emergency.service.d/f.conf", file("Environment=SYSTEMD_SULOGIN_FORCE=1\n"), "emergency-shell"},
-		"kdump":               {"etc/systemd/system/multi-user.target.wants/kdump-tools.service", link("/x"), "kdump"},
-		"host key":            {"etc/ssh/ssh_host_ed25519_key", file("secret"), "ssh-host-key"},
-		"vmware":              {"etc/systemd/system/open-vm-tools.service", file("[Service]"), "host-channel, mended"},
-		"swap":                {"etc/fstab", file("/dev/sda1 / ext4\n/dev/sda2 none swap sw 0 0\n"), "unencrypted-swap, mended"},
-		"network mount":       {"etc/fstab", file("/dev/sda1 / ext4\nserver:/x /x nfs\n"), "network-mount"},
-		"crypttab":            {"etc/crypttab", file("data UUID=1 none luks\n"), "crypttab"},
+		"password":             {"etc/shadow", file("root:$y$j9T$x:1::::::\n"), "console-password"},
+		"empty password":       {"etc/shadow", file("debian::1::::::\n"), "empty-password"},
+		"autologin":            {"etc/systemd/system/serial-getty@ttyS0.service.d/a.conf", file("[Service]\nExecStart=-/sbin/agetty --autologin root %I\n"), "autologin"},
+		"autologin, template":  {"etc/systemd/system/getty@.service.d/o.conf", file("ExecStart=-/sbin/agetty -a root %I\n"), "autologin"},
+		"autologin, unit":      {"etc/systemd/system/console-getty.service", file("ExecStart=/sbin/agetty --autologin=root\n"), "autologin"},
+		"autologin, inittab":   {"etc/inittab", file("T0:23:respawn:/sbin/getty -n -l /bin/sh ttyS0\n"), "autologin"},
+		"ssh, no password":     {"etc/ssh/sshd_config", file("PermitEmptyPasswords yes\n"), "ssh-empty-passwords"},
+		"ssh, root":            {"etc/ssh/sshd_config.d/a.conf", file("permitrootlogin=yes\n"), "ssh-root-password"},
+		"ssh, passwords":       {"etc/ssh/sshd_config", file("PasswordAuthentication yes\nPasswordAuthentication no\n"), "ssh-passwords"},
+		"debug shell":          {"etc/systemd/system/sysinit.target.wants/debug-shell.service", link("/usr/lib/systemd/system/debug-shell.service"), "debug-shell, mended"},
+		"emergency shell":      {"etc/systemd/system/emergency.service.d/f.conf", file("Environment=SYSTEMD_SULOGIN_FORCE=1\n"), "emergency-shell"},
+		"kdump":                {"etc/systemd/system/multi-user.target.wants/kdump-tools.service", link("/x"), "kdump"},
+		"host key":             {"etc/ssh/ssh_host_ed25519_key", file("secret"), "ssh-host-key"},
+		"vmware":               {"etc/systemd/system/open-vm-tools.service", file("[Service]"), "host-channel, mended"},
+		"password in passwd":   {"etc/passwd", file("root:x:0:0::/root:/bin/sh\nadmin::0:0::/root:/bin/sh\n"), "empty-password"},
+		"ssh, keys by program": {"etc/ssh/sshd_config", file("AuthorizedKeysCommand /usr/bin/google_authorized_keys\n"), "ssh-keys-command"},
+		"ssh, root's keys":     {"root/.ssh/authorized_keys", file("# x\nssh-ed25519 AAAA a@b\n"), "ssh-authorized-keys"},
+		"ssh, a user's keys":   {"home/debian/.ssh/authorized_keys2", file("ssh-ed25519 AAAA a@b\n"), "ssh-authorized-keys"},
+		"host's directory":     {"etc/fstab", file("/dev/sda1 / ext4\nshare /etc/ssh virtiofs defaults\n"), "host-mount, mended"},
+		"swap":                 {"etc/fstab", file("/dev/sda1 / ext4\n/dev/sda2 none swap sw 0 0\n"), "unencrypted-swap, mended"},
+		"network mount":        {"etc/fstab", file("/dev/sda1 / ext4\nserver:/x /x nfs\n"), "network-mount"},
+		"crypttab":             {"etc/crypttab", file("data UUID=1 none luks\n"), "crypttab"},
 	} {
 		root := debian()
 		before := []string{"host-channel, mended", "cloud-init, mended", "unencrypted-mount, mended"}
@@ -181,7 +188,11 @@ func TestFstab(t *testing.T) {
 		"nothing said of checks":        {"/dev/vda1 / ext4 rw\n", "/dev/mapper/cryptroot / ext4 rw,x-systemd.growfs 0 1\n"},
 		"half said of checks":           {"/dev/vda1 / ext4 rw 1\n", "/dev/mapper/cryptroot / ext4 rw,x-systemd.growfs 1 1\n"},
 		"what does not grow":            {"/dev/vda1 / ext3 rw\n", "/dev/mapper/cryptroot / ext3 rw\n"},
-		"empty":                         {"", "/dev/mapper/cryptroot / auto defaults,x-systemd.growfs 0 1\n"},
+		"host's directory and a mapping of another name": {
+			"/dev/vda1 / ext4 rw 0 1\nshare /etc/ssh 9p trans=virtio\n/dev/mapper/cryptroot-home /home ext4\n",
+			"/dev/mapper/cryptroot / ext4 rw,x-systemd.growfs 0 1\n# not encrypted, so not mounted: share /etc/ssh 9p trans=virtio\n# not encrypted, so not mounted: /dev/mapper/cryptroot-home /home ext4 defaults\n",
+		},
+		"empty": {"", "/dev/mapper/cryptroot / auto defaults,x-systemd.growfs 0 1\n"},
 	} {
 		e := edit(t, fstest.MapFS{"etc/fstab": file(test.before)}, harden.Options{}, "etc/fstab")
 		if e == nil || string(e.Content) != test.after || e.Mode != 0o644 {
@@ -293,4 +304,47 @@ func FuzzFstab(f *testing.F) {
 			t.Errorf("%q became %q, then %q, %v", content, edits[0].Content, again[0].Content, err)
 		}
 	})
+}
+
+// Cloud-init without a configuration of its own asks every data source.
+func TestCloudInitWithoutConfigurationIsRestricted(t *testing.T) {
+	root := fstest.MapFS{"usr/bin/cloud-init": file("")}
+	if all, err := harden.Inspect(root, harden.Options{}); err != nil || !slices.Equal(codes(all), []string{"cloud-init, mended"}) {
+		t.Errorf("%q, %v", codes(all), err)
+	}
+	if e := edit(t, root, harden.Options{}, "etc/cloud/cloud.cfg.d/99-snpguard.cfg"); e == nil {
+		t.Error("it was not restricted")
+	}
+}
+
+// What is behind the last name that is read would count instead of ours.
+func TestTooManyFilesOfCloudInit(t *testing.T) {
+	root := fstest.MapFS{"etc/cloud/cloud.cfg": file("")}
+	for n := range 4097 {
+		root[fmt.Sprintf("etc/cloud/cloud.cfg.d/%04d.cfg", n)] = file("")
+	}
+	if _, err := harden.Edits(root, harden.Options{}); !errors.Is(err, harden.ErrMalformed) {
+		t.Errorf("edits: %v", err)
+	}
+	if _, err := harden.Inspect(root, harden.Options{}); !errors.Is(err, harden.ErrMalformed) {
+		t.Errorf("inspect: %v", err)
+	}
+}
+
+// strictFS is a file system that says what it means, as ext4 does.
+type strictFS struct{ fstest.MapFS }
+
+func (s strictFS) Open(name string) (fs.File, error) {
+	if strings.HasPrefix(name, "home/file/") {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.ENOTDIR}
+	}
+	return s.MapFS.Open(name)
+}
+
+// A file where a home is looked for has no keys, and is no reason to stop.
+func TestFileAmongHomes(t *testing.T) {
+	root := strictFS{fstest.MapFS{"home/file": file(""), "home/me/.ssh/authorized_keys": file("ssh-ed25519 AAAA\n")}}
+	if all, err := harden.Inspect(root, harden.Options{}); err != nil || !slices.Equal(codes(all), []string{"ssh-authorized-keys"}) {
+		t.Errorf("%q, %v", codes(all), err)
+	}
 }

@@ -12,7 +12,7 @@ import (
 func Inspect(root fs.FS, o Options) ([]Finding, error) {
 	r := &reader{fsys: root}
 	var all []Finding
-	for _, look := range []func(*reader) []Finding{accounts, autologin, sshd, debugShell, hostChannels, crashDumps, sharedKeys} {
+	for _, look := range []func(*reader) []Finding{accounts, autologin, sshd, debugShell, hostChannels, crashDumps, sharedKeys, authorizedKeys} {
 		all = append(all, look(r)...)
 	}
 	all = append(all, cloudInit(r, o)...)
@@ -25,18 +25,20 @@ func Inspect(root fs.FS, o Options) ([]Finding, error) {
 
 // accounts finds passwords by which the host can log in on the console.
 func accounts(r *reader) (all []Finding) {
-	const file = "etc/shadow"
-	for _, line := range r.lines(file) {
-		fields := strings.Split(line, ":")
-		if len(fields) < 2 {
-			continue
-		}
-		name, hash := printable(fields[0]), fields[1]
-		switch {
-		case hash == "":
-			all = append(all, Finding{Code: "empty-password", Severity: Critical, Path: file, Detail: name + " logs in on the console without a password"})
-		case hash[0] != '!' && hash[0] != '*':
-			all = append(all, Finding{Code: "console-password", Severity: Warning, Path: file, Detail: name + " has a password, which the host can guess at on the console"})
+	for _, file := range []string{"etc/shadow", "etc/passwd"} {
+		for _, line := range r.lines(file) {
+			fields := strings.Split(line, ":")
+			if len(fields) < 2 {
+				continue
+			}
+			name, hash := printable(fields[0]), fields[1]
+			switch {
+			case hash == "":
+				all = append(all, Finding{Code: "empty-password", Severity: Critical, Path: file, Detail: name + " logs in on the console without a password"})
+			case file == "etc/passwd" && hash == "x": // it is in shadow
+			case hash[0] != '!' && hash[0] != '*':
+				all = append(all, Finding{Code: "console-password", Severity: Warning, Path: file, Detail: name + " has a password, which the host can guess at on the console"})
+			}
 		}
 	}
 	return all
@@ -112,6 +114,8 @@ func sshd(r *reader) (all []Finding) {
 				all = append(all, Finding{Code: "ssh-empty-passwords", Severity: Critical, Path: file, Detail: "SSH takes empty passwords"})
 			case key == "permitrootlogin" && value == "yes":
 				all = append(all, Finding{Code: "ssh-root-password", Severity: Warning, Path: file, Detail: "root may log in over SSH with a password"})
+			case key == "authorizedkeyscommand" && value != "none":
+				all = append(all, Finding{Code: "ssh-keys-command", Severity: Critical, Path: file, Detail: "a program says which keys SSH takes; those of clouds ask the host"})
 			case key == "passwordauthentication" && value == "yes":
 				all = append(all, Finding{Code: "ssh-passwords", Severity: Warning, Path: file, Detail: "SSH takes passwords, which the host can guess at"})
 			}
@@ -154,6 +158,19 @@ func crashDumps(r *reader) (all []Finding) {
 func sharedKeys(r *reader) (all []Finding) {
 	for _, file := range r.list("etc/ssh", "_key") {
 		all = append(all, Finding{Code: "ssh-host-key", Severity: Warning, Path: file, Detail: "the source image holds this private key in clear, and every guest of it would share it"})
+	}
+	return all
+}
+
+// authorizedKeys finds the keys that let somebody in over SSH already.
+func authorizedKeys(r *reader) (all []Finding) {
+	for _, home := range append(r.list("home", ""), "root") {
+		for _, name := range []string{"authorized_keys", "authorized_keys2"} {
+			file := path.Join(home, ".ssh", name)
+			if len(r.lines(file)) > 0 {
+				all = append(all, Finding{Code: "ssh-authorized-keys", Severity: Warning, Path: file, Detail: "whoever has one of these keys logs in over SSH"})
+			}
+		}
 	}
 	return all
 }

@@ -26,6 +26,7 @@ func Fixed() []string {
 		"systemd.import_credentials=no", // none from SMBIOS or fw_cfg
 		"systemd.gpt_auto=no",           // no swap or mount because of a partition's type
 		"systemd.firstboot=no",          // no question on the console
+		"systemd.ssh_auto=no",           // no sshd on a socket to the host
 	}
 }
 
@@ -103,9 +104,9 @@ func dropped(arg string) bool {
 	case "BOOT_IMAGE", "initrd", "root", "init", "rdinit", "resume", "resume_offset", "noresume", "panic",
 		"break", "rd.break", "rd.shell", "rd.emergency", "rd.systemd.debug_shell", "systemd.debug_shell",
 		"systemd.import_credentials", "systemd.set_credential", "systemd.set_credential_binary",
-		"systemd.gpt_auto", "rd.systemd.gpt_auto", "systemd.firstboot", "systemd.run", "systemd.unit", "rd.systemd.unit",
+		"systemd.gpt_auto", "rd.systemd.gpt_auto", "systemd.firstboot", "systemd.ssh_auto", "systemd.run", "systemd.unit", "rd.systemd.unit",
 		"systemd.default_debug_tty", "single", "s", "S", "1", "_s", "emergency", "rescue", "rd.rescue", "_b", "b", "SYSTEMD_SULOGIN_FORCE",
-		"rd.cmdline", "dis_ucode_ldr", "systemd.crash_shell", "rd.systemd.crash_shell", "netroot", "BOOTIF",
+		"rd.cmdline", "dis_ucode_ldr", "systemd.crash_shell", "rd.systemd.crash_shell", "netroot", "BOOTIF", "rootfstype",
 		"kgdboc", "ekgdboc", "kgdbwait", "kgdbcon", "sysrq_always_enabled":
 		return true
 	case "systemd.wants", "rd.systemd.wants":

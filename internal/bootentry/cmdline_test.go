@@ -9,7 +9,7 @@ import (
 )
 
 const fixed = "rdinit=/snpguard/agent root=/dev/mapper/cryptroot panic=1 rd.shell=0 rd.emergency=poweroff noresume" +
-	" systemd.import_credentials=no systemd.gpt_auto=no systemd.firstboot=no"
+	" systemd.import_credentials=no systemd.gpt_auto=no systemd.firstboot=no systemd.ssh_auto=no"
 
 func TestCmdline(t *testing.T) {
 	for options, want := range map[string]string{
@@ -37,7 +37,7 @@ func TestSteeringIsDropped(t *testing.T) {
 		kgdboc=ttyS0 ekgdboc=kbd kgdbwait kgdbcon sysrq_always_enabled
 		-s rd.rescue systemd.setenv=SYSTEMD_SULOGIN_FORCE=1 'systemd.debug_shell' boot=nfs nfsroot=1.2.3.4:/x overlayroot=device:dev=/dev/vdb
 		mount.usr=/dev/vdb1 systemd.mount-extra=/dev/vdb:/etc systemd.swap_extra=/dev/vdb rd.live.overlay=/dev/vdb luks.uuid=1 rd.luks.name=1=x
-		systemd.pull=x:http://1.2.3.4/x roothash=1 kgdboc=ttyS0 kgdbwait systemd.confirm_spawn=ttyS0
+		rootfstype=tmpfs systemd.ssh-auto=yes systemd.pull=x:http://1.2.3.4/x roothash=1 kgdboc=ttyS0 kgdbwait systemd.confirm_spawn=ttyS0
 		cloud-config-url=http://1.2.3.4/ url=http://1.2.3.4/ ds=nocloud;s=http://1.2.3.4/ ci.ds=NoCloud ci.datasource=Ec2 cc: cc:{runcmd:[x]}`) {
 		got, err := bootentry.Cmdline("ro "+arg+" quiet", "")
 		if err != nil || got != "ro quiet "+fixed {

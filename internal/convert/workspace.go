@@ -26,7 +26,7 @@ func openWorkspace(output string) (*workspace, error) {
 		return nil, err
 	}
 	for {
-		dir, err := os.MkdirTemp(parent, prefix)
+		dir, err := os.MkdirTemp(parent, prefix+"*")
 		if err != nil {
 			return nil, fmt.Errorf("make a directory to work in: %w", err)
 		}

@@ -116,7 +116,7 @@ func check(o *convert.Options) error {
 		switch {
 		case !errors.As(err, &wrong):
 			problems = append(problems, err)
-		case slices.Contains([]string{"in", "out"}, wrong.Option), wrong.Option == "agent" && len(o.Agent) == 0,
+		case slices.Contains([]string{"in", "out", "staging"}, wrong.Option), wrong.Option == "agent" && len(o.Agent) == 0,
 			wrong.Option == "service" && len(o.Service.IdentityKey) == 0:
 		default:
 			problems = append(problems, Attribute(err))

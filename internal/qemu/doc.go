@@ -1,5 +1,6 @@
 // Package qemu reads disk images with QEMU's own tools, so that every format
-// QEMU knows is read by the code that defines it.
+// QEMU knows is read by the code that defines it. OpenWritable and Resize change
+// one in place, raw or qcow2.
 //
 // An image is hostile. Probe finds out its format and refuses what reaches
 // outside of it before any tool sees the file; Open then starts qemu-nbd,

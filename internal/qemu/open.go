@@ -24,11 +24,21 @@ type Disk struct {
 // Open starts qemu-nbd on the image, read-only. It ends with Close or with the
 // context, and leaves no file behind. The error wraps ErrNoProgram when it is
 // not installed, ErrImage when QEMU refuses the image.
-func Open(ctx context.Context, source *Source) (*Disk, error) {
+func Open(ctx context.Context, source *Source) (*Disk, error) { return open(ctx, source, readOnly) }
+
+// access is what may be done with an image.
+type access bool
+
+const (
+	readOnly  access = true
+	readWrite access = false
+)
+
+func open(ctx context.Context, source *Source, a access) (*Disk, error) {
 	if err := check(ctx, source); err != nil {
 		return nil, err
 	}
-	s, err := serve(ctx, source)
+	s, err := serve(ctx, source, a)
 	if err != nil {
 		return nil, err
 	}
@@ -72,15 +82,15 @@ func (d *Disk) Close() error {
 }
 
 // node describes an image to QEMU with nothing left for the image to say.
-func (s *Source) node() map[string]any {
+func (s *Source) node(a access) map[string]any {
 	n := map[string]any{
 		"driver":    s.Format,
-		"read-only": true,
+		"read-only": a == readOnly,
 		"file":      map[string]any{"driver": "file", "filename": s.Path, "locking": "auto"},
 	}
 	switch {
 	case s.Backing != nil:
-		n["backing"] = s.Backing.node()
+		n["backing"] = s.Backing.node(readOnly)
 	case s.Format == QCOW2 || s.Format == VMDK:
 		n["backing"] = nil
 	}
@@ -88,8 +98,8 @@ func (s *Source) node() map[string]any {
 }
 
 // name is what QEMU's tools take in place of a file's name.
-func (s *Source) name() (string, error) {
-	b, err := json.Marshal(s.node())
+func (s *Source) name(a access) (string, error) {
+	b, err := json.Marshal(s.node(a))
 	if err != nil {
 		return "", fmt.Errorf("describe image: %w", err)
 	}
@@ -104,8 +114,8 @@ type server struct {
 	ended       chan struct{} // closed when the process is gone and the directory with it
 }
 
-func serve(ctx context.Context, source *Source) (*server, error) {
-	name, err := source.name()
+func serve(ctx context.Context, source *Source, a access) (*server, error) {
+	name, err := source.name(a)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +125,13 @@ func serve(ctx context.Context, source *Source) (*server, error) {
 	}
 	s := &server{dir: dir, socket: filepath.Join(dir, "s"), ended: make(chan struct{})}
 	ctx, s.cancel = context.WithCancel(ctx)
-	cmd, words, err := program(ctx, "qemu-nbd", "--read-only", "--shared=1", "--export-name=", "--socket="+s.socket, name)
+	args := []string{"--shared=1", "--export-name=", "--socket=" + s.socket}
+	if a == readOnly {
+		args = append(args, "--read-only")
+	} else {
+		args = append(args, "--discard=unmap") // zeros take no room
+	}
+	cmd, words, err := program(ctx, "qemu-nbd", append(args, name)...)
 	if err == nil {
 		s.words = words
 		if err = cmd.Start(); err != nil {
@@ -164,7 +180,7 @@ func check(ctx context.Context, source *Source) error {
 	if source.Format != VMDK {
 		return nil
 	}
-	name, err := source.name()
+	name, err := source.name(readOnly)
 	if err != nil {
 		return err
 	}

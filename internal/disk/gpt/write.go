@@ -13,37 +13,55 @@ import (
 // moment. Nothing is written when the table does not fit the disk or has
 // partitions that overlap; the error then wraps ErrTable.
 func (t *Table) Write(w io.WriterAt, size int64) error {
-	if t.SectorSize != 512 && t.SectorSize != 4096 {
-		return fmt.Errorf("%w: logical sectors of %d bytes, want 512 or 4096", ErrTable, t.SectorSize)
-	}
-	if size%int64(t.SectorSize) != 0 || t.entries() < 1 || t.LastUsable(size) < t.FirstUsable() {
-		return fmt.Errorf("%w: no GPT fits a disk of %d bytes", ErrTable, size)
-	}
-	if err := t.check(t.FirstUsable(), t.LastUsable(size)); err != nil {
-		return err
-	}
-	array, err := t.array()
+	h, array, err := t.primary(size)
 	if err != nil {
 		return err
 	}
-	last := uint64(size)/uint64(t.SectorSize) - 1
-	h := header{
-		my: last, alternate: 1, arrayLBA: t.LastUsable(size) + 1,
-		firstUsable: t.FirstUsable(), lastUsable: t.LastUsable(size),
-		diskGUID: t.DiskGUID, entries: uint32(t.entries()), entrySize: entrySize,
-		arrayCRC: crc32.ChecksumIEEE(array[:t.entries()*entrySize]),
-	}
-	if err := t.writeCopy(w, &h, array); err != nil {
+	last := h.alternate
+	if err := t.writeCopy(w, t.backup(h, size), array); err != nil {
 		return fmt.Errorf("write backup GPT: %w", err)
 	}
-	h.my, h.alternate, h.arrayLBA = 1, last, 2
-	if err := t.writeCopy(w, &h, array); err != nil {
+	if err := t.writeCopy(w, h, array); err != nil {
 		return fmt.Errorf("write GPT: %w", err)
 	}
 	if _, err := w.WriteAt(protectiveMBR(last, t.SectorSize), 0); err != nil {
 		return fmt.Errorf("write protective MBR: %w", err)
 	}
 	return nil
+}
+
+// primary returns the primary header and the entries for a disk of size bytes,
+// if they fit.
+func (t *Table) primary(size int64) (*header, []byte, error) {
+	if t.SectorSize != 512 && t.SectorSize != 4096 {
+		return nil, nil, fmt.Errorf("%w: logical sectors of %d bytes, want 512 or 4096", ErrTable, t.SectorSize)
+	}
+	if size%int64(t.SectorSize) != 0 || t.entries() < 1 || t.LastUsable(size) < t.FirstUsable() {
+		return nil, nil, fmt.Errorf("%w: no GPT fits a disk of %d bytes", ErrTable, size)
+	}
+	if err := t.check(t.FirstUsable(), t.LastUsable(size)); err != nil {
+		return nil, nil, err
+	}
+	array, err := t.array()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &header{
+		my: 1, alternate: uint64(size)/uint64(t.SectorSize) - 1, arrayLBA: primaryArray,
+		firstUsable: t.FirstUsable(), lastUsable: t.LastUsable(size),
+		diskGUID: t.DiskGUID, entries: uint32(t.entries()), entrySize: entrySize,
+		arrayCRC: crc32.ChecksumIEEE(array[:t.entries()*entrySize]),
+	}, array, nil
+}
+
+// primaryArray is the sector in which the entries of the primary table start.
+const primaryArray = 2
+
+// backup returns the backup's header.
+func (t *Table) backup(primary *header, size int64) *header {
+	h := *primary
+	h.my, h.alternate, h.arrayLBA = primary.alternate, primary.my, t.LastUsable(size)+1
+	return &h
 }
 
 // array returns the entries, filled up to whole sectors.

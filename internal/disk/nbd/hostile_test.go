@@ -43,9 +43,9 @@ type stream struct {
 
 func TestNegotiation(t *testing.T) {
 	for words, want := range map[string]*export{
-		greeting() + agreed() + context9() + entered():                                  {size: 2 << 20, structured: true, contexts: true, contextID: 9},
-		greeting() + agreed() + reply(optionSetContext, replyError|1, "no") + entered(): {size: 2 << 20, structured: true},
-		greeting() + reply(optionStructured, replyError|1, "") + entered():              {size: 2 << 20},
+		greeting() + agreed() + context9() + entered():                                  {size: 2 << 20, flags: 1, structured: true, contexts: true, contextID: 9},
+		greeting() + agreed() + reply(optionSetContext, replyError|1, "no") + entered(): {size: 2 << 20, flags: 1, structured: true},
+		greeting() + reply(optionStructured, replyError|1, "") + entered():              {size: 2 << 20, flags: 1},
 	} {
 		got, err := negotiate(stream{strings.NewReader(words), io.Discard}, "disk")
 		if err != nil || *got != *want {

@@ -34,6 +34,7 @@ const allocation = "base:allocation"
 // export is what the negotiation agreed upon.
 type export struct {
 	size       int64
+	flags      uint16 // transmission flags: what the server can do
 	structured bool
 	contexts   bool   // base:allocation can be asked for
 	contextID  uint32 // its number in replies
@@ -96,7 +97,7 @@ func (e *export) enter(rw io.ReadWriter, name string) error {
 		if len(b) != 12 || int64(binary.BigEndian.Uint64(b[2:])) < 0 {
 			return fmt.Errorf("%w: malformed size of the export", ErrProtocol)
 		}
-		e.size = int64(binary.BigEndian.Uint64(b[2:]))
+		e.size, e.flags = int64(binary.BigEndian.Uint64(b[2:])), binary.BigEndian.Uint16(b[10:])
 		return nil
 	})
 	if err != nil {

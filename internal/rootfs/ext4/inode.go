@@ -115,17 +115,26 @@ func (f *FS) checkInode(in *inode) error {
 	if !f.sb.has(roCompatMetadataCsum) {
 		return nil
 	}
-	want, mask := uint32(le.Uint16(in.raw[inChecksumLo:])), uint32(0xFFFF)
-	plain := zeroed(in.raw, inChecksumLo, 2)
-	if in.extraSize() >= 4 {
+	want := uint32(le.Uint16(in.raw[inChecksumLo:]))
+	sum, wide := f.inodeChecksum(in)
+	if wide {
 		want |= uint32(le.Uint16(in.raw[inChecksumHi:])) << 16
-		mask = ^uint32(0)
-		clear(plain[inChecksumHi : inChecksumHi+2])
 	}
-	if crc32c(in.seed, plain)&mask != want {
+	if sum != want {
 		return corrupt("checksum of inode %d", in.number)
 	}
 	return nil
+}
+
+// inodeChecksum returns the checksum that an inode should have: 32 bits if it has
+// room for them, otherwise 16.
+func (f *FS) inodeChecksum(in *inode) (sum uint32, wide bool) {
+	plain := zeroed(in.raw, inChecksumLo, 2)
+	if in.extraSize() < 4 {
+		return crc32c(in.seed, plain) & 0xFFFF, false
+	}
+	clear(plain[inChecksumHi : inChecksumHi+2])
+	return crc32c(in.seed, plain), true
 }
 
 func (f *FS) parseInode(in *inode) {

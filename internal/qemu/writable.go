@@ -1,0 +1,94 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+)
+
+// Writable is an image that is being changed in place. What was written is durable
+// after Sync alone.
+type Writable struct{ *Disk }
+
+// untilClosed is how long qemu-nbd may take to close an image.
+const untilClosed = 30 * time.Second
+
+// OpenWritable is Open for reading and writing. It takes raw and qcow2 images
+// that stand alone and that no guest is running from, by QEMU's lock. The error
+// wraps ErrImage for other ones.
+func OpenWritable(ctx context.Context, source *Source) (*Writable, error) {
+	if err := source.changeable(); err != nil {
+		return nil, err
+	}
+	d, err := open(ctx, source, readWrite)
+	if err != nil {
+		return nil, err
+	}
+	return &Writable{d}, nil
+}
+
+// changeable refuses images that are not written to.
+func (s *Source) changeable() error {
+	switch {
+	case s.Format != Raw && s.Format != QCOW2:
+		return fmt.Errorf("%w %s: it is in format %s, only raw and qcow2 are changed in place", ErrImage, s.Path, s.Format)
+	case s.Backing != nil:
+		return fmt.Errorf("%w %s: it has a backing file; make one file of both with qemu-img convert", ErrImage, s.Path)
+	}
+	return nil
+}
+
+// WriteAt writes as io.WriterAt does; the disk does not grow.
+func (w *Writable) WriteAt(p []byte, off int64) (int, error) { return w.conn.WriteAt(p, off) }
+
+// Zero makes a range read as zeros.
+func (w *Writable) Zero(off, length int64) error { return w.conn.Zero(off, length) }
+
+// Sync makes what was written durable, the tables of a qcow2 included.
+func (w *Writable) Sync() error { return w.conn.Flush() }
+
+// Close lets qemu-nbd close the image in order, which it does when nobody is
+// connected any more.
+func (w *Writable) Close() error {
+	err := w.conn.Close()
+	select {
+	case <-w.server.ended:
+	case <-time.After(untilClosed):
+		err = errors.Join(err, fmt.Errorf("qemu-nbd does not close the image"))
+	}
+	w.server.stop()
+	return errors.Join(err, os.RemoveAll(w.server.dir))
+}
+
+// Resize makes the virtual disk larger, to size bytes; what is new reads as
+// zeros. A disk is never made smaller. A cut leaves it with the old or the new
+// size.
+func Resize(ctx context.Context, source *Source, size int64) error {
+	if err := source.changeable(); err != nil {
+		return err
+	}
+	if size < source.VirtualSize || size > MaxSize {
+		return fmt.Errorf("resize image %s: %d bytes, want %d to %d", source.Path, size, source.VirtualSize, int64(MaxSize))
+	}
+	name, err := source.name(readWrite)
+	if err != nil {
+		return err
+	}
+	cmd, words, err := program(ctx, "qemu-img", "resize", "-q", name, strconv.FormatInt(size, 10))
+	if err != nil {
+		return err
+	}
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && ctx.Err() == nil {
+		return fmt.Errorf("resize image %s: qemu-img: %s: %w", source.Path, words, err)
+	}
+	if err != nil {
+		return fmt.Errorf("resize image %s: %w", source.Path, err)
+	}
+	source.VirtualSize = size
+	return nil
+}

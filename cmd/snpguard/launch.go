@@ -32,9 +32,10 @@ const (
 func newLaunchCommand() *cobra.Command {
 	var o launchOptions
 	cmd := &cobra.Command{
-		Use:   "launch --disk IMG --bundle launch-artifacts.tar.gz [flags] [-- QEMU-OPTION...]",
+		Use:   "launch --disk IMG [--bundle launch-artifacts.tar.gz] [flags] [-- QEMU-OPTION...]",
 		Short: "Launch a converted image, with SEV-SNP or simulated",
-		Long: `Launch a converted image with its launch bundle. The bundle's signature, by the
+		Long: `Launch a converted image with its launch bundle: that of --bundle, or the active
+one on the disk itself (see "snpguard embed"). The bundle's signature, by the
 identity key of the service that was logged in to or by --identity-key, and every
 file in it are checked first.
 
@@ -66,7 +67,7 @@ Exit codes here:
 func (o *launchOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.disk, "disk", "", "converted disk image, qcow2 or raw")
-	f.StringVar(&o.bundle, "bundle", "", "launch bundle of its release, tar.gz or tar")
+	f.StringVar(&o.bundle, "bundle", "", "launch bundle of its release, tar.gz or tar (default the one on the disk)")
 	f.StringVar(&o.variant, "variant", "", "variant to launch, such as 4xEPYC-Milan (default the bundle's first)")
 	f.StringVar(&o.extract, "extract", "", "directory to make and to leave the bundle's files in (default temporary)")
 	f.StringVar(&o.memory, "memory", "4G", "memory of the guest")
@@ -124,8 +125,6 @@ func (o *launchOptions) check() error {
 	switch {
 	case o.disk == "":
 		return usageErrorf("--disk is missing")
-	case o.bundle == "":
-		return usageErrorf("--bundle is missing")
 	case o.format != formatQEMU && o.format != formatLibvirt:
 		return usageErrorf("--format: %q, want %s or %s", o.format, formatQEMU, formatLibvirt)
 	case o.format == formatLibvirt && len(o.extra) > 0:

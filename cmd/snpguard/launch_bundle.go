@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
 )
@@ -58,18 +61,14 @@ func (o *launchOptions) extractTo(cmd *cobra.Command, b *openedBundle, identity 
 	} else if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := openInput(o.bundle)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	b.manifest, err = bundle.Extract(f, dir, identity)
-	if errors.Is(err, bundle.ErrSignature) || errors.Is(err, bundle.ErrBundle) {
-		note(cmd, "snpguard: %s: %s", o.bundle, safe(err.Error()))
-		return errNo
+	var err error
+	if o.bundle == "" {
+		b.manifest, err = o.extractEmbedded(cmd, dir, identity)
+	} else {
+		b.manifest, err = o.extractFile(dir, identity)
 	}
 	if err != nil {
-		return err
+		return notGenuine(cmd, cmp.Or(o.bundle, o.disk), err)
 	}
 	if b.guest, err = launch.Load(dir, b.manifest, o.variant); errors.Is(err, launch.ErrVariant) {
 		return usageErrorf("--variant: %w", err)
@@ -77,6 +76,37 @@ func (o *launchOptions) extractTo(cmd *cobra.Command, b *openedBundle, identity 
 		return err
 	}
 	return o.settle(cmd, b, dir)
+}
+
+// extractFile extracts the bundle of --bundle.
+func (o *launchOptions) extractFile(dir string, identity ed25519.PublicKey) (*bundle.Manifest, error) {
+	f, err := openInput(o.bundle)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return bundle.Extract(f, dir, identity)
+}
+
+// extractEmbedded extracts the active bundle on the disk, through the same checks.
+func (o *launchOptions) extractEmbedded(cmd *cobra.Command, dir string, identity ed25519.PublicKey) (m *bundle.Manifest, err error) {
+	err = withSlot(cmd, o.disk, "", func(s *embed.Slot) error {
+		if !s.Signed() {
+			return fmt.Errorf("%w: slot %s is of a conversion without encryption, which has no ID block to launch with", embed.ErrArtifacts, s.Name)
+		}
+		if _, err := s.Manifest(identity); err != nil {
+			return err // said more plainly than by the reader of a bundle
+		}
+		r, w := io.Pipe()
+		go func() { w.CloseWithError(s.WriteTar(w, identity)) }()
+		m, err = bundle.Extract(r, dir, identity)
+		r.CloseWithError(err)
+		return err
+	})
+	if errors.Is(err, embed.ErrNone) || errors.Is(err, embed.ErrDisk) {
+		return nil, usageErrorf("%w; give its bundle by --bundle, or put it there by \"snpguard embed\"", err)
+	}
+	return m, err
 }
 
 // extractDir makes a directory beside the one that is wanted, which appears whole
@@ -97,7 +127,7 @@ func (o *launchOptions) settle(cmd *cobra.Command, b *openedBundle, dir string) 
 			return err
 		}
 	case o.prints():
-		home = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(o.bundle), ".gz"), ".tar")
+		home = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(cmp.Or(o.bundle, o.disk+".bundle")), ".gz"), ".tar")
 		note(cmd, "snpguard: nothing is extracted; --extract %s puts the files where this names them", home)
 	default:
 		return nil

@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
@@ -47,6 +50,13 @@ func bundlesCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		} {
 			ts.Check(os.WriteFile(ts.MkAbs(name), data, 0o600))
 		}
+		table := &gpt.Table{DiskGUID: gpt.GUID{1}, SectorSize: 512, Partitions: []gpt.Partition{{Number: 1, Type: gpt.GUID{2}, GUID: gpt.GUID{3}, First: 2048, Last: 6143}}}
+		f, err := os.Create(ts.MkAbs("gpt.raw"))
+		ts.Check(err)
+		ts.Check(errors.Join(f.Truncate(8<<20), table.Write(f, 8<<20)))
+		_, err = f.WriteAt(bytes.Repeat([]byte("root"), 1<<19), 1<<20)
+		ts.Check(errors.Join(err, f.Close()))
+		ts.Check(exec.Command("qemu-img", "convert", "-f", "raw", "-O", "qcow2", ts.MkAbs("gpt.raw"), ts.MkAbs("gpt.qcow2")).Run())
 	}
 }
 

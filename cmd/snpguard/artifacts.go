@@ -1,0 +1,138 @@
+package main
+
+import (
+	"compress/gzip"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
+)
+
+func newArtifactsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "artifacts",
+		Short: "Look at, export and switch the launch bundles on a disk",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newArtifactsShowCommand(), newArtifactsExportCommand(), newArtifactsActivateCommand())
+	return cmd
+}
+
+func newArtifactsExportCommand() *cobra.Command {
+	var image, slot, out, format, key string
+	cmd := &cobra.Command{
+		Use:   "export --image IMG --bundle FILE [flags]",
+		Short: "Write a slot of a disk as a launch bundle",
+		Long: `Write a slot of a disk as a launch bundle, tar.gz or tar. Its signature and every
+file in it are checked before it appears under its name.
+
+Exit codes here: 1 what is on the disk is not genuine.`,
+		Example: "  snpguard artifacts export --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if image == "" || out == "" {
+				return usageErrorf("--image and --bundle are needed")
+			}
+			f, err := bundle.ParseFormat(format)
+			if err != nil || f == bundle.SquashFS {
+				return usageErrorf("--format: %q, want tar.gz or tar", format)
+			}
+			identity, err := identityKey(key)
+			if err != nil {
+				return err
+			}
+			return notGenuine(cmd, image, withSlot(cmd, image, slot, func(s *embed.Slot) error {
+				return exportSlot(s, identity, out, f)
+			}))
+		},
+	}
+	cmd.Flags().StringVar(&image, "image", "", "disk image, qcow2 or raw")
+	cmd.Flags().StringVar(&slot, "slot", "", "A or B (default the active one)")
+	cmd.Flags().StringVar(&out, "bundle", "", "file to write")
+	cmd.Flags().StringVar(&format, "format", string(bundle.TarGz), "tar.gz or tar")
+	cmd.Flags().StringVar(&key, "identity-key", "", "file with the service's identity key (default the login's)")
+	return cmd
+}
+
+// withSlot opens a slot of an image, the active one when it has no name.
+func withSlot(cmd *cobra.Command, image, name string, use func(*embed.Slot) error) error {
+	a, err := embed.Open(cmd.Context(), image)
+	if err != nil {
+		return err
+	}
+	defer a.Close() //nolint:errcheck // it was only read
+	var s *embed.Slot
+	switch name {
+	case "":
+		s, err = a.Active()
+	case embed.SlotA, embed.SlotB:
+		s, err = a.Slot(name)
+	default:
+		return usageErrorf("--slot: %q, want A or B", name)
+	}
+	if err != nil {
+		return err
+	}
+	return use(s)
+}
+
+// exportSlot writes a bundle to a file, whole and checked or not at all.
+func exportSlot(s *embed.Slot, identity ed25519.PublicKey, out string, format bundle.Format) error {
+	pending, err := renameio.NewPendingFile(out, renameio.WithPermissions(0o644))
+	if err != nil {
+		return err
+	}
+	defer pending.Cleanup() //nolint:errcheck // nothing is left to do about it
+	if format == bundle.Tar {
+		err = s.WriteTar(pending, identity)
+	} else {
+		gz := gzip.NewWriter(pending)
+		err = errors.Join(s.WriteTar(gz, identity), gz.Close())
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := pending.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := bundle.Verify(pending, identity); err != nil {
+		return err
+	}
+	return pending.CloseAtomicallyReplace()
+}
+
+func newArtifactsActivateCommand() *cobra.Command {
+	var image, slot string
+	cmd := &cobra.Command{
+		Use:   "activate --image IMG --slot A|B",
+		Short: "Switch a disk to the bundle in a slot",
+		Long: `Switch a disk to the bundle in a slot, by one write of one sector: the disk has
+the old bundle or the new one at any moment. An empty slot is refused.`,
+		Example: "  snpguard artifacts activate --image debian-snp.qcow2 --slot B",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if image == "" || slot != embed.SlotA && slot != embed.SlotB {
+				return usageErrorf("--image and --slot A or --slot B are needed")
+			}
+			changed, err := embed.Activate(cmd.Context(), image, slot)
+			if err != nil {
+				return notGenuine(cmd, image, err)
+			}
+			if !changed {
+				note(cmd, "snpguard: slot %s is active already", slot)
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), slot)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&image, "image", "", "disk image, qcow2 or raw")
+	cmd.Flags().StringVar(&slot, "slot", "", "A or B")
+	return cmd
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
+)
+
+// shownArtifacts is what "snpguard artifacts show --json" prints.
+type shownArtifacts struct {
+	Partition int         `json:"partition"`
+	Size      int64       `json:"size"` // in bytes
+	Slots     []shownSlot `json:"slots"`
+}
+
+// shownSlot is one slot. Problem says why there is no manifest.
+type shownSlot struct {
+	Slot     string           `json:"slot"`
+	Active   bool             `json:"active"`
+	Empty    bool             `json:"empty"`
+	Manifest *bundle.Manifest `json:"manifest,omitempty"`
+	Problem  string           `json:"problem,omitempty"`
+}
+
+func newArtifactsShowCommand() *cobra.Command {
+	var image, key string
+	var json bool
+	cmd := &cobra.Command{
+		Use:   "show --image IMG [flags]",
+		Short: "Show what is in both slots of a disk, and which is active",
+		Long: `Show what is in both slots of a disk, and which is active. What a manifest says is
+shown only when the service's identity key has signed it; the files themselves are
+checked by "export" and "launch".`,
+		Example: "  snpguard artifacts show --image debian-snp.qcow2",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if image == "" {
+				return usageErrorf("--image is missing")
+			}
+			identity, err := identityKey(key)
+			if err != nil {
+				return err
+			}
+			a, err := embed.Open(cmd.Context(), image)
+			if err != nil {
+				return notGenuine(cmd, image, err)
+			}
+			defer a.Close() //nolint:errcheck // it was only read
+			shown := showArtifacts(a, identity)
+			if json {
+				return printJSON(cmd.OutOrStdout(), shown)
+			}
+			return shown.print(cmd)
+		},
+	}
+	cmd.Flags().StringVar(&image, "image", "", "disk image, qcow2 or raw")
+	cmd.Flags().StringVar(&key, "identity-key", "", "file with the service's identity key (default the login's)")
+	addJSONFlag(cmd, &json)
+	return cmd
+}
+
+func showArtifacts(a *embed.Artifacts, identity ed25519.PublicKey) *shownArtifacts {
+	shown := &shownArtifacts{Partition: a.Partition, Size: a.Size}
+	for _, s := range a.Slots {
+		one := shownSlot{Slot: s.Name, Active: s.Active, Empty: s.Empty()}
+		switch {
+		case one.Empty:
+		case !s.Signed():
+			one.Problem = "no bundle, but files of a conversion without encryption"
+		default:
+			var err error
+			if one.Manifest, err = s.Manifest(identity); err != nil {
+				one.Problem = err.Error()
+			}
+		}
+		shown.Slots = append(shown.Slots, one)
+	}
+	return shown
+}
+
+func (s *shownArtifacts) print(cmd *cobra.Command) error {
+	t := newTable(cmd)
+	fmt.Fprintf(t, "partition\t%d, %d MiB\n", s.Partition, s.Size>>20)
+	for _, slot := range s.Slots {
+		mark := ""
+		if slot.Active {
+			mark = " (active)"
+		}
+		switch {
+		case slot.Empty:
+			fmt.Fprintf(t, "%s%s\tempty\n", slot.Slot, mark)
+		case slot.Manifest == nil:
+			fmt.Fprintf(t, "%s%s\t%s\n", slot.Slot, mark, safe(slot.Problem))
+		default:
+			m := slot.Manifest
+			fmt.Fprintf(t, "%s%s\t%s, image %s, release %s of %s\n", slot.Slot, mark, safe(m.ImageName), m.Image, m.Release, m.CreatedAt.Format("2006-01-02 15:04 MST"))
+			for _, v := range m.Variants {
+				fmt.Fprintf(t, "\t%s %s\n", safe(v.Name()), safe(v.Measurement))
+			}
+		}
+	}
+	return t.Flush()
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+
+	"github.com/docker/go-units"
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
+)
+
+// embedOptions are the flags of "snpguard embed" as they were given.
+type embedOptions struct {
+	image, bundle, staging string
+	size, identityKey      string
+	update, json           bool
+}
+
+func newEmbedCommand() *cobra.Command {
+	var o embedOptions
+	cmd := &cobra.Command{
+		Use:   "embed --image IMG (--bundle B | --staging DIR) [flags]",
+		Short: "Put a launch bundle onto the disk, which then boots alone",
+		Long: `Put a launch bundle into the partition LAUNCH_ARTIFACTS of a converted image, which
+is made at the disk's end when there is none. The bundle is in /A then, /B is
+empty, and /artifacts leads to A. With --update the active slot stays as it is,
+the bundle goes into the other one, and the link leads there.
+
+The bundle's signature, by the identity key of the service that was logged in to
+or by --identity-key, and every file in it are checked first. The image is changed
+in place, without root rights and mounts: a cut at any moment leaves it as it was
+or as it should be. It must not be in use.
+
+--staging takes the directory of a conversion with --no-encryption, into which
+"snpguard launch-config" has put a launch configuration.
+
+Exit codes here: 1 the bundle is not genuine.`,
+		Example: `  snpguard embed --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz
+  snpguard launch --disk debian-snp.qcow2`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runEmbed(cmd, &o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.image, "image", "", "disk image to change, qcow2 or raw")
+	f.StringVar(&o.bundle, "bundle", "", "launch bundle, tar.gz or tar")
+	f.StringVar(&o.staging, "staging", "", "staging directory of a conversion without encryption")
+	f.StringVar(&o.size, "size", "", "size of the partition, such as 512M (default as it is, or 512M)")
+	f.BoolVar(&o.update, "update", false, "keep the active slot and use the other one")
+	f.StringVar(&o.identityKey, "identity-key", "", "file with the service's identity key (default the login's)")
+	addJSONFlag(cmd, &o.json)
+	return cmd
+}
+
+func runEmbed(cmd *cobra.Command, o *embedOptions) error {
+	options := &embed.Options{Image: o.image, Staging: o.staging, Update: o.update}
+	switch {
+	case o.image == "":
+		return usageErrorf("--image is missing")
+	case (o.bundle == "") == (o.staging == ""):
+		return usageErrorf("want one of --bundle and --staging")
+	}
+	var err error
+	if o.size != "" {
+		if options.Size, err = units.RAMInBytes(o.size); err != nil || options.Size <= 0 {
+			return usageErrorf("--size: %q is no size such as 512M", o.size)
+		}
+	}
+	if o.bundle != "" {
+		if options.Identity, err = identityKey(o.identityKey); err != nil {
+			return err
+		}
+		f, err := openInput(o.bundle)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		options.Bundle = f
+	}
+	result, err := embed.Embed(cmd.Context(), options)
+	if err != nil {
+		return notGenuine(cmd, o.bundle, err)
+	}
+	return o.print(cmd, result)
+}
+
+func (o *embedOptions) print(cmd *cobra.Command, r *embed.Result) error {
+	if !r.Changed {
+		note(cmd, "snpguard: all of it is there already; nothing was written")
+	}
+	if o.json {
+		return printJSON(cmd.OutOrStdout(), r)
+	}
+	t := newTable(cmd)
+	fmt.Fprintf(t, "image\t%s\npartition\t%d\nsize\t%d MiB\nactive\t%s\n", o.image, r.Partition, r.Size>>20, r.Slot)
+	return t.Flush()
+}
+
+// notGenuine turns an error about what a bundle holds into the answer "no".
+func notGenuine(cmd *cobra.Command, what string, err error) error {
+	if errors.Is(err, bundle.ErrSignature) || errors.Is(err, bundle.ErrBundle) || errors.Is(err, embed.ErrArtifacts) {
+		note(cmd, "snpguard: %s: %s", what, safe(err.Error()))
+		return errNo
+	}
+	return err
+}
+
+// identityKey returns the key that has to have signed a bundle: of a file, or of
+// the service that was logged in to.
+func identityKey(file string) (ed25519.PublicKey, error) {
+	return (&launchOptions{identityKey: file}).identity()
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/datasource/image"
 	"github.com/snpguard-go/packer-plugin-snpguard/datasource/service"
 	"github.com/snpguard-go/packer-plugin-snpguard/post-processor/convert"
+	"github.com/snpguard-go/packer-plugin-snpguard/post-processor/embed"
 	"github.com/snpguard-go/packer-plugin-snpguard/post-processor/register"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
@@ -23,6 +24,7 @@ func main() {
 	set.RegisterBuilder(plugin.DEFAULT_NAME, new(snpguard.Builder))
 	set.RegisterPostProcessor("convert", new(convert.PostProcessor))
 	set.RegisterPostProcessor("register", new(register.PostProcessor))
+	set.RegisterPostProcessor("embed", new(embed.PostProcessor))
 	set.RegisterDatasource("service", new(service.Datasource))
 	set.RegisterDatasource("image", new(image.Datasource))
 	if err := set.Run(); err != nil {

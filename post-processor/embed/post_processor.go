@@ -1,0 +1,69 @@
+// Package embed is the Packer post-processor "snpguard-embed": it puts the launch
+// bundle of a registered image onto its disk, which then boots alone. The work is
+// in internal/embed.
+package embed
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/hashicorp/hcl/v2/hcldec"
+	"github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/builder/conversion"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/post-processor/register"
+)
+
+// PostProcessor implements packer.PostProcessor.
+type PostProcessor struct{ config Config }
+
+// ConfigSpec implements packer.PostProcessor.
+func (p *PostProcessor) ConfigSpec() hcldec.ObjectSpec { return p.config.FlatMapstructure().HCL2Spec() }
+
+// Configure implements packer.PostProcessor.
+func (p *PostProcessor) Configure(raws ...any) error { return p.config.prepare(raws...) }
+
+// PostProcess implements packer.PostProcessor. The artifact that comes in is the one
+// that goes out and is always kept: its disk has been changed in place. Nor does a
+// failure cost it.
+func (p *PostProcessor) PostProcess(ctx context.Context, ui packer.Ui, source packer.Artifact) (a packer.Artifact, keep, force bool, err error) {
+	c := &p.config
+	if err := c.find(source); err != nil {
+		return nil, true, true, err
+	}
+	login, err := c.Login(ctx)
+	if err != nil {
+		return nil, true, true, err
+	}
+	f, err := os.Open(c.Bundle)
+	if err != nil {
+		return nil, true, true, option.Wrap("bundle", err)
+	}
+	defer f.Close()
+	ui.Say(fmt.Sprintf("Embedding %s into %s...", c.Bundle, c.Image))
+	result, err := embed.Embed(ctx, &embed.Options{Image: c.Image, Bundle: f, Identity: login.IdentityKey, Size: c.size, Update: c.Update})
+	if err != nil {
+		return nil, true, true, fmt.Errorf("embed %s into %s: %w", c.Bundle, c.Image, err)
+	}
+	ui.Say(fmt.Sprintf("    partition %d, %d MiB, slot %s", result.Partition, result.Size>>20, result.Slot))
+	return source, true, true, nil
+}
+
+// find takes image and bundle of the artifact where none is named.
+func (c *Config) find(source packer.Artifact) error {
+	if c.Image == "" {
+		c.Image, _ = source.State(conversion.StateImage).(string)
+	}
+	if c.Bundle == "" {
+		c.Bundle, _ = source.State(register.StateBundle).(string)
+	}
+	for name, path := range map[string]string{"image": c.Image, "bundle": c.Bundle} {
+		if path == "" {
+			return option.Errorf(name, "is missing, and the artifact of %s has none: snpguard-embed comes behind the post-processor snpguard-register", source.BuilderId())
+		}
+	}
+	return nil
+}

@@ -40,10 +40,12 @@ func Convert(ctx context.Context, o *Options) (*staging.Conversion, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	c := &conversion{Options: o}
+	own := *o
+	c := &conversion{Options: &own}
 	if c.Events == nil {
 		c.Events = silent{}
 	}
+	c.Events = &inTurn{to: c.Events}
 	if c.Format == "" {
 		c.Format = QCOW2
 	}

@@ -80,22 +80,6 @@ const (
 	CloudInitKeep = "keep"
 )
 
-// Events is told what a conversion does.
-type Events interface {
-	// Step begins a step, described in a few words.
-	Step(what string)
-	// Note tells something about the present step.
-	Note(what string)
-	// Progress tells how much of the present step's bytes is done.
-	Progress(done, total int64)
-}
-
-type silent struct{}
-
-func (silent) Step(string)           {}
-func (silent) Note(string)           {}
-func (silent) Progress(int64, int64) {}
-
 // OptionError is an option that cannot be carried out. Option has the name that
 // the command line and Packer give it, with underscores.
 type OptionError struct {

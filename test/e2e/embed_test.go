@@ -21,11 +21,11 @@ import (
 func ownImage(t *testing.T, c *conversion) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "disk.qcow2")
-	copyFile(t, c.Image, path)
+	copyImage(t, c.Image, path)
 	return path
 }
 
-func copyFile(t *testing.T, from, to string) {
+func copyImage(t *testing.T, from, to string) {
 	t.Helper()
 	in, err := os.Open(from)
 	if err != nil {

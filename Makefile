@@ -78,7 +78,19 @@ lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/packer-sdc ## go
 test: lint images plugin ## everything that this machine can check; what CI runs
 	$(GO) test -race ./...
 	$(GO) test -race -tags sim ./agent/...
-	$(GO) test -tags e2e -timeout 30m ./test/...
+	$(MAKE) --no-print-directory -j2 e2e-boots e2e-conversions
+
+# Two halves, since a guest under emulation keeps one core busy.
+CONVERSIONS := ^Test(Converted|Missing|Layouts|Source|Conversion|NoEncryption|HostileTrees|HostileDisks|HostileBoot|Edits|Further|Interrupted|Killed|FullDisk|Existing|Unwritable|SideBySide|Keep|Terminated)
+
+.PHONY: e2e-boots
+e2e-boots:
+	$(GO) test -tags e2e -timeout 30m -skip '$(CONVERSIONS)' ./test/e2e
+
+.PHONY: e2e-conversions
+e2e-conversions:
+	$(GO) test -tags e2e -timeout 30m -run '$(CONVERSIONS)' ./test/e2e
+	$(GO) test -tags e2e -timeout 30m ./test/packer
 
 # Apart from lint: goreleaser takes ten minutes to compile.
 .PHONY: release-check

@@ -154,7 +154,7 @@ func TestFigureNamesRooms(t *testing.T) {
 	_, figure, _ := strings.Cut(string(text), "## Rooms")
 	figure = strings.Split(figure, "```")[1]
 	dirs := strings.Split(strings.Join(packages(t), "/"), "/")
-	prose := strings.Fields("main go simulated AMD shared by command line and plugin whole works one matter each formats pure")
+	prose := strings.Fields("main go a simulated AMD programs shared whole works one matter each formats")
 	names := regexp.MustCompile(`[a-zA-Z][\w-]*`).FindAllString(figure, -1)
 	for _, name := range names {
 		if !slices.Contains(dirs, name) && !slices.Contains(prose, name) {

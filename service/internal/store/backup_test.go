@@ -67,7 +67,7 @@ func begin(t *testing.T, s *store.Store) store.Head {
 }
 
 func TestBackupSQLite(t *testing.T) {
-	s := storetest.SQLite(t).Open(t)
+	s := storetest.SQLite(t).OpenStanding(t)
 	stop := load(t, s)
 	begun := begin(t, s)
 	dir := t.TempDir()
@@ -93,7 +93,7 @@ func TestBackupSQLite(t *testing.T) {
 // TestBackupPostgres does what docs tell an operator to.
 func TestBackupPostgres(t *testing.T) {
 	d := storetest.Postgres(t, &cluster)
-	s := d.Open(t)
+	s := d.OpenStanding(t)
 	if err := s.Backup(t.Context(), "x"); !errors.Is(err, store.ErrUnsupported) {
 		t.Errorf("got %v", err)
 	}

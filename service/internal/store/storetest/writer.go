@@ -45,6 +45,9 @@ func write(ctx context.Context, dsn string, out *json.Encoder) error {
 	if err != nil {
 		return err
 	}
+	if err := stand(ctx, s); err != nil {
+		return err
+	}
 	var mu sync.Mutex
 	failed := make(chan error)
 	for range 16 {
@@ -136,7 +139,7 @@ func testKilled(t *testing.T, d Database) {
 	first.kill(t)
 	second.read(t, 200)
 	second.kill(t)
-	s := d.Open(t)
+	s := d.OpenStanding(t)
 	head, err := s.VerifyAudit(t.Context(), 1, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -10,11 +10,16 @@ import (
 )
 
 // Backup writes a copy of a SQLite database to a file, in place of one that is
-// there: as it is at one moment, while others go on writing. It is opened like
-// any database. Artifacts in files are not part of it. The error wraps
-// ErrUnsupported on PostgreSQL, which pg_dump backs up.
-func (s *Store) Backup(ctx context.Context, path string) error {
-	if err := s.location.backup(ctx, path); err != nil {
+// there: as it is at one moment, while others go on writing. The database is not
+// brought up to date; the copy is when it is opened. Artifacts in files are not
+// part of it. The error wraps ErrUnsupported on PostgreSQL, which pg_dump backs
+// up, or fs.ErrNotExist.
+func Backup(ctx context.Context, dsn, path string) error {
+	location, err := parseDSN(dsn)
+	if err == nil {
+		err = location.backup(ctx, path)
+	}
+	if err != nil {
 		return fmt.Errorf("back up database: %w", err)
 	}
 	return nil
@@ -25,6 +30,10 @@ func (postgresURL) backup(context.Context, string) error {
 }
 
 func (p sqlitePath) backup(ctx context.Context, path string) error {
+	// A connection would make a database that is not there.
+	if _, err := os.Stat(string(p)); err != nil {
+		return err
+	}
 	// The copy is made beside its place, by a connection of its own, which
 	// keeps nobody from writing.
 	part, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o600))

@@ -50,6 +50,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case cfg.Backup != "":
 		err = store.Backup(ctx, cfg.Database, cfg.Backup)
+	case cfg.RotateKEK != "":
+		err = rotateKEK(ctx, cfg.Config, cfg.RotateKEK, stdout)
 	default:
 		err = serve(ctx, cfg.Config, stderr)
 	}

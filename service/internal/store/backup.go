@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"time"
 
 	"github.com/google/renameio/v2"
 )
@@ -44,7 +46,40 @@ func (p sqlitePath) backup(ctx context.Context, path string) error {
 	if err == nil {
 		err = part.CloseAtomicallyReplace() // syncs it first
 	}
-	return errors.Join(err, part.Cleanup())
+	if err := errors.Join(err, part.Cleanup()); err != nil {
+		return err
+	}
+	return p.noteBackup(ctx)
+}
+
+// settingBackup is the name of the setting that says when the last backup was
+// made, in microseconds since 1970.
+const settingBackup = "last-backup"
+
+// noteBackup lets the running service know, for its metrics.
+func (p sqlitePath) noteBackup(ctx context.Context) error {
+	db := p.writer()
+	defer closing(db)
+	_, err := db.ExecContext(ctx, `INSERT INTO settings (name, content) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET content = excluded.content`,
+		settingBackup, strconv.AppendInt(nil, time.Now().UnixMicro(), 10))
+	return err
+}
+
+// LastBackup returns when Backup last copied this database, the zero time for
+// never. The error wraps ErrCorrupt.
+func (s *Store) LastBackup(ctx context.Context) (time.Time, error) {
+	content, err := s.Setting(ctx, settingBackup)
+	if errors.Is(err, ErrNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	at, err := strconv.ParseInt(string(content), 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%w: %s", ErrCorrupt, settingBackup)
+	}
+	return time.UnixMicro(at).UTC(), nil
 }
 
 func (p sqlitePath) copyTo(ctx context.Context, path string) error {

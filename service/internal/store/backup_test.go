@@ -74,12 +74,18 @@ func TestBackupSQLite(t *testing.T) {
 	begun := begin(t, s)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "backup #1.db")
+	if at, err := s.LastBackup(t.Context()); err != nil || !at.IsZero() {
+		t.Errorf("last backup: %s, %v", at, err)
+	}
 	for range 2 { // the second replaces the first
 		if err := store.Backup(t.Context(), d.DSN, path); err != nil {
 			t.Fatal(err)
 		}
 	}
 	stop()
+	if at, err := s.LastBackup(t.Context()); err != nil || at.IsZero() {
+		t.Errorf("last backup: %s, %v", at, err)
+	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("got %v, %v", info, err)
 	}

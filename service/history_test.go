@@ -77,7 +77,7 @@ func (p *past) unlock(n int, image store.Image, release store.Release, s *simula
 		RequestID: fmt.Sprintf("%024x", n), Address: fmt.Sprintf("10.20.%d.%d", n%4, 10+n%90), ImageID: image.ID, ReleaseID: release.ID,
 		ChipID: p.chip, TCB: p.tcb, Report: signed,
 	}
-	u.Nonce.Expires = p.clock.Now().Add(time.Minute)
+	u.Nonce.Expires, u.Grant.ReleaseID = p.clock.Now().Add(time.Minute), release.ID
 	switch {
 	case n%17 == 5:
 		u.Grant = nil

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/config"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
 
@@ -46,9 +47,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "snpguard-service %s (revision %s)\n", version.String(), version.Revision())
 		return exitOK
 	}
-	if cfg.Backup != "" {
-		err = backUp(ctx, cfg.Config, cfg.Backup)
-	} else {
+	switch {
+	case cfg.Backup != "":
+		err = store.Backup(ctx, cfg.Database, cfg.Backup)
+	case cfg.RotateKEK != "":
+		err = rotateKEK(ctx, cfg.Config, cfg.RotateKEK, stdout)
+	default:
 		err = serve(ctx, cfg.Config, stderr)
 	}
 	if err != nil {

@@ -32,6 +32,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/replica"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/watch"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/web"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
@@ -54,6 +55,7 @@ type service struct {
 	tls     *tls.Config
 	janitor *janitor.Janitor
 	heart   *replica.Heart
+	watch   *watch.Watch
 
 	status    wire.Status // without what changes
 	maxUpload int64       // bytes of a registration
@@ -86,7 +88,7 @@ func (s *service) close() error {
 }
 
 func (s *service) assemble(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.openKeys, s.openTLS, s.openRoots, s.openKDS, s.openAPI, s.openPages} {
+	for _, step := range []func(context.Context) error{s.openKeys, s.openTLS, s.openRoots, s.openKDS, s.openAPI, s.openPages, s.openWatch} {
 		if err := step(ctx); err != nil {
 			return err
 		}

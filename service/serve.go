@@ -37,6 +37,7 @@ func serve(ctx context.Context, cfg config.Config, stderr io.Writer) error {
 	var cleaning sync.WaitGroup
 	cleaning.Go(func() { s.janitor.Run(background) })
 	cleaning.Go(func() { s.heart.Run(background) })
+	cleaning.Go(func() { s.watch.Run(background) })
 	err = s.serve(ctx)
 	stop()
 	cleaning.Wait()

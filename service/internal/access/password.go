@@ -17,8 +17,8 @@ const (
 	MaxPassword = 1024 // bytes
 )
 
-// secretPassword is the name under which the store keeps the password's hash.
-const secretPassword = "master-password"
+// SecretPassword is the name under which the store keeps the password's hash.
+const SecretPassword = "master-password"
 
 // PasswordStore keeps the sealed hash of the password and counts wrong ones;
 // *store.Store is one.
@@ -57,7 +57,7 @@ func NewPasswords(s PasswordStore, sealer Sealer, params Params, now func() time
 // Init makes the master password unless there is one, and returns it for the
 // operator to read this once; empty when there was one already.
 func (p *Passwords) Init(ctx context.Context) (string, error) {
-	if _, found, err := p.store.Secret(ctx, secretPassword); err != nil || found {
+	if _, found, err := p.store.Secret(ctx, SecretPassword); err != nil || found {
 		return "", err
 	}
 	password, err := newPassword()
@@ -68,7 +68,7 @@ func (p *Passwords) Init(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	kept, err := p.store.PutSecretIfAbsent(ctx, secretPassword, sealed)
+	kept, err := p.store.PutSecretIfAbsent(ctx, SecretPassword, sealed)
 	if err != nil {
 		return "", err
 	}
@@ -93,14 +93,14 @@ func (p *Passwords) check(ctx context.Context, address, password string) ([]byte
 	if err := p.guard.begin(ctx, address); err != nil {
 		return nil, err
 	}
-	sealed, found, err := p.store.Secret(ctx, secretPassword)
+	sealed, found, err := p.store.Secret(ctx, SecretPassword)
 	if err != nil {
 		return nil, err
 	}
 	if !found {
 		return nil, errors.New("there is no master password")
 	}
-	encoded, err := p.sealer.Open(secretPassword, sealed)
+	encoded, err := p.sealer.Open(SecretPassword, sealed)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (p *Passwords) rehash(ctx context.Context, old []byte, password string) ([]
 	if err != nil {
 		return nil, err
 	}
-	err = p.store.ReplaceSecret(ctx, secretPassword, old, sealed)
+	err = p.store.ReplaceSecret(ctx, SecretPassword, old, sealed)
 	if errors.Is(err, store.ErrChanged) {
 		return old, nil // the next one who gives the password tries again
 	}
@@ -165,7 +165,7 @@ func (p *Passwords) Change(ctx context.Context, address, password, next string) 
 // meant for a transaction, which makes both happen or neither. The error wraps
 // ErrChanged.
 func (c *Change) Apply(ctx context.Context) error {
-	err := c.store.ReplaceSecret(ctx, secretPassword, c.old, c.sealed)
+	err := c.store.ReplaceSecret(ctx, SecretPassword, c.old, c.sealed)
 	if errors.Is(err, store.ErrChanged) {
 		return ErrChanged
 	}
@@ -184,7 +184,7 @@ func (p *Passwords) matches(ctx context.Context, hash passwordHash, password str
 // no place to guess at.
 func (p *Passwords) seal(ctx context.Context, password string) (sealed []byte, err error) {
 	err = p.inSlot(ctx, func() {
-		sealed = p.sealer.Seal(secretPassword, newPasswordHash(password, p.params).encoded())
+		sealed = p.sealer.Seal(SecretPassword, newPasswordHash(password, p.params).encoded())
 	})
 	return sealed, err
 }

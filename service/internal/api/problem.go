@@ -14,6 +14,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -117,6 +118,7 @@ func sentinels() []sentinel {
 		{access.ErrUnauthenticated, wire.CodeUnauthenticated, ""},
 		{access.ErrWrongPassword, wire.CodeUnauthenticated, "the password is wrong"},
 		{access.ErrChanged, wire.CodeConflict, "the password was changed meanwhile"},
+		{keyring.ErrWrongKEK, wire.CodeUnavailable, "the key-encryption key was rotated: this replica waits to be restarted with the new one"},
 		{registry.ErrBusy, wire.CodeUnavailable, "too many uploads are under way"},
 		{kds.ErrArchive, wire.CodeUnprocessable, "the archive is malformed or was changed"},
 		{kds.ErrAnswer, wire.CodeUnprocessable, "the archive holds what is not signed below a trusted root"},

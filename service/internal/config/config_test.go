@@ -122,6 +122,8 @@ func TestRefuses(t *testing.T) {
 		{"database without a kind", []string{"--database", "snpguard.db"}, nil, "", "want sqlite:PATH or postgres://"},
 		{"no host name", []string{"--config", "file.yaml"}, nil, "hostname: []\n", "--hostname is empty"},
 		{"rate", []string{"--rate-total", "0"}, nil, "", "larger than zero"},
+		{"two tasks", []string{"--backup", "b", "--rotate-kek", "k"}, nil, "", "one thing each"},
+		{"rotation by file", []string{"--config", "file.yaml"}, nil, "rotate-kek: k\n", "unknown option"},
 		{"size", []string{"--max-initrd", "-1"}, nil, "", "larger than zero"},
 	} {
 		if _, err := parse(tc.args, tc.env, tc.file); !errors.Is(err, config.ErrUsage) || !strings.Contains(err.Error(), tc.says) {

@@ -27,6 +27,7 @@ type Result struct {
 	Config
 	ShowVersion bool
 	Backup      string // file to write a copy of a SQLite database to, and stop
+	RotateKEK   string // file with the new KEK: seal all keys under it, and stop
 	Help        string // the text for --help, when it was asked for
 }
 
@@ -41,6 +42,7 @@ func Parse(args []string, getenv func(string) (string, bool), readFile func(stri
 	file := f.String("config", "", "YAML file with the same names, without dashes in front")
 	f.BoolVar(&r.ShowVersion, "version", false, "print the version and stop")
 	f.StringVar(&r.Backup, "backup", "", "write a copy of the SQLite database to this file and stop; others may use it meanwhile")
+	f.StringVar(&r.RotateKEK, "rotate-kek", "", "seal all keys under the key-encryption key in this file, which is made if it is not there, in place of --kek-file's, and stop")
 	err := f.Parse(args)
 	if errors.Is(err, pflag.ErrHelp) {
 		r.Help = help(f)
@@ -64,11 +66,16 @@ func Parse(args []string, getenv func(string) (string, bool), readFile func(stri
 			return nil, fmt.Errorf("%w: %s: %w", ErrUsage, *file, err)
 		}
 	}
+	if r.Backup != "" && r.RotateKEK != "" {
+		return nil, fmt.Errorf("%w: --backup and --rotate-kek do one thing each", ErrUsage)
+	}
 	return &r, r.finish()
 }
 
 // commandLineOnly names what is no option of a running service.
-func commandLineOnly(name string) bool { return slices.Contains([]string{"version", "backup"}, name) }
+func commandLineOnly(name string) bool {
+	return slices.Contains([]string{"version", "backup", "rotate-kek"}, name)
+}
 
 // fromEnvironment sets what no flag has set.
 func fromEnvironment(f *pflag.FlagSet, getenv func(string) (string, bool)) error {

@@ -65,6 +65,35 @@ func Open(ctx context.Context, secrets Secrets, kek *KEK) (*Keyring, error) {
 	return &k, nil
 }
 
+// Fits reports whether this KEK opens the keys. The error wraps ErrWrongKEK.
+func (k *KEK) Fits(ctx context.Context, secrets Secrets) error {
+	sealed, found, err := secrets.Secret(ctx, nameNonce)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("%s: there is none", nameNonce)
+	}
+	key, err := k.Open(nameNonce, sealed)
+	clear(key)
+	return err
+}
+
+// Check fails when the keys were sealed under another KEK since they were opened.
+// In a transaction of the store it keeps that from happening until it ends. The
+// error wraps ErrWrongKEK.
+func (k *KEK) Check(ctx context.Context, secrets interface {
+	LockSecret(ctx context.Context, name string) (sealed []byte, err error)
+}) error {
+	sealed, err := secrets.LockSecret(ctx, nameNonce)
+	if err != nil {
+		return err
+	}
+	key, err := k.Open(nameNonce, sealed)
+	clear(key)
+	return err
+}
+
 // Made reports whether there are keys already, so that their KEK must be there too.
 func Made(ctx context.Context, secrets Secrets) (bool, error) {
 	_, found, err := secrets.Secret(ctx, nameIngestion)

@@ -86,6 +86,10 @@ func (u *Upload) store(ctx context.Context, release store.Release, who store.Rec
 	var storedRelease store.Release
 	_, err = u.registry.Store.Audited(ctx, func(ctx context.Context) (_ store.Record, err error) {
 		if u.image == nil {
+			// Keys sealed under a KEK that was rotated meanwhile would never open.
+			if err := u.registry.KEK.Check(ctx, u.registry.Store); err != nil {
+				return who, err
+			}
 			who.Reason = ReasonImageRegistered
 			storedImage, storedRelease, err = u.registry.Store.CreateImage(ctx, image, release, artifact.Present(u.registry.Artifacts))
 		} else {

@@ -32,6 +32,9 @@ type Store interface {
 	DeleteRelease(ctx context.Context, id wire.UUID) ([][32]byte, error)
 	DropArtifact(ctx context.Context, hash [32]byte, remove func(ctx context.Context) error) (bool, error)
 
+	// LockSecret is what keyring.KEK.Check asks.
+	LockSecret(ctx context.Context, name string) (sealed []byte, err error)
+
 	// Audited makes a change and writes its record, both or neither.
 	Audited(ctx context.Context, do func(ctx context.Context) (store.Record, error)) (store.Entry, error)
 }

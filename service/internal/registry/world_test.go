@@ -77,6 +77,8 @@ func newWorld(t *testing.T, f *faults) *world {
 	w.store = storetest.SQLite(t).Open(t)
 	kek, err := keyring.NewKEK(make([]byte, keyring.KEKSize))
 	must(t, err)
+	_, err = keyring.Open(t.Context(), w.store, kek)
+	must(t, err)
 	w.ingestion, err = seal.GenerateKey()
 	must(t, err)
 	files, err := artifact.OpenFiles(w.dir)

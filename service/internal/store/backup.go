@@ -5,16 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"time"
 
 	"github.com/google/renameio/v2"
 )
 
 // Backup writes a copy of a SQLite database to a file, in place of one that is
-// there: as it is at one moment, while others go on writing. It is opened like
-// any database. Artifacts in files are not part of it. The error wraps
-// ErrUnsupported on PostgreSQL, which pg_dump backs up.
-func (s *Store) Backup(ctx context.Context, path string) error {
-	if err := s.location.backup(ctx, path); err != nil {
+// there: as it is at one moment, while others go on writing. The database is not
+// brought up to date; the copy is when it is opened. Artifacts in files are not
+// part of it. The error wraps ErrUnsupported on PostgreSQL, which pg_dump backs
+// up, or fs.ErrNotExist.
+func Backup(ctx context.Context, dsn, path string) error {
+	location, err := parseDSN(dsn)
+	if err == nil {
+		err = location.backup(ctx, path)
+	}
+	if err != nil {
 		return fmt.Errorf("back up database: %w", err)
 	}
 	return nil
@@ -25,6 +32,10 @@ func (postgresURL) backup(context.Context, string) error {
 }
 
 func (p sqlitePath) backup(ctx context.Context, path string) error {
+	// A connection would make a database that is not there.
+	if _, err := os.Stat(string(p)); err != nil {
+		return err
+	}
 	// The copy is made beside its place, by a connection of its own, which
 	// keeps nobody from writing.
 	part, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o600))
@@ -35,7 +46,40 @@ func (p sqlitePath) backup(ctx context.Context, path string) error {
 	if err == nil {
 		err = part.CloseAtomicallyReplace() // syncs it first
 	}
-	return errors.Join(err, part.Cleanup())
+	if err := errors.Join(err, part.Cleanup()); err != nil {
+		return err
+	}
+	return p.noteBackup(ctx)
+}
+
+// settingBackup is the name of the setting that says when the last backup was
+// made, in microseconds since 1970.
+const settingBackup = "last-backup"
+
+// noteBackup lets the running service know, for its metrics.
+func (p sqlitePath) noteBackup(ctx context.Context) error {
+	db := p.writer()
+	defer closing(db)
+	_, err := db.ExecContext(ctx, `INSERT INTO settings (name, content) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET content = excluded.content`,
+		settingBackup, strconv.AppendInt(nil, time.Now().UnixMicro(), 10))
+	return err
+}
+
+// LastBackup returns when Backup last copied this database, the zero time for
+// never. The error wraps ErrCorrupt.
+func (s *Store) LastBackup(ctx context.Context) (time.Time, error) {
+	content, err := s.Setting(ctx, settingBackup)
+	if errors.Is(err, ErrNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	at, err := strconv.ParseInt(string(content), 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%w: %s", ErrCorrupt, settingBackup)
+	}
+	return time.UnixMicro(at).UTC(), nil
 }
 
 func (p sqlitePath) copyTo(ctx context.Context, path string) error {

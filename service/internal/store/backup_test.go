@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -67,17 +68,24 @@ func begin(t *testing.T, s *store.Store) store.Head {
 }
 
 func TestBackupSQLite(t *testing.T) {
-	s := storetest.SQLite(t).Open(t)
+	d := storetest.SQLite(t)
+	s := d.OpenStanding(t)
 	stop := load(t, s)
 	begun := begin(t, s)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "backup #1.db")
+	if at, err := s.LastBackup(t.Context()); err != nil || !at.IsZero() {
+		t.Errorf("last backup: %s, %v", at, err)
+	}
 	for range 2 { // the second replaces the first
-		if err := s.Backup(t.Context(), path); err != nil {
+		if err := store.Backup(t.Context(), d.DSN, path); err != nil {
 			t.Fatal(err)
 		}
 	}
 	stop()
+	if at, err := s.LastBackup(t.Context()); err != nil || at.IsZero() {
+		t.Errorf("last backup: %s, %v", at, err)
+	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("got %v, %v", info, err)
 	}
@@ -85,16 +93,44 @@ func TestBackupSQLite(t *testing.T) {
 		t.Errorf("got %v, %v, want the backup alone", files, err)
 	}
 	checkBackup(t, storetest.Database{DSN: path}.Open(t), begun)
-	if err := s.Backup(t.Context(), filepath.Join(dir, "no", "such")); !errors.Is(err, os.ErrNotExist) {
+	if err := store.Backup(t.Context(), d.DSN, filepath.Join(dir, "no", "such")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
+	absent := filepath.Join(dir, "absent.db")
+	if err := store.Backup(t.Context(), absent, path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("of no database: got %v", err)
+	}
+	if _, err := os.Stat(absent); !os.IsNotExist(err) {
+		t.Errorf("a database was made: %v", err)
+	}
+}
+
+// TestBackupBeforeUpgrade copies a database that an earlier version wrote: the
+// earlier version can go on with both.
+func TestBackupBeforeUpgrade(t *testing.T) {
+	d, copied := storetest.SQLite(t), storetest.SQLite(t)
+	path := strings.TrimPrefix(copied.DSN, "sqlite:")
+	if err := os.WriteFile(strings.TrimPrefix(d.DSN, "sqlite:"), readSeed(t, "v1.db.gz"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Backup(t.Context(), d.DSN, path); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []storetest.Database{d, copied} {
+		var version int
+		if err := d.Raw(t).QueryRowContext(t.Context(), `SELECT MAX(version_id) FROM goose_db_version`).Scan(&version); err != nil || version != 1 {
+			t.Errorf("%s: version %d, %v", d.DSN, version, err)
+		}
+	}
+	clock := storetest.NewClock(0)
+	newSeeds(clock).check(t, copied.Open(t, store.Options{Now: clock.Now}))
 }
 
 // TestBackupPostgres does what docs tell an operator to.
 func TestBackupPostgres(t *testing.T) {
 	d := storetest.Postgres(t, &cluster)
-	s := d.Open(t)
-	if err := s.Backup(t.Context(), "x"); !errors.Is(err, store.ErrUnsupported) {
+	s := d.OpenStanding(t)
+	if err := store.Backup(t.Context(), d.DSN, "x"); !errors.Is(err, store.ErrUnsupported) {
 		t.Errorf("got %v", err)
 	}
 	stop := load(t, s)

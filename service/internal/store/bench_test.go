@@ -67,7 +67,7 @@ func BenchmarkRatioLookup100k(b *testing.B) {
 func BenchmarkRatioGroupCommit(b *testing.B) {
 	const unlocks = 64
 	fleet := storetest.Granted().Audit.ImageID // what unlocks at the same time is often of one image
-	s := storetest.SQLite(b).Open(b)
+	s := storetest.SQLite(b).OpenStanding(b)
 	bare := storetest.SQLite(b)
 	bare.Open(b)
 	raw := bare.Raw(b)

@@ -4,14 +4,17 @@ import (
 	"context"
 	"strconv"
 	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 // batch is the records of one transaction.
 type batch struct {
-	unlocks []UnlockRecord
-	fresh   []bool               // nonce i was not used before
-	held    map[[32]byte]holding // REPORT_IDs that were granted
-	granted []holding            // those granted here for the first time
+	unlocks   []UnlockRecord
+	fresh     []bool                 // nonce i was not used before
+	held      map[[32]byte]holding   // REPORT_IDs that were granted
+	standings map[wire.UUID]standing // releases that there are
+	granted   []holding              // REPORT_IDs granted here for the first time
 }
 
 // holding is a launch that has been given its key.
@@ -33,6 +36,9 @@ func record(ctx context.Context, q querier, unlocks []UnlockRecord, now time.Tim
 		return nil, err
 	}
 	if b.held, err = findGrants(ctx, q, unlocks); err != nil {
+		return nil, err
+	}
+	if b.standings, err = findStandings(ctx, q, unlocks); err != nil {
 		return nil, err
 	}
 	records := make([]Record, len(unlocks))
@@ -63,6 +69,9 @@ func (b *batch) decide(i int, seq int64) Record {
 	}
 	if u.Grant == nil {
 		return u.Audit
+	}
+	if reason, texts := b.withdrawn(&u); reason != "" {
+		return u.Audit.denied(reason, texts)
 	}
 	first, held := b.held[u.Grant.ReportID]
 	switch {

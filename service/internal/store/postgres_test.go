@@ -20,7 +20,7 @@ func TestPostgresRestart(t *testing.T) {
 	var own storetest.Cluster
 	t.Cleanup(own.Stop)
 	d := storetest.Postgres(t, &own)
-	s := d.Open(t)
+	s := d.OpenStanding(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var acknowledged, failed atomic.Int64
@@ -90,7 +90,7 @@ func withParameter(t *testing.T, d storetest.Database, name, value string) store
 // time can be set by the URL.
 func TestPostgresTimeouts(t *testing.T) {
 	d := withParameter(t, storetest.Postgres(t, &cluster), "lock_timeout", "50ms")
-	s := d.Open(t)
+	s := d.OpenStanding(t)
 	tx, err := d.Raw(t).BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)

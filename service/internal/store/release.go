@@ -28,7 +28,7 @@ type Release struct {
 	PolicyRevision int64
 
 	// UnsealingKeySealed is the private key that opens the sealed VMK, sealed
-	// under the key-encryption key.
+	// to the service's ingestion key.
 	UnsealingKeySealed []byte
 
 	// Variants are in order; the first is the default. Lists leave them out.

@@ -44,7 +44,7 @@ func TestDSN(t *testing.T) {
 func TestSQLiteMode(t *testing.T) {
 	dir := t.TempDir()
 	d := storetest.Database{DSN: filepath.Join(dir, "x.db")}
-	s := d.Open(t)
+	s := d.OpenStanding(t)
 	if _, err := s.RecordUnlock(t.Context(), storetest.Granted()); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 func TestDecideTogether(t *testing.T) {
 	for name, newDatabase := range map[string]func(*testing.T) storetest.Database{"sqlite": newSQLite, "postgres": newPostgres} {
 		t.Run(name, func(t *testing.T) {
-			s := newDatabase(t).Open(t)
+			s := newDatabase(t).OpenStanding(t)
 			first, sameNonce, otherKey, retry, denied, deniedNonce := storetest.Granted(), storetest.Granted(), storetest.Granted(),
 				storetest.Granted(), storetest.Denied("measurement"), storetest.Granted()
 			sameNonce.Nonce = first.Nonce

@@ -25,6 +25,9 @@ type UnlockRecord struct {
 	Nonce *Nonce // nil when there is none that the service made
 	Grant *Claim // nil for a denial
 
+	// PolicyRevision is that of the release's policy which a grant meets.
+	PolicyRevision int64
+
 	// What the record says when the store denies.
 	NonceUsed, Released Denial
 }
@@ -53,7 +56,7 @@ type Decision struct {
 }
 
 // RecordUnlock writes a record and returns, when it is durable, what it says: a
-// grant only if nonce and launch allow it. Without an error and Granted the key
+// grant only if nonce and launch allow it, and the release still stands. Without an error and Granted the key
 // must not leave. It waits as long as ctx lets it; a record that is waiting when
 // ctx ends may still be written. The error wraps ErrInvalid or ErrClosed.
 func (s *Store) RecordUnlock(ctx context.Context, unlock UnlockRecord) (Decision, error) {

@@ -53,6 +53,7 @@ func newSeeds(clock *storetest.Clock) seeds {
 	}
 	granted.Nonce = &store.Nonce{Hash: [32]byte{4}, Expires: clock.Now().Add(time.Minute)}
 	granted.Grant = &store.Claim{ReportID: [32]byte{5}, KeyHash: [32]byte{6}, ReleaseID: release.ID}
+	granted.PolicyRevision = 2
 	return seeds{
 		image: image, release: release, token: token,
 		session:  store.Session{Hash: [32]byte{7}, ExpiresAt: clock.Now().Add(time.Hour)},
@@ -125,7 +126,7 @@ func (w seeds) checkAudit(t *testing.T, s *store.Store) {
 	}
 	again := storetest.Granted()
 	again.Nonce.Expires = w.granted.Nonce.Expires
-	again.Grant.ReportID = w.granted.Grant.ReportID
+	again.Grant.ReportID, again.Grant.ReleaseID, again.PolicyRevision = w.granted.Grant.ReportID, w.release.ID, 2
 	if got, err := s.RecordUnlock(t.Context(), again); err != nil || got.Entry.Reason != store.ReasonReleased {
 		t.Errorf("used launch: got %+v, %v", got, err)
 	}

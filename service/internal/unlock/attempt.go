@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
@@ -31,7 +30,7 @@ type attempt struct {
 func (a *attempt) decide(ctx context.Context) (*wire.Grant, error) {
 	for _, check := range []func(context.Context) error{
 		a.checkNonce, a.checkReport, a.checkBinding, a.checkVMPL, a.findLaunch, a.checkLaunch,
-		a.verify, a.checkRevocation, a.findLaunchAgain, a.checkPolicy,
+		a.verify, a.checkRevocation, a.checkPolicy,
 	} {
 		if err := check(ctx); err != nil {
 			return nil, a.deny(err)
@@ -41,7 +40,7 @@ func (a *attempt) decide(ctx context.Context) (*wire.Grant, error) {
 	if err != nil {
 		return nil, a.deny(err)
 	}
-	a.record.ReportID, a.record.PublicKey = a.report.ReportID, a.request.PublicKey
+	a.record.ReportID, a.record.PublicKey, a.record.Revision = a.report.ReportID, a.request.PublicKey, a.launch.Revision
 	return grant, nil
 }
 
@@ -143,21 +142,6 @@ func (a *attempt) checkLaunch(context.Context) error {
 		return &Denial{Reason: ReasonGuestSVN, Rule: "guest_svn", Expected: fmt.Sprint(l.GuestSVN), Found: fmt.Sprint(r.GuestSVN)}
 	}
 	return nil
-}
-
-// lookupAge is how old the answer to findLaunch may be when it is acted on.
-const lookupAge = time.Second
-
-// findLaunchAgain looks once more when AMD's KDS was slow: meanwhile an operator
-// may have disabled the image, or changed what it demands.
-func (a *attempt) findLaunchAgain(ctx context.Context) error {
-	if a.Now().Sub(a.record.Time) < lookupAge {
-		return nil
-	}
-	if err := a.findLaunch(ctx); err != nil {
-		return err
-	}
-	return a.checkLaunch(ctx)
 }
 
 // checkPolicy judges the genuine report by the release's report policy.

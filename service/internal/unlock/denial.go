@@ -23,6 +23,7 @@ const (
 	ReasonLaunchUnknown    Reason = "launch_unknown"     // no such ID key, author key and release
 	ReasonImageDisabled    Reason = "image_disabled"     //
 	ReasonReleaseDisabled  Reason = "release_disabled"   //
+	ReasonPolicyChanged    Reason = "policy_changed"     // while the request was decided
 	ReasonFamilyID         Reason = "family_id"          // not the image's
 	ReasonMeasurement      Reason = "measurement"        // none of the release's variants
 	ReasonGuestPolicy      Reason = "guest_policy"       // not the release's

@@ -51,16 +51,18 @@ type Record struct {
 	// ReportID and PublicKey are what a grant uses up.
 	ReportID  [snp.ReportIDSize]byte
 	PublicKey []byte
+
+	Revision int64 // of the policy that a grant meets
 }
 
-// Recorder makes records durable. It decides the two things that only it can
-// know: whether a nonce was used and a launch has had its key. Both, and the
-// record, come about together or not at all.
+// Recorder makes records durable. It decides what only it can know: whether a nonce
+// was used, a launch has had its key, and the release stands as it was looked up.
+// All that, and the record, come about together or not at all.
 type Recorder interface {
 	// Record returns once the record is durable. For a grant that cannot be, it
-	// records a denial instead and returns its reason: ReasonNonceUsed or
-	// ReasonReportIDReleased. Otherwise it returns the denial's own reason,
-	// ReasonGranted, or ReasonGrantedAgain.
+	// records a denial instead and returns its reason: ReasonNonceUsed,
+	// ReasonReportIDReleased, or how the release was changed meanwhile. Otherwise
+	// it returns the denial's own reason, ReasonGranted, or ReasonGrantedAgain.
 	Record(ctx context.Context, r Record) (Reason, error)
 }
 

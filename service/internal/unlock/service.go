@@ -71,7 +71,10 @@ func (s *Service) unlock(ctx context.Context, request *wire.UnlockRequest, calle
 	switch reason {
 	case ReasonGranted, ReasonGrantedAgain:
 		return grant, reason, nil
-	case ReasonNonceUsed, ReasonReportIDReleased:
+	case ReasonNonceUsed, ReasonReportIDReleased, ReasonLaunchUnknown, ReasonImageDisabled, ReasonReleaseDisabled, ReasonPolicyChanged:
+		if d := a.record.Denial; d != nil && d.Reason == reason {
+			return nil, reason, d
+		}
 		return nil, reason, &Denial{Reason: reason}
 	}
 	if a.record.Denial == nil {

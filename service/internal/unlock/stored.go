@@ -70,5 +70,6 @@ func (r Record) stored() store.UnlockRecord {
 		return u
 	}
 	u.Grant = &store.Claim{ReportID: r.ReportID, KeyHash: sha256.Sum256(r.PublicKey), ReleaseID: r.Release}
+	u.PolicyRevision = r.Revision
 	return u
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
@@ -292,20 +291,42 @@ func TestPolicyChangeCounts(t *testing.T) {
 	if _, err := w.unlock(t, w.guest(t).Request(t, w.service.Challenge().Nonce)); err != nil {
 		t.Fatal(err)
 	}
-	w.launch.Policy, w.launch.Revision = []byte(`{"version":1,"platform":{"smt":false}}`), 1
+	w.launch.Policy, w.launch.Revision = []byte(`{"version":1,"platform":{"smt":false}}`), 2
 	if _, err := w.unlock(t, w.guest(t).Request(t, w.service.Challenge().Nonce)); err == nil {
 		t.Error("the old policy still counts")
 	}
 }
 
-// TestDisabledMeanwhile disables the image while AMD's KDS is slow.
-func TestDisabledMeanwhile(t *testing.T) {
-	w := newWorld(t)
-	request := w.guest(t).Request(t, w.service.Challenge().Nonce)
-	w.meanwhile = func() {
-		w.now = w.now.Add(2 * time.Second)
-		w.launch.ImageEnabled = false
+// TestChangedMeanwhile has an operator change the release while the request is
+// decided: nobody looks again, but the database does when it records.
+func TestChangedMeanwhile(t *testing.T) {
+	for reason, change := range map[unlock.Reason]func(*testing.T, *world) error{
+		unlock.ReasonImageDisabled: func(t *testing.T, w *world) error {
+			return w.database.SetImageEnabled(t.Context(), w.launch.Image, false)
+		},
+		unlock.ReasonReleaseDisabled: func(t *testing.T, w *world) error {
+			return w.database.SetReleaseEnabled(t.Context(), w.launch.Release, false)
+		},
+		unlock.ReasonLaunchUnknown: func(t *testing.T, w *world) error {
+			_, err := w.database.DeleteImage(t.Context(), w.launch.Image)
+			return err
+		},
+		unlock.ReasonPolicyChanged: func(t *testing.T, w *world) error {
+			_, err := w.database.UpdateReleasePolicy(t.Context(), w.launch.Release, []byte(`{"version":1,"platform":{"smt":false}}`), 1)
+			return err
+		},
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			w := newWorld(t)
+			request := w.guest(t).Request(t, w.service.Challenge().Nonce)
+			w.changed = reason
+			w.meanwhile = func() {
+				if err := change(t, w); err != nil {
+					t.Error(err)
+				}
+			}
+			grant, err := w.unlock(t, request)
+			w.checkDenied(t, grant, err, reason)
+		})
 	}
-	grant, err := w.unlock(t, request)
-	w.checkDenied(t, grant, err, unlock.ReasonImageDisabled)
 }

@@ -44,7 +44,8 @@ type world struct {
 	recording error
 	answer    unlock.Reason // of the database, in place of its own
 	observed  []unlock.Reason
-	meanwhile func() // happens while AMD's KDS is asked
+	meanwhile func()        // happens while AMD's KDS is asked
+	changed   unlock.Reason // what happened meanwhile makes of a grant
 	database  *store.Store
 }
 
@@ -70,8 +71,13 @@ func newWorld(t *testing.T) *world {
 	w.host = guesttest.NewHost(t, w.amd, sim.NewChip(snp.Milan, "chip", tcb))
 	w.image = guesttest.NewImage(t, ingestion.Public())
 	w.launch = &unlock.Launch{
-		Image: w.image.ID, ImageEnabled: true, Release: wire.NewUUID(), ReleaseEnabled: true,
+		Image: w.image.ID, ImageEnabled: true, Release: wire.NewUUID(), Revision: 1, ReleaseEnabled: true,
 		GuestPolicy: 0x30000, GuestSVN: 7, Measurements: [][48]byte{{9}, measured}, Policy: []byte(`{"version":1}`), UnsealingKey: w.image.UnsealingKey,
+	}
+	image, release := storetest.Image("image"), storetest.Release("f", "k", "i")
+	image.ID, release.ID = w.launch.Image, w.launch.Release
+	if _, _, err := w.database.CreateImage(t.Context(), image, release, storetest.Present); err != nil {
+		t.Fatal(err)
 	}
 	roots, err := attest.NewRoots([]*x509.Certificate{w.amd.Line(snp.Milan).ARK.Certificate})
 	if err != nil {
@@ -122,6 +128,8 @@ func (w *world) decide(r unlock.Record) unlock.Reason {
 		return r.Denial.Reason
 	case used:
 		return unlock.ReasonNonceUsed
+	case w.changed != "":
+		return w.changed
 	case released && key != string(r.PublicKey):
 		return unlock.ReasonReportIDReleased
 	case released:

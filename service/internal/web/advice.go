@@ -75,6 +75,10 @@ func launchAdvice(reason string) (advice, bool) {
 			"Release disabled", "The launch is right, but an operator has disabled this release.",
 			"Launch a newer release, or enable this one if it shall boot again.",
 		},
+		unlock.ReasonPolicyChanged: {
+			"Policy changed meanwhile", "An operator changed the release's report policy in the moment in which this launch was held against the old one.",
+			"Nothing: the guest asks again and is held against the new policy.",
+		},
 		unlock.ReasonFamilyID: {
 			"Image ID differs", "FAMILY_ID of the launch is not the ID of the image that its keys belong to.",
 			"Launch with the ID block of the release's bundle.",

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -50,6 +51,36 @@ func Artifact(name string) store.ArtifactRef {
 
 // Present says that every artifact is there.
 func Present(context.Context, store.ArtifactRef) (bool, error) { return true, nil }
+
+// Standing returns an image and its release, of which all unlocks are that Granted
+// returns.
+func Standing() (store.Image, store.Release) {
+	image, release := Image("standing"), Release("standing firmware", "standing kernel", "standing initrd")
+	image.ID, release.ID = wire.UUID{15: 1}, wire.UUID{15: 2}
+	copy(image.IDKeyDigest[:], "standing")
+	image.AuthorKeyDigest = image.IDKeyDigest
+	return image, release
+}
+
+// OpenStanding opens the database until the test ends, and registers Standing if
+// it is not there.
+func (d Database) OpenStanding(tb testing.TB, options ...store.Options) *store.Store {
+	tb.Helper()
+	s := d.Open(tb, options...)
+	if err := stand(tb.Context(), s); err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func stand(ctx context.Context, s *store.Store) error {
+	image, release := Standing()
+	_, _, err := s.CreateImage(ctx, image, release, Present)
+	if errors.Is(err, store.ErrNameTaken) {
+		return nil
+	}
+	return err
+}
 
 // create registers an image with one release.
 func create(t *testing.T, s *store.Store, image store.Image, release store.Release) (store.Image, store.Release) {

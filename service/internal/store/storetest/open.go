@@ -55,8 +55,9 @@ func testOpenAgain(t *testing.T, d Database) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, _ := create(t, s, Image("image"), Release("f", "k", "i"))
+	image, release := create(t, s, Image("image"), Release("f", "k", "i"))
 	u := Granted()
+	u.Grant.ReleaseID = release.ID
 	unlock(t, s, u)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func testCounts(t *testing.T, d Database) {
 		t.Fatal(err)
 	}
 	newToken(t, s, Token("ci"))
-	unlock(t, s, Granted())
+	unlock(t, s, Denied("vmpl"))
 	want := store.Counts{Images: 2, Releases: 3, Tokens: 1, AuditRecords: 1}
 	if got, err := s.Count(t.Context()); err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)

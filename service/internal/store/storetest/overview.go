@@ -38,7 +38,7 @@ func count(t *testing.T, s *store.Store, since time.Time) []store.UnlockCount {
 
 func testUnlockCounts(t *testing.T, d Database) {
 	clock := NewClock(0)
-	s := d.Open(t, store.Options{Now: clock.Now})
+	s := d.OpenStanding(t, store.Options{Now: clock.Now})
 	first := clock.Now().Truncate(time.Hour)
 	unlock(t, s, Denied("measurement"))
 	unlock(t, s, Denied("measurement"))
@@ -63,7 +63,7 @@ func testUnlockCounts(t *testing.T, d Database) {
 
 // Replicas of the version before append records and count nothing.
 func testUnlockCountsCaughtUp(t *testing.T, d Database) {
-	s := d.Open(t, store.Options{Now: NewClock(0).Now})
+	s := d.OpenStanding(t, store.Options{Now: NewClock(0).Now})
 	unlock(t, s, Granted())
 	unlock(t, s, Denied("binding"))
 	d.exec(t, append(q(`UPDATE audit_head SET counted = 1`), q(`DELETE FROM unlock_counts WHERE outcome = 'denied'`)...)...)
@@ -120,7 +120,7 @@ func testReplicas(t *testing.T, d Database) {
 
 func testImageActivity(t *testing.T, d Database) {
 	clock := NewClock(time.Second)
-	s := d.Open(t, store.Options{Now: clock.Now})
+	s := d.OpenStanding(t, store.Options{Now: clock.Now})
 	busy, _ := create(t, s, Image("busy"), Release("f", "k", "i"))
 	idle, _ := create(t, s, Image("idle"), Release("f", "k", "i"))
 	if _, err := s.AddRelease(t.Context(), busy.ID, Release("f", "k", "i"), Present); err != nil {

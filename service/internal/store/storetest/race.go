@@ -30,7 +30,7 @@ func grants(t *testing.T, stores []*store.Store, unlocks []store.UnlockRecord) (
 }
 
 func testOneNonce(t *testing.T, d Database) {
-	stores := []*store.Store{d.Open(t), d.Open(t)}
+	stores := []*store.Store{d.OpenStanding(t), d.Open(t)}
 	for range 3 {
 		nonce := Granted().Nonce
 		var unlocks []store.UnlockRecord
@@ -48,7 +48,7 @@ func testOneNonce(t *testing.T, d Database) {
 // Forty guests claim one launch with keys of their own; afterwards the winner
 // alone may ask again.
 func testOneLaunch(t *testing.T, d Database) {
-	stores := []*store.Store{d.Open(t), d.Open(t)}
+	stores := []*store.Store{d.OpenStanding(t), d.Open(t)}
 	claim := *Granted().Grant
 	var unlocks, again []store.UnlockRecord
 	for range 40 {
@@ -66,7 +66,7 @@ func testOneLaunch(t *testing.T, d Database) {
 
 // What waits while a transaction is on its way goes into the next one.
 func testBatches(t *testing.T, d Database) {
-	s := d.Open(t)
+	s := d.OpenStanding(t)
 	const count = 600 // more than two full batches
 	atOnce(t, s, count)
 	stats := s.Stats()
@@ -80,7 +80,7 @@ func testBatches(t *testing.T, d Database) {
 
 // Two replicas write at the same time: one chain, nothing lost.
 func testTwoStores(t *testing.T, d Database) {
-	stores := []*store.Store{d.Open(t), d.Open(t)}
+	stores := []*store.Store{d.OpenStanding(t), d.Open(t)}
 	var unlocks []store.UnlockRecord
 	for range 300 {
 		unlocks = append(unlocks, Granted())

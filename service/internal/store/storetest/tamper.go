@@ -24,7 +24,7 @@ func chain(t *testing.T, s *store.Store, length int) []store.Entry {
 }
 
 func testVerify(t *testing.T, d Database) {
-	s := d.Open(t)
+	s := d.OpenStanding(t)
 	if head, err := s.VerifyAudit(t.Context(), 1, nil); err != nil || head != (store.Head{}) {
 		t.Errorf("empty log: got %s, %v", head, err)
 	}

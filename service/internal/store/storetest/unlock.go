@@ -26,6 +26,8 @@ func unlockTests() map[string]func(*testing.T, Database) {
 		"unlock old nonces":    testOldNonces,
 		"unlock two stores":    testTwoStores,
 		"unlock killed":        testKilled,
+		"unlock changed":       testChangedMeanwhile,
+		"unlock or disable":    testDisableRace,
 	}
 }
 
@@ -35,13 +37,15 @@ func Hash() (h [32]byte) {
 	return h
 }
 
-// Granted returns an unlock as no other is.
+// Granted returns an unlock of Standing as no other is.
 func Granted() store.UnlockRecord {
-	release := wire.NewUUID()
+	_, release := Standing()
 	return store.UnlockRecord{
-		Audit: store.Record{RequestID: release.String(), ReleaseID: release, ImageID: wire.NewUUID(), ChipID: make([]byte, 64), Report: make([]byte, 1184)},
+		Audit: store.Record{
+			RequestID: wire.NewUUID().String(), ReleaseID: release.ID, ImageID: wire.NewUUID(), ChipID: make([]byte, 64), Report: make([]byte, 1184),
+		},
 		Nonce: &store.Nonce{Hash: Hash(), Expires: time.Now().Add(time.Minute)},
-		Grant: &store.Claim{ReportID: Hash(), KeyHash: Hash(), ReleaseID: release},
+		Grant: &store.Claim{ReportID: Hash(), KeyHash: Hash(), ReleaseID: release.ID}, PolicyRevision: 1,
 
 		NonceUsed: store.Denial{Rule: "nonce", Expected: "unused", Found: "used"},
 		Released:  store.Denial{Rule: "report_id", Expected: "first unlock", Found: "second"},
@@ -90,7 +94,8 @@ func atOnce(t *testing.T, s *store.Store, count int) store.Entry {
 }
 
 func testUnlockDecisions(t *testing.T, d Database) {
-	s := d.Open(t)
+	s := d.OpenStanding(t)
+	_, other := create(t, s, Image("other"), Release("f", "k", "i"))
 	first := Granted()
 	use := func(change func(*store.UnlockRecord)) store.UnlockRecord {
 		u, claim := Granted(), *first.Grant
@@ -110,7 +115,7 @@ func testUnlockDecisions(t *testing.T, d Database) {
 		{name: "same nonce, other launch", unlock: use(func(u *store.UnlockRecord) { u.Nonce, u.Grant = first.Nonce, Granted().Grant }), reason: "nonce_used", rule: "nonce"},
 		{name: "same nonce, same launch", unlock: first, reason: "nonce_used", rule: "nonce"},
 		{name: "other guest key", unlock: use(func(u *store.UnlockRecord) { u.Grant.KeyHash = Hash() }), reason: "report_id_released", rule: "report_id", original: "1"},
-		{name: "other release", unlock: use(func(u *store.UnlockRecord) { u.Grant.ReleaseID = wire.NewUUID() }), reason: "report_id_released", rule: "report_id", original: "1"},
+		{name: "other release", unlock: use(func(u *store.UnlockRecord) { u.Grant.ReleaseID = other.ID }), reason: "report_id_released", rule: "report_id", original: "1"},
 		{name: "retry", unlock: use(func(*store.UnlockRecord) {}), retry: true, original: "1"},
 		{name: "other launch, same key", unlock: use(func(u *store.UnlockRecord) { u.Grant.ReportID = Hash() })},
 		{name: "denied", unlock: denied, reason: "measurement"},
@@ -156,7 +161,7 @@ func testUnlockRefusals(t *testing.T, d Database) {
 
 // When a batch cannot be written, nothing of it is granted nor used up.
 func testFailedBatch(t *testing.T, d Database) {
-	s := d.Open(t)
+	s := d.OpenStanding(t)
 	unlock(t, s, Granted())
 	d.exec(t, q(`ALTER TABLE audit RENAME TO audit_away`)...)
 	var unlocks []store.UnlockRecord
@@ -187,7 +192,7 @@ func testFailedBatch(t *testing.T, d Database) {
 
 // Who gives up does not take others along.
 func testCancelled(t *testing.T, d Database) {
-	s := d.Open(t)
+	s := d.OpenStanding(t)
 	var wg sync.WaitGroup
 	for n := range 100 {
 		wg.Go(func() {
@@ -212,6 +217,7 @@ func testCancelled(t *testing.T, d Database) {
 
 // Close writes what waits, and later records are refused.
 func testClosing(t *testing.T, d Database) {
+	d.OpenStanding(t)
 	s, err := store.Open(t.Context(), d.DSN, store.Options{MaxConns: 4})
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +265,7 @@ func testClosing(t *testing.T, d Database) {
 // Used nonces are forgotten some time after they expired, not before.
 func testOldNonces(t *testing.T, d Database) {
 	clock := NewClock(0)
-	s := d.Open(t, store.Options{Now: clock.Now})
+	s := d.OpenStanding(t, store.Options{Now: clock.Now})
 	u := Granted()
 	u.Nonce.Expires = clock.Now().Add(time.Minute)
 	nonces := func() string {

@@ -30,6 +30,12 @@ type acknowledgement struct {
 // WriterMain makes the process one that writes records until it is killed, when a
 // test started it for that; it returns false otherwise. TestMain calls it first.
 func WriterMain() bool {
+	if dsn := os.Getenv(resealerDSN); dsn != "" {
+		if err := resealHalf(context.Background(), dsn); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		return true
+	}
 	dsn := os.Getenv(writerDSN)
 	if dsn == "" {
 		return false
@@ -43,6 +49,9 @@ func WriterMain() bool {
 func write(ctx context.Context, dsn string, out *json.Encoder) error {
 	s, err := store.Open(ctx, dsn, store.Options{})
 	if err != nil {
+		return err
+	}
+	if err := stand(ctx, s); err != nil {
 		return err
 	}
 	var mu sync.Mutex
@@ -136,7 +145,7 @@ func testKilled(t *testing.T, d Database) {
 	first.kill(t)
 	second.read(t, 200)
 	second.kill(t)
-	s := d.Open(t)
+	s := d.OpenStanding(t)
 	head, err := s.VerifyAudit(t.Context(), 1, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,95 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// What an operator changed after the service has decided, and before the grant is
+// written, still counts; also for a guest that has had its key.
+func testChangedMeanwhile(t *testing.T, d Database) {
+	s := d.Open(t)
+	for name, tc := range map[string]struct {
+		change       func(image store.Image, release store.Release) error
+		reason, rule string
+	}{
+		"nothing":          {func(store.Image, store.Release) error { return nil }, "", ""},
+		"image disabled":   {func(i store.Image, _ store.Release) error { return s.SetImageEnabled(t.Context(), i.ID, false) }, "image_disabled", "enabled"},
+		"release disabled": {func(_ store.Image, r store.Release) error { return s.SetReleaseEnabled(t.Context(), r.ID, false) }, "release_disabled", "enabled"},
+		"image deleted":    {func(i store.Image, _ store.Release) error { _, err := s.DeleteImage(t.Context(), i.ID); return err }, "launch_unknown", "image_id"},
+		"release deleted":  {func(_ store.Image, r store.Release) error { _, err := s.DeleteRelease(t.Context(), r.ID); return err }, "launch_unknown", "image_id"},
+		"policy": {func(_ store.Image, r store.Release) error {
+			_, err := s.UpdateReleasePolicy(t.Context(), r.ID, []byte(`{"vmpl":0}`), 1)
+			return err
+		}, "policy_changed", "policy_revision"},
+	} {
+		image, release := create(t, s, Image(name), Release("f", "k", "i"))
+		had, asks := Granted(), Granted()
+		had.Grant.ReleaseID, asks.Grant.ReleaseID = release.ID, release.ID
+		if got := unlock(t, s, had); !got.Granted {
+			t.Fatalf("%s: at first: got %+v", name, got)
+		}
+		if err := tc.change(image, release); err != nil {
+			t.Fatal(err)
+		}
+		had.Nonce = Granted().Nonce
+		for _, u := range []store.UnlockRecord{asks, had} {
+			e := unlock(t, s, u).Entry
+			if (e.Outcome == store.OutcomeGranted) != (tc.reason == "") || e.Reason != tc.reason || e.Rule != tc.rule {
+				t.Errorf("%s: got %+v", name, e)
+			}
+			if tc.reason != "" && (e.Expected == "" || e.Found == "" || e.Retry) {
+				t.Errorf("%s: got %+v", name, e)
+			}
+		}
+	}
+}
+
+// Guests unlock on two replicas while an operator disables their image: no grant
+// comes after the record of that.
+func testDisableRace(t *testing.T, d Database) {
+	stores := []*store.Store{d.OpenStanding(t), d.Open(t)}
+	image, _ := Standing()
+	ctx, cancel := context.WithCancel(t.Context())
+	granted := make(chan struct{}, 1)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				decision, err := stores[i%2].RecordUnlock(ctx, Granted())
+				if err != nil && !errors.Is(err, context.Canceled) {
+					t.Error(err)
+					return
+				}
+				if decision.Granted {
+					select {
+					case granted <- struct{}{}:
+					default:
+					}
+				}
+			}
+		})
+	}
+	<-granted
+	disabled, err := stores[0].Audited(t.Context(), func(ctx context.Context) (store.Record, error) {
+		return store.Record{Outcome: store.OutcomeDone, Reason: "image.disabled"}, stores[0].SetImageEnabled(ctx, image.ID, false)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for range 20 {
+		if got := unlock(t, stores[1], Granted()); got.Granted {
+			t.Errorf("granted after it was disabled: %d", got.Entry.Seq)
+		}
+	}
+	cancel()
+	wg.Wait()
+	found, err := stores[0].ListAudit(t.Context(), store.AuditFilter{Outcome: store.OutcomeGranted}, store.AuditRange{Limit: 1})
+	if err != nil || len(found) != 1 || found[0].Seq > disabled.Seq {
+		t.Errorf("the last grant is %+v, %v, disabled in record %d", found, err, disabled.Seq)
+	}
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/config"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// reasonRotated is what the audit log says of it.
+const reasonRotated = "kek.rotated"
+
+// rotateKEK seals all keys under the KEK in a file, which is made unless it is
+// there. Services that run meanwhile go on with the keys that they have opened,
+// and seal nothing more until they are restarted.
+func rotateKEK(ctx context.Context, cfg config.Config, path string, stdout io.Writer) (err error) {
+	// Opening would make a database that is not there.
+	if file, ok := strings.CutPrefix(cfg.Database, "sqlite:"); ok {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("open database: %w", err)
+		}
+	}
+	from, err := keyring.LoadKEK(cfg.KEKFile, false)
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, cfg.Database, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	to, err := nextKEK(ctx, s, from, path)
+	if err != nil {
+		return err
+	}
+	done, entry, err := reseal(ctx, s, keyring.Rotation{From: from, To: to})
+	switch {
+	case errors.Is(err, keyring.ErrRotated):
+		fmt.Fprintf(stdout, "All keys are sealed under %s already.\n", path)
+	case errors.Is(err, keyring.ErrWrongKEK):
+		return fmt.Errorf("%s: %w; nothing was changed", cfg.KEKFile, err)
+	case err != nil:
+		return err
+	default:
+		fmt.Fprintf(stdout, "Sealed %d keys and secrets and the keys of %d images under %s (audit record %d).\n", done.Secrets, done.Images, path, entry.Seq)
+	}
+	fmt.Fprintf(stdout, "Put it in place of %s, or name it with --kek-file, and restart every replica.\n", cfg.KEKFile)
+	return nil
+}
+
+// nextKEK reads the new KEK, or makes it when the old one fits: it is on the disk
+// before anything is sealed under it.
+func nextKEK(ctx context.Context, s *store.Store, from *keyring.KEK, path string) (*keyring.KEK, error) {
+	to, err := keyring.LoadKEK(path, false)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return to, err
+	}
+	if err := from.Fits(ctx, s); err != nil {
+		return nil, err
+	}
+	return keyring.LoadKEK(path, true)
+}
+
+// reseal does it, and records it, in one transaction.
+func reseal(ctx context.Context, s *store.Store, r keyring.Rotation) (done store.Resealed, entry store.Entry, err error) {
+	entry, err = s.Audited(ctx, func(ctx context.Context) (store.Record, error) {
+		if err := r.Check(ctx, s, access.SecretPassword); err != nil {
+			return store.Record{}, err
+		}
+		var err error
+		done, err = s.Reseal(ctx, r)
+		return store.Record{Outcome: store.OutcomeDone, Reason: reasonRotated, Actor: "command line", Details: map[string]string{
+			"secrets": fmt.Sprint(done.Secrets), "images": fmt.Sprint(done.Images),
+		}}, err
+	})
+	return done, entry, err
+}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"unicode"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
 )
@@ -38,7 +39,7 @@ func FuzzInspect(f *testing.F) {
 			return
 		}
 		for _, found := range all {
-			if text := found.Path + found.Detail; strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' }) {
+			if text := found.Path + found.Detail; strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) {
 				t.Errorf("%q", text)
 			}
 		}

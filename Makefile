@@ -76,9 +76,17 @@ lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/packer-sdc ## go
 
 .PHONY: test
 test: lint images plugin ## everything that this machine can check; what CI runs
-	$(GO) test -race ./...
+	@mkdir -p $(BIN)
+	GO=$(GO) scripts/coverage $(COVERAGE) -race
 	$(GO) test -race -tags sim ./agent/...
 	$(MAKE) --no-print-directory -j2 e2e-boots e2e-conversions
+
+COVERAGE := $(BIN)/coverage.out
+
+.PHONY: cover
+cover: deps ## how much of what faces an attacker the tests reach; fails under 85 %
+	@mkdir -p $(BIN)
+	@GO=$(GO) scripts/coverage $(COVERAGE)
 
 # Two halves, since a guest under emulation keeps one core busy.
 CONVERSIONS := ^Test(Converted|Missing|Layouts|Source|Conversion|NoEncryption|HostileTrees|HostileDisks|HostileBoot|Edits|Further|Interrupted|Killed|FullDisk|Existing|Unwritable|SideBySide|Keep|Terminated)

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
@@ -49,7 +50,11 @@ func TestReadConfig(t *testing.T) {
 	if err := b.readConfig(t.Context()); !errors.Is(err, fs.ErrNotExist) || b.config != nil {
 		t.Errorf("no file: %v", err)
 	}
-	for simulated, want := range map[bool]error{true: errForSimulated, false: nil} {
+	other := errForSimulated
+	if report.Simulated {
+		other = errForReal
+	}
+	for simulated, want := range map[bool]error{report.Simulated: nil, !report.Simulated: other} {
 		encoded, err := config(simulated).Encode()
 		if err != nil {
 			t.Fatal(err)

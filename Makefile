@@ -68,7 +68,7 @@ packer-test: plugin ## every component under the real Packer
 lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/packer-sdc ## gofmt, go vet, golangci-lint, shellcheck, govulncheck, go.mod
 	$(TOOLS)/golangci-lint run ./...
 	$(TOOLS)/golangci-lint run --build-tags sim ./agent/...
-	$(GO) vet -tags e2e ./test/...
+	$(TOOLS)/golangci-lint run --build-tags e2e ./test/...
 	$(GO) mod tidy -diff
 	scripts/generated $(TOOLS)
 	shellcheck scripts/* .ci/run
@@ -78,9 +78,16 @@ lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/packer-sdc ## go
 test: deps agent ## everything that this machine can check; what CI runs
 	$(MAKE) --no-print-directory -j2 -Oline lint images
 	$(MAKE) --no-print-directory plugin
-	$(GO) test -race ./...
+	GO=$(GO) scripts/coverage $(COVERAGE) -race
 	$(GO) test -race -tags sim ./agent/...
 	$(MAKE) --no-print-directory -j2 -Oline e2e-boots e2e-conversions
+
+COVERAGE := $(BIN)/coverage.out
+
+.PHONY: cover
+cover: deps ## how much of what faces an attacker the tests reach; fails under 85 %
+	@mkdir -p $(BIN)
+	@GO=$(GO) scripts/coverage $(COVERAGE)
 
 # Two halves, since a guest under emulation keeps one core busy. They run programs
 # that go test does not know of: what it remembers of them does not count.

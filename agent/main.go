@@ -19,7 +19,7 @@ func main() {
 	// The first program of a container has PID 1 too, but another name.
 	if os.Getpid() == 1 && os.Args[0] == bootconf.PathAgent {
 		log := timeline.New(timeline.Kmsg{Path: "/dev/kmsg", Fallback: os.Stderr}, time.Now)
-		(&boot.Boot{Log: log, Version: version.String()}).Run()
+		(&boot.Boot{Log: log, Version: version.String(), Machine: boot.ThisMachine()}).Run()
 		boot.PowerOff()
 	}
 	program := command.Program{

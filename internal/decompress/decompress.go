@@ -32,8 +32,9 @@ const (
 	Zstd  Format = "zstd"
 )
 
-// maxWindow bounds the memory that a zstd frame may ask for; it is the most
-// that the kernel grants.
+// maxWindow bounds the memory that a zstd frame or the dictionary of an lzma file
+// may ask for; it is the most that the kernel grants. That of xz follows the
+// content, whatever the file declares: its pages are taken when they are written.
 const maxWindow = 128 << 20
 
 // MagicSize is how many bytes Detect looks at.
@@ -97,7 +98,7 @@ func open(r *bufio.Reader, format Format) (io.ReadCloser, error) {
 	case Bzip2:
 		plain = bzip2.NewReader(r)
 	case LZMA:
-		plain, err = lzma.NewReader(r)
+		plain, err = lzma.ReaderConfig{DictCap: maxWindow}.NewReader(r)
 	case XZ:
 		plain, err = xz.NewReader(r)
 	case LZ4:

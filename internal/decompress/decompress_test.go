@@ -98,6 +98,11 @@ func TestHugeWindowIsRefused(t *testing.T) {
 	if _, err := decompress.All(bytes.NewReader(frame), 1<<20); !errors.Is(err, decompress.ErrMalformed) {
 		t.Errorf("got %v", err)
 	}
+	file := bytes.Clone(packed(t)[decompress.LZMA])
+	copy(file[1:5], []byte{0, 0, 0, 0x10}) // a dictionary of 256 MiB
+	if _, err := decompress.All(bytes.NewReader(file), 1<<20); !errors.Is(err, decompress.ErrMalformed) {
+		t.Errorf("lzma: got %v", err)
+	}
 }
 
 func FuzzAll(f *testing.F) {

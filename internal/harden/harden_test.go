@@ -290,22 +290,6 @@ func TestMendedIsMended(t *testing.T) {
 	}
 }
 
-func FuzzFstab(f *testing.F) {
-	f.Add("PARTUUID=3e39 / ext4 rw 0 1\n/dev/sda2 none swap sw 0 0\n")
-	f.Fuzz(func(t *testing.T, content string) {
-		root := fstest.MapFS{"etc/fstab": file(content)}
-		edits, err := harden.Edits(root, harden.Options{})
-		if err != nil {
-			return
-		}
-		root["etc/fstab"] = file(string(edits[0].Content))
-		again, err := harden.Edits(root, harden.Options{})
-		if err != nil || string(again[0].Content) != string(edits[0].Content) {
-			t.Errorf("%q became %q, then %q, %v", content, edits[0].Content, again[0].Content, err)
-		}
-	})
-}
-
 // Cloud-init without a configuration of its own asks every data source.
 func TestCloudInitWithoutConfigurationIsRestricted(t *testing.T) {
 	root := fstest.MapFS{"usr/bin/cloud-init": file("")}

@@ -227,3 +227,25 @@ func FuzzKernel(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSystem reads what an image says of itself, as far as a terminal shows it.
+func FuzzSystem(f *testing.F) {
+	f.Add("ID=ubuntu\nPRETTY_NAME=\"Ubuntu 24.04\"\n", "Package: linux-modules-6.8.0\nVersion: 6.8.0-1\n\n", "CONFIG_AMD_MEM_ENCRYPT=y\n")
+	f.Add("ID=ubuntu\nPRETTY_NAME='\x1b[2J'\n", "Package: linux-modules-6.8.0\nVersion: \x1b]0;x\x07\n", capableConfig)
+	f.Fuzz(func(t *testing.T, release, status, config string) {
+		root := debian("6.8.0")
+		root["etc/os-release"], root["var/lib/dpkg/status"], root["boot/config-6.8.0"] = file(release), file(status), file(config)
+		found, err := oscan.Scan(oscan.Input{Root: root})
+		if err != nil {
+			if !errors.Is(err, oscan.ErrMalformed) {
+				t.Errorf("untyped error %v", err)
+			}
+			return
+		}
+		for _, k := range found.Kernels {
+			if text := found.ID + found.Name + k.Package; strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' }) {
+				t.Errorf("%q", text)
+			}
+		}
+	})
+}

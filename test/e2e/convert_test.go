@@ -192,7 +192,7 @@ func openRoot(t testing.TB, path string, partition int) rootfs.Volume {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { disk.Close() })
+	t.Cleanup(func() { disk.Close() }) //nolint:errcheck // nothing was written
 	offset, size := partitionOf(t, disk, partition)
 	volume, err := ext4.Open(io.NewSectionReader(disk, offset, size), size)
 	if err != nil {

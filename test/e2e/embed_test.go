@@ -48,7 +48,7 @@ func soundDisk(t *testing.T, image string) {
 	output(t, "qemu-img", "check", image)
 	raw := filepath.Join(t.TempDir(), "disk.raw")
 	output(t, "qemu-img", "convert", "-O", "raw", image, raw)
-	defer os.Remove(raw)
+	defer os.Remove(raw) //nolint:errcheck // the directory goes later anyway
 	if out := output(t, "sgdisk", "-v", raw); !strings.Contains(out, "No problems found") {
 		t.Errorf("sgdisk -v: %s", out)
 	}
@@ -113,7 +113,7 @@ func TestEmbedKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Duration(i) * 60 * time.Millisecond)
-		cmd.Process.Kill()
+		_ = cmd.Process.Kill() // it may have ended
 		if cmd.Wait() != nil {
 			killed++
 		}

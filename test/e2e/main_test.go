@@ -33,7 +33,7 @@ func run(m *testing.M) (int, error) {
 	if scratch, err = os.MkdirTemp("", "snpguard-e2e-"); err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(scratch)
+	defer os.RemoveAll(scratch) //nolint:errcheck // a directory that stays is no failure
 	defer stopWorld()
 	if err := os.Setenv("SNPGUARD_LOGIN", loginFile()); err != nil {
 		return 0, err

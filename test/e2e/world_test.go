@@ -68,8 +68,8 @@ func stopWorld() {
 	}
 	for _, cmd := range []*exec.Cmd{theWorld.kds, theWorld.service} {
 		if cmd != nil && cmd.Process != nil {
-			cmd.Process.Kill()
-			cmd.Wait()
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait() // it was killed
 		}
 	}
 }
@@ -129,21 +129,12 @@ func (w *world) start(t testing.TB) {
 	for lines.Scan() {
 		var line struct{ Msg, Address string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
-			go io.Copy(io.Discard, stderr)
+			go io.Copy(io.Discard, stderr) //nolint:errcheck // until the service ends
 			w.url, w.guestURL = "https://127.0.0.1:"+w.port, "https://"+hostAddress+":"+w.port
 			return
 		}
 	}
 	t.Fatal("the service did not start")
-}
-
-// stop ends the service.
-func (w *world) stop(t testing.TB) {
-	t.Helper()
-	if err := w.service.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	w.service.Wait()
 }
 
 // login logs in as "snpguard login" does.

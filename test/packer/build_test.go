@@ -119,7 +119,7 @@ func TestCancel(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	case <-time.After(2 * time.Minute):
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		t.Fatalf("does not end\n%s", said.all.String())
 	}
 	t.Log(said.all.String())

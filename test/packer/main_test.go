@@ -35,7 +35,7 @@ func run(m *testing.M) (int, error) {
 	if scratch, err = os.MkdirTemp("", "snpguard-packer-"); err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(scratch)
+	defer os.RemoveAll(scratch) //nolint:errcheck // a directory that stays is no failure
 	for name, dir := range map[string]string{"snpguard": "../../cmd/snpguard", "snpguard-service": "../../service", "packer-plugin-qemu": "./qemu"} {
 		if out, err := exec.Command("go", "build", "-tags", "e2e", "-o", filepath.Join(scratch, name), dir).CombinedOutput(); err != nil {
 			return 0, fmt.Errorf("go build %s: %w\n%s", dir, err, out)

@@ -84,7 +84,7 @@ func (s *service) serve(t *testing.T, listen string) string {
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
 		var line struct{ Msg, Address string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
-			go io.Copy(io.Discard, stderr)
+			go io.Copy(io.Discard, stderr) //nolint:errcheck // until the service ends
 			s.URL = "https://" + line.Address
 			printed, err := os.ReadFile(out.Name())
 			if err != nil {
@@ -98,8 +98,8 @@ func (s *service) serve(t *testing.T, listen string) string {
 }
 
 func (s *service) kill() {
-	s.cmd.Process.Kill()
-	s.cmd.Wait()
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait() // it was killed
 }
 
 // images returns what is registered, by name.
@@ -137,14 +137,14 @@ func (s *service) mortal(t *testing.T, limit int64) (url string) {
 				down.Close()
 				continue
 			}
-			go func() { io.Copy(down, up); down.Close() }()
+			go func() { _, _ = io.Copy(down, up); down.Close() }()
 			go func() {
 				defer up.Close()
 				buffer := make([]byte, 64<<10)
 				for {
 					n, err := down.Read(buffer)
 					if n > 0 && passed.Add(int64(n)) > limit {
-						s.cmd.Process.Kill()
+						_ = s.cmd.Process.Kill()
 						down.Close()
 						return
 					}

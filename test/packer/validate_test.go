@@ -49,7 +49,7 @@ func TestValidateRefuses(t *testing.T) {
 	succeed(t, packer(w.Dir, "validate", w.fill(t, complete)))
 	noTable := write(t, t.TempDir(), "OVMF.fd", vectors.MustRead(t, "measure/inputs/fw/ovmf-trixie-2025.02.fd"))
 	away := "https://127.0.0.1:1"
-	first := func(old, new string) string { return strings.Replace(complete, old, new, 1) }
+	first := func(old, other string) string { return strings.Replace(complete, old, other, 1) }
 	for name, tc := range map[string]struct{ template, want string }{
 		"no source":         {first("iso_url ", "#iso_url "), "One of iso_url or iso_urls must be specified"},
 		"firmware":          {first("{{.Firmware}}", noTable), "firmware: "},

@@ -25,6 +25,7 @@ import (
 type Boot struct {
 	Log     *timeline.Log
 	Version string // of the agent
+	Machine Machine
 
 	mounts *mounts.Set
 	config *bootconf.Config

@@ -20,7 +20,7 @@ var (
 // readConfig reads the measured configuration. A build for a simulated AMD-SP
 // and one for the real one refuse each other's images.
 func (b *Boot) readConfig(context.Context) error {
-	c, err := parseConfig(bootconf.PathConfig, report.Simulated)
+	c, err := parseConfig(b.Machine.at(bootconf.PathConfig), report.Simulated)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // openRoot makes the dm-crypt device and wipes the volume key, whatever happens.
 func (b *Boot) openRoot(ctx context.Context) error {
 	defer clear(b.grant.VMK)
-	control, err := dmcrypt.Open(filepath.Join(mounts.Dev, "mapper/control"))
+	control, err := b.Machine.control()
 	if err != nil {
 		return err
 	}
@@ -32,14 +32,14 @@ func (b *Boot) openRoot(ctx context.Context) error {
 	if err := soon().Do(ctx, func() error { _, err := os.Stat(b.devicePath()); return err }); err != nil {
 		return errors.Join(err, dmcrypt.Remove(control))
 	}
-	if err := link(b.device.Name(), bootconf.MapperPath); err != nil {
+	if err := link(b.device.Name(), b.Machine.at(bootconf.MapperPath)); err != nil {
 		return errors.Join(err, dmcrypt.Remove(control))
 	}
 	b.Log.Printf("crypt", "%s is %s on %s, %s with sectors of %d bytes", bootconf.MapperPath, b.device.Name(), b.root.Name, r.Cipher, r.SectorSize)
 	return nil
 }
 
-func (b *Boot) devicePath() string { return filepath.Join(mounts.Dev, b.device.Name()) }
+func (b *Boot) devicePath() string { return b.Machine.at(filepath.Join(mounts.Dev, b.device.Name())) }
 
 // link makes the name by which the command line and fstab know the device. udev
 // would make the very same link and keeps one that is there already.

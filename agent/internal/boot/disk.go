@@ -12,13 +12,13 @@ import (
 // findRoot waits for the root's partition, extends it when its disk has grown,
 // and reads the sealed volume key.
 func (b *Boot) findRoot(ctx context.Context) error {
-	machine := rootdisk.Machine{Sys: mounts.Sys, Dev: mounts.Dev}
+	machine := rootdisk.Machine{Sys: b.Machine.at(mounts.Sys), Dev: b.Machine.at(mounts.Dev)}
 	if err := b.waitForRoot(ctx, machine); err != nil {
 		return err
 	}
 	if b.config.Root.Grow {
 		before := b.root.Size
-		grown, err := b.root.Grow(rootdisk.KernelReread)
+		grown, err := b.root.Grow(b.Machine.Reread)
 		if err != nil {
 			b.Log.Printf("disk", "not extended: %v", err)
 		}

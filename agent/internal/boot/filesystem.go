@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/dmcrypt"
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/superblock"
 )
 
@@ -19,7 +17,7 @@ func (b *Boot) checkFilesystem(context.Context) error {
 		b.Log.Printf("filesystem", "%s %s", b.config.Root.Filesystem, b.config.Root.FilesystemUUID)
 		return nil
 	}
-	control, openErr := dmcrypt.Open(filepath.Join(mounts.Dev, "mapper/control"))
+	control, openErr := b.Machine.control()
 	if openErr != nil {
 		return errors.Join(err, openErr)
 	}

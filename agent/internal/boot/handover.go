@@ -3,9 +3,6 @@ package boot
 import (
 	"context"
 	"fmt"
-	"os"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
@@ -23,7 +20,7 @@ func (b *Boot) handOver(context.Context) error {
 	if err := b.net.Down(); err != nil {
 		return fmt.Errorf("take the network down: %w", err)
 	}
-	keepRun, err := status.Arrange("/", b.status())
+	keepRun, err := status.Arrange(b.Machine.Root, b.status())
 	if err != nil {
 		return err
 	}
@@ -35,7 +32,7 @@ func (b *Boot) handOver(context.Context) error {
 	if err := b.mounts.Unmount(kept...); err != nil {
 		return err
 	}
-	return fmt.Errorf("start %s: %w", initPath, unix.Exec(initPath, append([]string{initPath}, os.Args[1:]...), os.Environ()))
+	return b.Machine.Exec(initPath)
 }
 
 // status says how this boot was attested.

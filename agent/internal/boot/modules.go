@@ -10,7 +10,7 @@ import (
 )
 
 func (b *Boot) loadModules(context.Context) error {
-	b.Log.Printf("modules", "%s", modules.Load(modules.Kernel{}, bootconf.DirModules, b.config.Modules))
+	b.Log.Printf("modules", "%s", modules.Load(b.Machine.Modules, b.Machine.at(bootconf.DirModules), b.config.Modules))
 	if err := b.mounts.Configfs(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 func (b *Boot) mountBase(context.Context) error {
-	b.mounts = mounts.New(mounts.Real{})
+	b.mounts = mounts.New(b.Machine.Mounts)
 	if err := b.mounts.Base(); err != nil {
 		return err
 	}

@@ -3,12 +3,11 @@ package boot
 import (
 	"context"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/netup"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/unlock"
 )
 
 func (b *Boot) networkUp(ctx context.Context) error {
-	b.net = netup.New(func(format string, args ...any) { b.Log.Printf("network", format, args...) })
+	b.net = b.Machine.Network(func(format string, args ...any) { b.Log.Printf("network", format, args...) })
 	return b.net.Up(ctx, b.config.Network)
 }
 

@@ -9,9 +9,8 @@ import (
 
 // unlock gets the volume key.
 func (b *Boot) unlock(ctx context.Context) error {
-	providers := report.Providers()
 	session, err := unlock.New(b.config, b.sealed, func(data [report.DataSize]byte) (*report.Evidence, error) {
-		return report.Get(providers, data)
+		return report.Get(b.Machine.Providers, data)
 	})
 	if err != nil {
 		return err

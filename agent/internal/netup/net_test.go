@@ -133,6 +133,7 @@ func TestBothFamilies(t *testing.T) {
 		if err := n.Up(t.Context(), dhcpMode()); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the advertisement may come behind the addresses
 		if ways := n.Ways(); len(ways) != 1 || len(ways[0].Settings.Addresses) != 1 || fmt.Sprint(ways[0].Settings.DNS) != "[2001:db8::53]" {
 			t.Errorf("first %+v", ways)
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/vmkrecord"
@@ -256,5 +258,75 @@ func TestSealedVMK(t *testing.T) {
 	}
 	if _, err := p.SealedVMK(8193, image); err == nil {
 		t.Error("a partition that ends too early was taken")
+	}
+}
+
+// TestKernelInTwoMinds is a kernel whose files miss or contradict the partition
+// table, as they may while it reads one.
+func TestKernelInTwoMinds(t *testing.T) {
+	for name, wrong := range map[string]func(computer){
+		"no directory":   func(c computer) { c.remove("vda") },
+		"no start":       func(c computer) { c.remove("vda2/start") },
+		"no size":        func(c computer) { c.remove("vda2/size") },
+		"no number":      func(c computer) { c.remove("vda2/dev") },
+		"a number of it": func(c computer) { c.attribute("vda2/dev", "vda2") },
+		"another start":  func(c computer) { c.attribute("vda2/start", "8") },
+		"another size":   func(c computer) { c.attribute("vda2/size", "8") },
+		"a negative one": func(c computer) { c.attribute("vda2/size", "-8") },
+		"a huge one":     func(c computer) { c.attribute("vda2/size", "99999999999999999") },
+	} {
+		c := newComputer(t)
+		c.disk("vda", wanted, 20<<20, 512)
+		wrong(c)
+		if _, err := c.machine().Find(wanted); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if _, err := newComputer(t).machine().Find("vda2"); err == nil {
+		t.Error("a name was taken for a GUID")
+	}
+	if _, err := (rootdisk.Machine{Sys: "/nothing"}).Find(wanted); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without /sys: %v", err)
+	}
+}
+
+func (c computer) remove(path string) {
+	c.t.Helper()
+	if err := os.RemoveAll(filepath.Join(c.dir, "sys/class/block", path)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// TestDiskGoes is a disk that the host takes away between two looks at it.
+func TestDiskGoes(t *testing.T) {
+	c := newComputer(t)
+	c.disk("vda", wanted, 40<<20, 512)
+	p, err := c.machine().Find(wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(c.dir, "dev/vda")); err != nil {
+		t.Fatal(err)
+	}
+	if grown, err := p.Grow(func(*os.File) error { return nil }); grown || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("grown %v, %v", grown, err)
+	}
+	if _, err := p.SealedVMK(0, [16]byte{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("sealed volume key: %v", err)
+	}
+	if _, err := c.machine().Find(wanted); !errors.Is(err, rootdisk.ErrNotFound) {
+		t.Errorf("found: %v", err)
+	}
+}
+
+// TestKernelReread asks the kernel about something that has no partitions.
+func TestKernelReread(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "disk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := rootdisk.KernelReread(f); !errors.Is(err, unix.ENOTTY) {
+		t.Errorf("got %v", err)
 	}
 }

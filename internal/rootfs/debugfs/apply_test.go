@@ -2,7 +2,6 @@ package debugfs_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,76 +17,6 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/ext4"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/rootfstest"
 )
-
-func open(t testing.TB, image string) *ext4.FS {
-	t.Helper()
-	file, err := os.Open(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
-	found, err := file.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	volume, err := ext4.Open(file, found.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return volume
-}
-
-func stat(t testing.TB, volume *ext4.FS, name string) *rootfs.Stat {
-	t.Helper()
-	found, err := volume.Lstat(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found.Sys().(*rootfs.Stat)
-}
-
-func read(t testing.TB, volume *ext4.FS, name string) string {
-	t.Helper()
-	data, err := fs.ReadFile(volume, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
-// smallTree is a directory with a few files of an image.
-func smallTree(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, content := range map[string]string{
-		"etc/fstab": "old", "etc/hosts": "hosts", "usr/lib/os-release": "ID=debian", "boot/vmlinuz": "kernel", "boot/grub/grub.cfg": "menu",
-		"boot/grub/fonts/a": "a", "home/a": "x",
-	} {
-		path := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o640)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	err := errors.Join(os.Symlink("usr/lib", filepath.Join(dir, "lib")), os.Symlink("/etc/hosts", filepath.Join(dir, "etc/link")),
-		os.Symlink("../../../..", filepath.Join(dir, "etc/up")), os.Symlink("loop", filepath.Join(dir, "loop")),
-		os.Link(filepath.Join(dir, "home/a"), filepath.Join(dir, "home/b")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-func shapes() map[string][]string {
-	return map[string][]string{
-		"ext4":             {"-t", "ext4"},
-		"ext4 4k":          {"-t", "ext4", "-b", "4096", "-O", "ea_inode"},
-		"no metadata_csum": {"-t", "ext4", "-O", "^metadata_csum,uninit_bg,^64bit"},
-		"inline_data":      {"-t", "ext4", "-O", "inline_data"},
-		"ext3":             {"-t", "ext3", "-I", "256"},
-		"ext2":             {"-t", "ext2", "-I", "128"},
-		"bigalloc":         {"-t", "ext4", "-O", "bigalloc"},
-	}
-}
 
 func TestApply(t *testing.T) {
 	tree := smallTree(t)
@@ -245,70 +174,6 @@ func TestOddNames(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
-	image := rootfstest.Make(t, 32, smallTree(t), "-t", "ext4")
-	before, err := os.ReadFile(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []rootfs.Change{
-		{Kind: rootfs.WriteFile, Path: "a\nrm /etc/fstab"},
-		{Kind: rootfs.WriteFile, Path: "a\r"},
-		{Kind: rootfs.WriteFile, Path: "a\x00b"},
-		{Kind: rootfs.WriteFile, Path: "a\nb/c"},
-		{Kind: rootfs.Symlink, Path: "a", Target: "b\nrm /etc/fstab"},
-		{Kind: rootfs.Symlink, Path: "a"},
-		{Kind: rootfs.Symlink, Path: "a", Target: strings.Repeat("x", 5000)},
-		{Kind: rootfs.WriteFile, Path: "a", Xattrs: map[string][]byte{"user.x\n": nil}},
-		{Kind: rootfs.WriteFile, Path: "a", Xattrs: map[string][]byte{"-f": nil}},
-		{Kind: rootfs.WriteFile, Path: "a", Xattrs: map[string][]byte{"other.x": nil}},
-		{Kind: rootfs.WriteFile, Path: "a", Xattrs: map[string][]byte{"user.x": make([]byte, 1025)}},
-		{Kind: rootfs.WriteFile, Path: strings.Repeat("n", 256)},
-		{Kind: rootfs.WriteFile, Path: strings.Repeat("\"d/", 2000) + "f"},
-		{Kind: rootfs.WriteFile, Path: "../a"},
-		{Kind: rootfs.WriteFile, Path: "etc/../a"},
-		{Kind: rootfs.WriteFile, Path: "etc/"},
-		{Kind: rootfs.WriteFile, Path: ""},
-		{Kind: rootfs.WriteFile, Path: "/"},
-		{Kind: rootfs.WriteFile, Path: "etc"},
-		{Kind: rootfs.WriteFile, Path: "etc/fstab/x"},
-		{Kind: rootfs.WriteFile, Path: "loop/x"},
-		{Kind: rootfs.WriteFile, Path: "a", Mode: 0o100644},
-		{Kind: rootfs.WriteFile, Path: "a", ModTime: time.Date(2600, 1, 1, 0, 0, 0, 0, time.UTC)},
-		{Kind: rootfs.WriteFile, Path: "a", Source: "/"},
-		{Kind: rootfs.MakeDir, Path: "etc/fstab"},
-		{Kind: rootfs.MakeNode, Path: "a", Mode: rootfs.ModeSocket},
-		{Kind: rootfs.HardLink, Path: "a", Target: "etc"},
-		{Kind: rootfs.HardLink, Path: "a", Target: "missing"},
-		{Kind: rootfs.HardLink, Path: "etc/fstab", Target: "etc/fstab"},
-		{Kind: rootfs.Remove, Path: "."},
-		{Path: "a"},
-	} {
-		if err := debugfs.Apply(t.Context(), image, 0, []rootfs.Change{c}); !errors.Is(err, rootfs.ErrChange) {
-			t.Errorf("%.200q: %v", fmt.Sprint(c), err)
-		}
-	}
-	if after, err := os.ReadFile(image); err != nil || !bytes.Equal(before, after) {
-		t.Errorf("the image was touched (%v)", err)
-	}
-}
-
-func TestFull(t *testing.T) {
-	image := rootfstest.Make(t, 4, smallTree(t), "-t", "ext4", "-N", "64")
-	big := rootfs.Change{Kind: rootfs.WriteFile, Path: "big", Content: bytes.Repeat([]byte("x"), 8<<20)}
-	if err := debugfs.Apply(t.Context(), image, 0, []rootfs.Change{big}); !errors.Is(err, rootfs.ErrFull) {
-		t.Errorf("no blocks: %v", err)
-	}
-	image = rootfstest.Make(t, 4, smallTree(t), "-t", "ext4", "-N", "64")
-	var many []rootfs.Change
-	for i := range 100 {
-		many = append(many, rootfs.Change{Kind: rootfs.WriteFile, Path: fmt.Sprint(i)})
-	}
-	if err := debugfs.Apply(t.Context(), image, 0, many); !errors.Is(err, rootfs.ErrFull) {
-		t.Errorf("no inodes: %v", err)
-	}
-}
-
 func TestOffset(t *testing.T) {
 	const offset = 3 << 20
 	bare, err := os.ReadFile(rootfstest.Make(t, 16, smallTree(t), "-t", "ext4"))
@@ -333,76 +198,5 @@ func TestOffset(t *testing.T) {
 	volume, err := ext4.Open(bytes.NewReader(disk[offset:]), int64(len(bare)))
 	if err != nil || read(t, volume, "etc/fstab") != "new" {
 		t.Fatalf("nothing was written: %v", err)
-	}
-}
-
-func TestCheckFindsDamage(t *testing.T) {
-	image := rootfstest.Make(t, 16, smallTree(t), "-t", "ext4")
-	if err := debugfs.Check(t.Context(), image, 0); err != nil {
-		t.Fatal(err)
-	}
-	rootfstest.Debugfs(t, image, "sif /etc/hosts links_count 7")
-	if err := debugfs.Check(t.Context(), image, 0); !errors.Is(err, rootfs.ErrCorrupt) {
-		t.Errorf("a wrong link count: %v", err)
-	}
-}
-
-func TestRecover(t *testing.T) {
-	image := rootfstest.Make(t, 32, smallTree(t), "-t", "ext4", "-b", "1024")
-	data := filepath.Join(t.TempDir(), "block")
-	if err := os.WriteFile(data, append([]byte("HOSTS"), make([]byte, 1019)...), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	number := firstBlock(t, image, "/etc/hosts")
-	rootfstest.Debugfs(t, image, "journal_open", "journal_write -b "+number+" "+data, "journal_close")
-	if !open(t, image).NeedsRecovery() || read(t, open(t, image), "etc/hosts") != "hosts" {
-		t.Fatal("the image needs no recovery")
-	}
-	for r, err := range open(t, image).Used() {
-		if err != nil || r != (rootfs.Range{Length: 32 << 20}) {
-			t.Errorf("used before recovery: %+v, %v", r, err)
-		}
-	}
-	err := debugfs.Apply(t.Context(), image, 0, []rootfs.Change{{Kind: rootfs.WriteFile, Path: "a"}})
-	if !errors.Is(err, rootfs.ErrCorrupt) {
-		t.Errorf("a change before recovery: %v", err)
-	}
-	for range 2 {
-		if err := debugfs.Recover(t.Context(), image, 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if open(t, image).NeedsRecovery() || read(t, open(t, image), "etc/hosts") != "HOSTS" {
-		t.Error("the journal was not replayed")
-	}
-	if err := debugfs.Check(t.Context(), image, 0); err != nil {
-		t.Error(err)
-	}
-}
-
-// firstBlock asks debugfs where a file begins.
-func firstBlock(t *testing.T, image, path string) string {
-	t.Helper()
-	for _, line := range strings.Split(rootfstest.Run(t, "debugfs", []string{"-R", "blocks " + path, image}), "\n") {
-		if number := strings.TrimSpace(line); number != "" {
-			return number
-		}
-	}
-	t.Fatal("no blocks")
-	return ""
-}
-
-func TestCancelled(t *testing.T) {
-	image := rootfstest.Make(t, 16, "", "-t", "ext4")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := debugfs.Apply(ctx, image, 0, []rootfs.Change{{Kind: rootfs.WriteFile, Path: "a"}}); !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-}
-
-func TestMissingProgram(t *testing.T) {
-	if _, err := debugfs.Program("no-such-program"); !errors.Is(err, rootfs.ErrProgram) || !strings.Contains(err.Error(), "e2fsprogs") {
-		t.Error(err)
 	}
 }

@@ -60,7 +60,7 @@ func text(v cty.Value, name string) string {
 	return ""
 }
 
-func (b *builder) Run(ctx context.Context, ui packer.Ui, hook packer.Hook) (packer.Artifact, error) {
+func (b *builder) Run(context.Context, packer.Ui, packer.Hook) (packer.Artifact, error) {
 	a := &artifact{dir: b.directory, name: b.name}
 	if err := os.MkdirAll(a.dir, 0o755); err != nil {
 		return nil, err
@@ -86,8 +86,8 @@ func (b *builder) Run(ctx context.Context, ui packer.Ui, hook packer.Hook) (pack
 
 type artifact struct{ dir, name string }
 
-func (a *artifact) BuilderId() string { return "transcend.qemu" }
-func (a *artifact) Id() string        { return "VM" }
+func (a *artifact) BuilderId() string { return "transcend.qemu" } //nolint:revive // the SDK's name
+func (a *artifact) Id() string        { return "VM" }             //nolint:revive // the SDK's name
 func (a *artifact) String() string    { return "VM files in directory: " + a.dir }
 func (a *artifact) Destroy() error    { return os.RemoveAll(a.dir) }
 

@@ -58,7 +58,7 @@ checked by "export" and "launch".`,
 		},
 	}
 	cmd.Flags().StringVar(&image, "image", "", "disk image, qcow2 or raw")
-	cmd.Flags().StringVar(&key, "identity-key", "", "file with the service's identity key (default the login's)")
+	addIdentityKeyFlag(cmd, &key)
 	addJSONFlag(cmd, &json)
 	return cmd
 }

@@ -55,7 +55,7 @@ func (o *convertOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.Firmware, "firmware", "", "OVMF build for SEV-SNP with a hash table (Debian package ovmf-amdsev)")
 	f.StringArrayVar(&o.Services, "service", nil, "URL under which guests reach the service; may be repeated (default the login's)")
 	f.StringVar(&o.caFile, "ca-file", "", "PEM file with the service's CA (default the login's)")
-	f.StringVar(&o.IdentityKey, "identity-key", "", "PEM file with the service's identity key (default the login's)")
+	addIdentityKeyFlag(cmd, &o.IdentityKey)
 	f.StringVar(&o.IngestionKey, "ingestion-key", "", "PEM file with the service's ingestion key (default the login's)")
 	f.StringVar(&o.Kernel, "kernel", "", "kernel version to boot (default GRUB's choice among those that support SNP)")
 	f.BoolVar(&o.Interactive, "interactive", false, "ask which boot entry to take")

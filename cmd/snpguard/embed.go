@@ -39,7 +39,7 @@ or as it should be. It must not be in use.
 
 Exit codes here: 1 the bundle is not genuine.`,
 		Example: `  snpguard embed --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz
-  snpguard launch --disk debian-snp.qcow2`,
+  snpguard launch --image debian-snp.qcow2`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runEmbed(cmd, &o) },
 	}
@@ -49,7 +49,7 @@ Exit codes here: 1 the bundle is not genuine.`,
 	f.StringVar(&o.staging, "staging", "", "staging directory of a conversion without encryption")
 	f.StringVar(&o.size, "size", "", "size of the partition, such as 512M (default as it is, or 512M)")
 	f.BoolVar(&o.update, "update", false, "keep the active slot and use the other one")
-	f.StringVar(&o.identityKey, "identity-key", "", "file with the service's identity key (default the login's)")
+	addIdentityKeyFlag(cmd, &o.identityKey)
 	addJSONFlag(cmd, &o.json)
 	return cmd
 }

@@ -8,9 +8,12 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/agentbin"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 
 // flagErrors turns errors about options into errors about the flags of a command.
@@ -65,6 +68,33 @@ func flagNames(cmd *cobra.Command, sentence string) string {
 		}
 		return word
 	})
+}
+
+// alsoTakes lets flags be given by a second name as well, under which other tools
+// have them. Help shows the first alone.
+func alsoTakes(cmd *cobra.Command, second map[string]string) {
+	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if first, found := second[name]; found {
+			name = first
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+// addGuestPolicyFlag adds the flag for the guest policy of one guest.
+func addGuestPolicyFlag(cmd *cobra.Command, policy *string) {
+	cmd.Flags().StringVar(policy, "guest-policy", measure.Hex(idblock.DefaultPolicy).String(), "guest policy, a number or names such as abi=0.31,smt")
+}
+
+// addTrustRootFlag adds the flag that simulations need.
+func addTrustRootFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVar(path, "insecure-trust-root", "", "PEM file with a SIMULATED AMD's ARKs, trusted in place of AMD's")
+	alsoTakes(cmd, map[string]string{"trust-root": "insecure-trust-root"})
+}
+
+// addIdentityKeyFlag adds the flag for the key that signs launch bundles.
+func addIdentityKeyFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVar(path, "identity-key", "", "PEM file with the service's identity key (default the login's)")
 }
 
 // flagName finds the flag for an option. What a template lists in one attribute,

@@ -24,8 +24,8 @@ type shownEntry struct {
 	FetchedAt time.Time  `json:"fetched_at"`
 	NotAfter  *time.Time `json:"not_after,omitempty"` // of vcek and chain, of the first certificate
 	CRL       *shownCRL  `json:"crl,omitempty"`
-	Usable    bool       `json:"usable"`          // false: damaged, expired, stale or below another root
-	Problem   string     `json:"error,omitempty"` // why it is not usable
+	Usable    bool       `json:"usable"`            // false: damaged, expired, stale or below another root
+	Problem   string     `json:"problem,omitempty"` // why it is not usable
 }
 
 // shownCRL says how current a revocation list is.
@@ -99,7 +99,7 @@ func (e shownEntry) state() string {
 		}
 		return span
 	case !e.Usable:
-		return "NOT USABLE: " + printable(e.Problem)
+		return "NOT USABLE: " + safe(e.Problem)
 	}
 	return "valid until " + e.NotAfter.UTC().Format(time.DateOnly)
 }

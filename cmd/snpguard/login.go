@@ -85,7 +85,7 @@ func (o *loginOptions) confirm(cmd *cobra.Command, in *bufio.Reader, found *clie
 		return err
 	}
 	info := found.Info
-	note(cmd, "CA             %s\nidentity key   %s\ningestion key  %s", info.CAFingerprint, info.IdentityKeyPrint, info.IngestionKeyPrint)
+	note(cmd, "CA             %s\nidentity key   %s\ningestion key  %s", info.CAFingerprint, info.IdentityKeyFingerprint, info.IngestionKeyFingerprint)
 	if info.Simulated {
 		note(cmd, "WARNING: this service trusts a SIMULATED AMD; its attestation proves nothing")
 	}

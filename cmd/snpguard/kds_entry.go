@@ -93,7 +93,7 @@ func (e shownEntry) state() string {
 			number = "number " + e.CRL.Number.String()
 		}
 		span := fmt.Sprintf("%s, of %s, next by %s, %d revoked", number,
-			e.CRL.ThisUpdate.UTC().Format(time.DateOnly), e.CRL.NextUpdate.UTC().Format(time.DateOnly), e.CRL.Revoked)
+			stamp(e.CRL.ThisUpdate), stamp(e.CRL.NextUpdate), e.CRL.Revoked)
 		if !e.Usable {
 			return "NOT CURRENT: " + span
 		}
@@ -101,7 +101,7 @@ func (e shownEntry) state() string {
 	case !e.Usable:
 		return "NOT USABLE: " + safe(e.Problem)
 	}
-	return "valid until " + e.NotAfter.UTC().Format(time.DateOnly)
+	return "valid until " + stamp(*e.NotAfter)
 }
 
 // age writes a duration in its largest unit.

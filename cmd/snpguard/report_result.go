@@ -106,7 +106,7 @@ func (r *verifyResult) print(out io.Writer, asJSON bool) error {
 
 func (s *shownSigner) print(w io.Writer) {
 	fmt.Fprintf(w, "product\t%s (%s)\n", s.Product, safe(s.ProductName))
-	fmt.Fprintf(w, "signing key\t%s, valid %s to %s\n", s.SigningKey, s.NotBefore.Format(time.DateOnly), s.NotAfter.Format(time.DateOnly))
+	fmt.Fprintf(w, "signing key\t%s, valid %s to %s\n", s.SigningKey, stamp(s.NotBefore), stamp(s.NotAfter))
 	if s.CSPID != "" {
 		fmt.Fprintf(w, "CSP ID\t%s\n", safe(s.CSPID))
 	}

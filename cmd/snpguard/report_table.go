@@ -48,5 +48,5 @@ func (c shownCertificate) String() string {
 		return c.Kind + " cannot be read: " + safe(c.Error)
 	}
 	return fmt.Sprintf("%s %s, issued by %s, valid %s to %s", c.Kind, safe(c.Subject), safe(c.Issuer),
-		c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly))
+		stamp(*c.NotBefore), stamp(*c.NotAfter))
 }

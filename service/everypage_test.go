@@ -79,7 +79,7 @@ func everyPage(image *registered, denied, password string, b *tab) []shownPage {
 		{"image", path, nil},
 		{"release", path + "/releases/" + image.answer.Release.ID.String(), nil},
 		{"register", "/register", nil},
-		{"register-release", "/register?image=" + image.ID.String(), nil},
+		{"register-release", "/register?image_id=" + image.ID.String(), nil},
 		{"audit", "/audit", nil},
 		{"audit-verified", "/audit?outcome=denied", func(b *tab) { b.press(`form[action="/audit/verify"] button`) }},
 		{"denial", "/records/" + denied, nil},
@@ -110,7 +110,7 @@ func act(t *testing.T, p *process, s *simulation) (*registered, string) {
 	wrong.Report.Measurement[0] ^= 1
 	_, err := boot(t.Context(), c, wrong, l.IdentityKey)
 	checkDenied(t, err)
-	records, err := c.Audit(t.Context(), client.AuditFilter{Outcome: "denied", Image: image.ID.String()})
+	records, err := c.Audit(t.Context(), client.AuditFilter{Outcome: "denied", ImageID: image.ID.String()})
 	if err != nil || len(records) != 1 {
 		t.Fatalf("%d denials, %v", len(records), err)
 	}

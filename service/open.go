@@ -123,7 +123,7 @@ func (s *service) openKeys(ctx context.Context) error {
 	ingestion := s.keys.Ingestion.Public().Bytes()
 	s.info = wire.PublicInfo{
 		Version: version.String(), IngestionKey: ingestion, IdentityKey: identity,
-		IngestionKeyPrint: fingerprint(ingestion), IdentityKeyPrint: fingerprint(identity),
+		IngestionKeyFingerprint: fingerprint(ingestion), IdentityKeyFingerprint: fingerprint(identity),
 	}
 	if s.cfg.TLSCert == "" {
 		s.info.CACertificate = s.keys.Authority.PEM()
@@ -271,5 +271,5 @@ Log in with it from another machine and compare the fingerprints:
     identity key   %s
     ingestion key  %s
 
-`, password, address, s.info.CAFingerprint, s.info.IdentityKeyPrint, s.info.IngestionKeyPrint)
+`, password, address, s.info.CAFingerprint, s.info.IdentityKeyFingerprint, s.info.IngestionKeyFingerprint)
 }

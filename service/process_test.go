@@ -191,7 +191,7 @@ func TestFirstStart(t *testing.T) {
 	if second.password != "" {
 		t.Error("a second start prints a master password")
 	}
-	fingerprints := regexp.MustCompile(`"(ca|identity_key|ingestion_key)":"([0-9a-f]{64})"`)
+	fingerprints := regexp.MustCompile(`"(ca|identity_key|ingestion_key)_fingerprint":"([0-9a-f]{64})"`)
 	if a, b := fingerprints.FindAllString(first.log.String(), -1), fingerprints.FindAllString(second.log.String(), -1); len(a) != 3 || strings.Join(a, "") != strings.Join(b, "") {
 		t.Errorf("keys changed: %v, %v", a, b)
 	}

@@ -68,7 +68,7 @@ func (s *service) serve(ctx context.Context) error {
 		s.log.Info("admin listener", "address", adminListener.Addr().String())
 	}
 	s.log.Info("serving", "address", listener.Addr().String(), "version", version.String(), "database", s.store.Backend(),
-		"ca", s.info.CAFingerprint, "identity_key", s.info.IdentityKeyPrint, "ingestion_key", s.info.IngestionKeyPrint)
+		"ca_fingerprint", s.info.CAFingerprint, "identity_key_fingerprint", s.info.IdentityKeyFingerprint, "ingestion_key_fingerprint", s.info.IngestionKeyFingerprint)
 	return serveAll(ctx, servers)
 }
 

@@ -45,7 +45,7 @@ func TestWholeLife(t *testing.T) {
 	_, err = boot(t.Context(), c, image.launch(t, s.host), l.IdentityKey)
 	checkDenied(t, err)
 
-	records, err := c.Audit(t.Context(), client.AuditFilter{Image: image.ID.String()})
+	records, err := c.Audit(t.Context(), client.AuditFilter{ImageID: image.ID.String()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@
 package version
 
 import (
+	"fmt"
+	"runtime"
 	"runtime/debug"
 )
 
@@ -21,6 +23,12 @@ func String() string {
 		return Number
 	}
 	return Number + "-" + Prerelease
+}
+
+// Line returns what programs print behind their names: version, revision and the
+// compiler's version.
+func Line() string {
+	return fmt.Sprintf("%s (revision %s, %s)", String(), Revision(), runtime.Version())
 }
 
 // Revision returns the Git commit that the running binary was built from,

@@ -112,36 +112,30 @@ func (c *Config) place(o *convert.Options, force bool) {
 func check(o *convert.Options) error {
 	var problems []error
 	for _, err := range option.List(o.Check()) {
-		var wrong *convert.OptionError
+		var wrong *option.Error
 		switch {
 		case !errors.As(err, &wrong):
 			problems = append(problems, err)
-		case slices.Contains([]string{"in", "out", "staging"}, wrong.Option), wrong.Option == "agent" && len(o.Agent) == 0,
-			wrong.Option == "service" && len(o.Service.IdentityKey) == 0:
+		case slices.Contains([]string{"in", "out", "staging"}, wrong.Option), wrong.Option == "agent_path" && len(o.Agent) == 0,
+			slices.Contains([]string{"services", "ca_file", "identity_key", "ingestion_key"}, wrong.Option) && len(o.Service.IdentityKey) == 0:
 		default:
-			problems = append(problems, Attribute(err))
+			problems = append(problems, attribute(err))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-// Attribute names an option of internal/convert as templates do.
-func Attribute(err error) error {
-	var wrong *convert.OptionError
-	if !errors.As(err, &wrong) {
+// attribute names an option of internal/convert as templates do: source and output
+// are what a template says in another way.
+func attribute(err error) error {
+	var wrong *option.Error
+	switch {
+	case !errors.As(err, &wrong):
 		return err
-	}
-	switch wrong.Option {
-	case "in":
+	case wrong.Option == "in":
 		return fmt.Errorf("source image: %w", wrong.Err)
-	case "out":
+	case wrong.Option == "out":
 		return option.Wrap("output_directory", wrong.Err)
-	case "recovery_recipient":
-		return option.Wrap("recovery_recipients", wrong.Err)
-	case "service":
-		return option.Wrap("ca_file", wrong.Err)
-	case "agent":
-		return option.Wrap("agent_path", wrong.Err)
 	}
-	return option.Wrap(wrong.Option, wrong.Err)
+	return wrong
 }

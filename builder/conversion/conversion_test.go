@@ -102,7 +102,7 @@ func TestDestroyKeeps(t *testing.T) {
 // templates do.
 func TestRunFails(t *testing.T) {
 	fails := func(context.Context, *convert.Options) (*staging.Conversion, error) {
-		return nil, errors.Join(&convert.OptionError{Option: "out", Err: errors.New("full")}, errors.New("other"))
+		return nil, errors.Join(option.Errorf("out", "full"), errors.New("other"))
 	}
 	dir := t.TempDir()
 	c := plain(filepath.Join(dir, "deep", "down"))

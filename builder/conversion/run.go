@@ -48,7 +48,7 @@ func (c *Config) Run(ctx context.Context, ui packer.Ui, source string, force boo
 func attributes(err error) error {
 	var named []error
 	for _, part := range option.List(err) {
-		named = append(named, Attribute(part))
+		named = append(named, attribute(part))
 	}
 	return errors.Join(named...)
 }

@@ -18,8 +18,10 @@ func newArtifactsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "artifacts",
 		Short: "Look at, export and switch the launch bundles on a disk",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  snpguard artifacts show --image debian-snp.qcow2
+  snpguard artifacts activate --image debian-snp.qcow2 --slot B`,
+		Args: wantsCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newArtifactsShowCommand(), newArtifactsExportCommand(), newArtifactsActivateCommand())
 	return cmd
@@ -57,7 +59,7 @@ Exit codes here: 1 what is on the disk is not genuine.`,
 	cmd.Flags().StringVar(&slot, "slot", "", "A or B (default the active one)")
 	cmd.Flags().StringVar(&out, "bundle", "", "file to write")
 	cmd.Flags().StringVar(&format, "format", string(bundle.TarGz), "tar.gz or tar")
-	cmd.Flags().StringVar(&key, "identity-key", "", "file with the service's identity key (default the login's)")
+	addIdentityKeyFlag(cmd, &key)
 	return cmd
 }
 

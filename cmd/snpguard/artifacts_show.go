@@ -8,6 +8,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // shownArtifacts is what "snpguard artifacts show --json" prints.
@@ -58,7 +59,7 @@ checked by "export" and "launch".`,
 		},
 	}
 	cmd.Flags().StringVar(&image, "image", "", "disk image, qcow2 or raw")
-	cmd.Flags().StringVar(&key, "identity-key", "", "file with the service's identity key (default the login's)")
+	addIdentityKeyFlag(cmd, &key)
 	addJSONFlag(cmd, &json)
 	return cmd
 }
@@ -84,7 +85,7 @@ func showArtifacts(a *embed.Artifacts, identity ed25519.PublicKey) *shownArtifac
 
 func (s *shownArtifacts) print(cmd *cobra.Command) error {
 	t := newTable(cmd)
-	fmt.Fprintf(t, "partition\t%d, %d MiB\n", s.Partition, s.Size>>20)
+	fmt.Fprintf(t, "partition\t%d, %s\n", s.Partition, size.Text(s.Size))
 	for _, slot := range s.Slots {
 		mark := ""
 		if slot.Active {
@@ -97,7 +98,7 @@ func (s *shownArtifacts) print(cmd *cobra.Command) error {
 			fmt.Fprintf(t, "%s%s\t%s\n", slot.Slot, mark, safe(slot.Problem))
 		default:
 			m := slot.Manifest
-			fmt.Fprintf(t, "%s%s\t%s, image %s, release %s of %s\n", slot.Slot, mark, safe(m.ImageName), m.Image, m.Release, m.CreatedAt.Format("2006-01-02 15:04 MST"))
+			fmt.Fprintf(t, "%s%s\t%s, image %s, release %s of %s\n", slot.Slot, mark, safe(m.ImageName), m.Image, m.Release, stamp(m.CreatedAt))
 			for _, v := range m.Variants {
 				fmt.Fprintf(t, "\t%s %s\n", safe(v.Name()), safe(v.Measurement))
 			}

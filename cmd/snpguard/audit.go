@@ -16,8 +16,10 @@ func newAuditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Read and verify the audit log of the service",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  snpguard audit list --outcome denied --since 24h
+  snpguard audit verify --head "$KEPT"`,
+		Args: wantsCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newAuditListCommand(), newAuditVerifyCommand())
 	return cmd
@@ -58,11 +60,11 @@ that failed, what it expected and what it found, and every change to the service
 			return t.Flush()
 		},
 	}
-	cmd.Flags().StringVar(&f.Outcome, "outcome", "", "granted, denied or done")
-	cmd.Flags().StringVar(&f.Reason, "reason", "", "only this reason")
-	cmd.Flags().StringVar(&f.Image, "image", "", "only this image, by its ID")
-	cmd.Flags().DurationVar(&since, "since", 0, "only records of the last so much time")
-	cmd.Flags().IntVar(&f.Limit, "limit", 100, "at most so many records; 0 for all")
+	cmd.Flags().StringVar(&f.Outcome, "outcome", "", "only records with this outcome: granted, denied or done")
+	cmd.Flags().StringVar(&f.Reason, "reason", "", "only records with this reason, such as measurement")
+	cmd.Flags().StringVar(&f.ImageID, "image-id", "", "only records of the image with this UUID")
+	cmd.Flags().DurationVar(&since, "since", 0, "only records of the last so much time, such as 24h")
+	cmd.Flags().IntVar(&f.Limit, "limit", 100, "the newest so many records; 0 for all")
 	addJSONFlag(cmd, &asJSON)
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -54,7 +55,7 @@ func (o *convertOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.Firmware, "firmware", "", "OVMF build for SEV-SNP with a hash table (Debian package ovmf-amdsev)")
 	f.StringArrayVar(&o.Services, "service", nil, "URL under which guests reach the service; may be repeated (default the login's)")
 	f.StringVar(&o.caFile, "ca-file", "", "PEM file with the service's CA (default the login's)")
-	f.StringVar(&o.IdentityKey, "identity-key", "", "PEM file with the service's identity key (default the login's)")
+	addIdentityKeyFlag(cmd, &o.IdentityKey)
 	f.StringVar(&o.IngestionKey, "ingestion-key", "", "PEM file with the service's ingestion key (default the login's)")
 	f.StringVar(&o.Kernel, "kernel", "", "kernel version to boot (default GRUB's choice among those that support SNP)")
 	f.BoolVar(&o.Interactive, "interactive", false, "ask which boot entry to take")
@@ -78,6 +79,22 @@ func (o *convertOptions) addFlags(cmd *cobra.Command) {
 	addJSONFlag(cmd, &o.json)
 }
 
+// checkRequired names all flags that are missing at once.
+func (o *convertOptions) checkRequired() error {
+	var missing []string
+	for _, f := range []struct{ flag, value string }{
+		{"--in", o.in}, {"--out", o.out}, {"--staging", o.staging}, {"--firmware", o.Firmware},
+	} {
+		if f.value == "" {
+			missing = append(missing, f.flag)
+		}
+	}
+	if len(missing) > 0 {
+		return usageErrorf("missing: %s", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
 func (o *convertOptions) run(cmd *cobra.Command) error {
 	if err := o.checkRequired(); err != nil {
 		return err
@@ -86,15 +103,15 @@ func (o *convertOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := checkOptions(options); err != nil {
-		return err
+	if err := options.Check(); err != nil {
+		return flagErrors(cmd, err)
 	}
 	steps := newSteps(cmd)
 	options.Events = steps
 	conversion, err := convert.Convert(cmd.Context(), options)
 	steps.finish()
 	if err != nil {
-		return byFlags(err)
+		return nameFlags(cmd, err)
 	}
 	if o.json {
 		return printJSON(cmd.OutOrStdout(), conversion)

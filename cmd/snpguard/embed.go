@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // embedOptions are the flags of "snpguard embed" as they were given.
@@ -39,7 +39,7 @@ or as it should be. It must not be in use.
 
 Exit codes here: 1 the bundle is not genuine.`,
 		Example: `  snpguard embed --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz
-  snpguard launch --disk debian-snp.qcow2`,
+  snpguard launch --image debian-snp.qcow2`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runEmbed(cmd, &o) },
 	}
@@ -49,7 +49,7 @@ Exit codes here: 1 the bundle is not genuine.`,
 	f.StringVar(&o.staging, "staging", "", "staging directory of a conversion without encryption")
 	f.StringVar(&o.size, "size", "", "size of the partition, such as 512M (default as it is, or 512M)")
 	f.BoolVar(&o.update, "update", false, "keep the active slot and use the other one")
-	f.StringVar(&o.identityKey, "identity-key", "", "file with the service's identity key (default the login's)")
+	addIdentityKeyFlag(cmd, &o.identityKey)
 	addJSONFlag(cmd, &o.json)
 	return cmd
 }
@@ -64,8 +64,8 @@ func runEmbed(cmd *cobra.Command, o *embedOptions) error {
 	}
 	var err error
 	if o.size != "" {
-		if options.Size, err = units.RAMInBytes(o.size); err != nil || options.Size <= 0 {
-			return usageErrorf("--size: %q is no size such as 512M", o.size)
+		if options.Size, err = size.Parse(o.size); err != nil {
+			return usageErrorf("--size: %w", err)
 		}
 	}
 	if o.bundle != "" {
@@ -94,7 +94,7 @@ func (o *embedOptions) print(cmd *cobra.Command, r *embed.Result) error {
 		return printJSON(cmd.OutOrStdout(), r)
 	}
 	t := newTable(cmd)
-	fmt.Fprintf(t, "image\t%s\npartition\t%d\nsize\t%d MiB\nactive\t%s\n", o.image, r.Partition, r.Size>>20, r.Slot)
+	fmt.Fprintf(t, "image\t%s\npartition\t%d\nsize\t%s\nactive\t%s\n", o.image, r.Partition, size.Text(r.Size), r.Slot)
 	return t.Flush()
 }
 

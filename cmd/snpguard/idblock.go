@@ -34,7 +34,7 @@ the author key for the ID key. Keys are ECDSA P-384 in PEM, SEC 1 or PKCS #8.
 The files hold the structures as the AMD-SP reads them; QEMU wants them in
 base64, which --json prints. The same inputs give the same bytes.`,
 		Example: `  snpguard id-block --measurement "$(cat measurement)" --id-key id.pem --author-key author.pem \
-      --policy abi=0.31,smt --id-block-out id-block.bin --id-auth-out id-auth.bin`,
+      --guest-policy abi=0.31,smt --id-block-out id-block.bin --id-auth-out id-auth.bin`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runIDBlock(cmd, &o) },
 	}
@@ -42,7 +42,8 @@ base64, which --json prints. The same inputs give the same bytes.`,
 	f.StringVar(&o.measurement, "measurement", "", "launch digest, 96 hexadecimal digits")
 	f.StringVar(&o.idKey, "id-key", "", "PEM file with the private ID key")
 	f.StringVar(&o.authorKey, "author-key", "", "PEM file with the private author key")
-	f.StringVar(&o.policy, "policy", measure.Hex(idblock.DefaultPolicy).String(), "guest policy, a number or names such as abi=0.31,smt")
+	addGuestPolicyFlag(cmd, &o.policy)
+	alsoTakes(cmd, map[string]string{"policy": "guest-policy"})
 	f.StringVar(&o.familyID, "family-id", "", "family ID, 32 hexadecimal digits or a UUID (default all zero)")
 	f.StringVar(&o.imageID, "image-id", "", "image ID, 32 hexadecimal digits or a UUID (default all zero)")
 	f.Uint32Var(&o.guestSVN, "guest-svn", 0, "security version of the guest")
@@ -59,7 +60,7 @@ type signedIDBlock struct {
 	IDAuth          string `json:"id_auth"`  // base64
 	IDKeyDigest     string `json:"id_key_digest"`
 	AuthorKeyDigest string `json:"author_key_digest"`
-	Policy          string `json:"policy"`
+	GuestPolicy     string `json:"guest_policy"`
 }
 
 func runIDBlock(cmd *cobra.Command, o *idBlockOptions) error {
@@ -106,7 +107,7 @@ func runIDBlock(cmd *cobra.Command, o *idBlockOptions) error {
 			IDAuth:          base64.StdEncoding.EncodeToString(authBytes),
 			IDKeyDigest:     hex.EncodeToString(idKeyDigest[:]),
 			AuthorKeyDigest: hex.EncodeToString(authorKeyDigest[:]),
-			Policy:          measure.Hex(block.Policy).String(),
+			GuestPolicy:     measure.Hex(block.Policy).String(),
 		})
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "ID key digest      %x\nauthor key digest  %x\n", idKeyDigest, authorKeyDigest)
@@ -122,7 +123,7 @@ func (o *idBlockOptions) block() (idblock.IDBlock, error) {
 	}
 	b.LaunchDigest = digest
 	if b.Policy, err = idblock.ParseGuestPolicy(o.policy); err != nil {
-		return b, fmt.Errorf("--policy: %w", err)
+		return b, fmt.Errorf("--guest-policy: %w", err)
 	}
 	if b.FamilyID, err = parseID(o.familyID); err != nil {
 		return b, fmt.Errorf("--family-id: %w", err)

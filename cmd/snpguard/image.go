@@ -16,7 +16,9 @@ func newImageCommand() *cobra.Command {
 		Short: "Manage the images that are registered with the service",
 		Long: `Manage the images that are registered with the service. IMAGE is an ID or an
 exact name. A release is meant by its ID; without one it is the newest.`,
-		Args: cobra.NoArgs,
+		Example: `  snpguard image list
+  snpguard image disable debian-12`,
+		Args: wantsCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(

@@ -3,11 +3,11 @@ package main
 import (
 	"fmt"
 
-	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 func newInspectCommand() *cobra.Command {
@@ -48,7 +48,7 @@ Exit code 1 says that it cannot be converted as it is.`,
 func printInspection(cmd *cobra.Command, found *convert.Inspection) error {
 	t := newTable(cmd)
 	fmt.Fprintf(t, "image\t%s\nformat\t%s, %s, %s with sectors of %d bytes\n",
-		found.Path, found.Format, size(found.Size), found.Table, found.SectorSize)
+		found.Path, found.Format, sizeText(found.Size), found.Table, found.SectorSize)
 	if found.OS != nil {
 		fmt.Fprintf(t, "system\t%s\n", safe(found.OS.Name))
 	}
@@ -64,7 +64,7 @@ func printInspection(cmd *cobra.Command, found *convert.Inspection) error {
 		if p.Converted {
 			holds += " (by snpguard)"
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", p.Number, size(p.Size), holds, size(p.Used), safe(p.Label), p.Role)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", p.Number, sizeText(p.Size), holds, sizeText(p.Used), safe(p.Label), p.Role)
 	}
 	if found.OS != nil {
 		printSystem(t, found.OS)
@@ -107,10 +107,10 @@ func printSystem(w interface{ Write([]byte) (int, error) }, found *oscan.OS) {
 	}
 }
 
-// size writes a number of bytes as people read it; nothing for zero.
-func size(n int64) string {
+// sizeText writes a number of bytes as people read it; nothing for zero.
+func sizeText(n int64) string {
 	if n == 0 {
 		return ""
 	}
-	return units.BytesSize(float64(n))
+	return size.Text(n)
 }

@@ -21,8 +21,10 @@ func newKDSCommand() *cobra.Command {
 keep them in a cache, and carry the cache to sites that cannot reach it.
 
 Everything is checked before it is kept: signed below AMD's roots, or below those
-that --trust-root gives in their place, and for exactly what was asked.`,
-		Args: cobra.NoArgs,
+that --insecure-trust-root gives in their place, and for exactly what was asked.`,
+		Example: `  snpguard kds fetch --report report.bin
+  snpguard kds status`,
+		Args: wantsCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
@@ -44,7 +46,7 @@ type kdsOptions struct {
 func (o *kdsOptions) addCacheFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.cache, "cache", "", "directory of the cache (default snpguard/kds in the user's cache directory)")
-	f.StringVar(&o.trustRoot, "trust-root", "", "PEM file with the ARKs to trust in place of AMD's, for simulations")
+	addTrustRootFlag(cmd, &o.trustRoot)
 }
 
 // addFlags adds the flags of commands that ask KDS.

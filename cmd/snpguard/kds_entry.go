@@ -24,8 +24,8 @@ type shownEntry struct {
 	FetchedAt time.Time  `json:"fetched_at"`
 	NotAfter  *time.Time `json:"not_after,omitempty"` // of vcek and chain, of the first certificate
 	CRL       *shownCRL  `json:"crl,omitempty"`
-	Usable    bool       `json:"usable"`          // false: damaged, expired, stale or below another root
-	Problem   string     `json:"error,omitempty"` // why it is not usable
+	Usable    bool       `json:"usable"`            // false: damaged, expired, stale or below another root
+	Problem   string     `json:"problem,omitempty"` // why it is not usable
 }
 
 // shownCRL says how current a revocation list is.
@@ -93,15 +93,15 @@ func (e shownEntry) state() string {
 			number = "number " + e.CRL.Number.String()
 		}
 		span := fmt.Sprintf("%s, of %s, next by %s, %d revoked", number,
-			e.CRL.ThisUpdate.UTC().Format(time.DateOnly), e.CRL.NextUpdate.UTC().Format(time.DateOnly), e.CRL.Revoked)
+			stamp(e.CRL.ThisUpdate), stamp(e.CRL.NextUpdate), e.CRL.Revoked)
 		if !e.Usable {
 			return "NOT CURRENT: " + span
 		}
 		return span
 	case !e.Usable:
-		return "NOT USABLE: " + printable(e.Problem)
+		return "NOT USABLE: " + safe(e.Problem)
 	}
-	return "valid until " + e.NotAfter.UTC().Format(time.DateOnly)
+	return "valid until " + stamp(*e.NotAfter)
 }
 
 // age writes a duration in its largest unit.

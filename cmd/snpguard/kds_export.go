@@ -39,7 +39,7 @@ func runKDSExport(cmd *cobra.Command, path string, o *kdsOptions) error {
 		return err
 	}
 	for _, in := range left {
-		fmt.Fprintf(cmd.ErrOrStderr(), "snpguard: left out %s: %s\n", in.Key, printable(in.Err.Error()))
+		fmt.Fprintf(cmd.ErrOrStderr(), "snpguard: left out %s: %s\n", in.Key, safe(in.Err.Error()))
 	}
 	if err := pending.CloseAtomicallyReplace(); err != nil {
 		return err

@@ -25,7 +25,7 @@ type kdsFetchOptions struct {
 func newKDSFetchCommand() *cobra.Command {
 	var o kdsFetchOptions
 	cmd := &cobra.Command{
-		Use:   "fetch (--report FILE | --product PRODUCT --chip HEX --tcb TCB) [--out DIR] [flags]",
+		Use:   "fetch (--report FILE | --product PRODUCT --chip-id HEX --tcb TCB) [--out DIR] [flags]",
 		Short: "Fetch the certificates of one chip",
 		Long: `Fetch the VCEK of one chip, the certificates above it and the revocation list,
 unless they are in the cache. Chip and TCB are those of a report, or as given; a
@@ -37,7 +37,7 @@ crl.der. The JSON is one object with "product", "chip_id", "tcb" and the times
 
 Exit code 1 means that KDS does not know the chip.`,
 		Example: `  snpguard kds fetch --report report.bin --out certs/
-  snpguard kds fetch --product Milan --chip "$CHIP_ID" --tcb bootloader=4,tee=0,snp=24,microcode=219`,
+  snpguard kds fetch --product Milan --chip-id "$CHIP_ID" --tcb bootloader=4,tee=0,snp=24,microcode=219`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runKDSFetch(cmd, &o) },
 	}
@@ -45,14 +45,14 @@ Exit code 1 means that KDS does not know the chip.`,
 	f := cmd.Flags()
 	f.StringVar(&o.report, "report", "", "attestation report to fetch the certificates for")
 	f.StringVar(&o.product, "product", "", "product line: Milan, Genoa or Turin")
-	f.StringVar(&o.chip, "chip", "", "chip ID in hexadecimal")
+	f.StringVar(&o.chip, "chip-id", "", "chip ID in hexadecimal")
 	f.StringVar(&o.tcb, "tcb", "", "TCB version, such as bootloader=3,tee=0,snp=8,microcode=115; Turin also has fmc")
-	f.BoolVar(&o.noCRL, "no-crl", false, "do not fetch the revocation list")
+	f.BoolVar(&o.noCRL, "no-crl", false, "do not fetch revocation lists")
 	f.StringVar(&o.out, "out", "", "directory to write the files to")
 	addJSONFlag(cmd, &o.json)
-	cmd.MarkFlagsMutuallyExclusive("report", "chip")
-	cmd.MarkFlagsRequiredTogether("chip", "tcb")
-	cmd.MarkFlagsOneRequired("report", "chip")
+	cmd.MarkFlagsMutuallyExclusive("report", "chip-id")
+	cmd.MarkFlagsRequiredTogether("chip-id", "tcb")
+	cmd.MarkFlagsOneRequired("report", "chip-id")
 	return cmd
 }
 
@@ -89,7 +89,7 @@ func (o *kdsFetchOptions) key(cmd *cobra.Command) (kds.Key, error) {
 	}
 	id, err := kds.ParseChipID(p, o.chip)
 	if err != nil {
-		return kds.Key{}, usageErrorf("--chip: %w", err)
+		return kds.Key{}, usageErrorf("--chip-id: %w", err)
 	}
 	tcb, err := kds.ParseTCB(p, o.tcb)
 	if err != nil {
@@ -97,7 +97,7 @@ func (o *kdsFetchOptions) key(cmd *cobra.Command) (kds.Key, error) {
 	}
 	key, err := kds.VCEKKey(p, id, tcb)
 	if err != nil {
-		return kds.Key{}, usageErrorf("--chip: %w", err)
+		return kds.Key{}, usageErrorf("--chip-id: %w", err)
 	}
 	return key, nil
 }

@@ -33,10 +33,10 @@ func (c *fetchedChip) print(cmd *cobra.Command, asJSON bool) error {
 		return printJSON(out, result)
 	}
 	fmt.Fprintln(out, chipLine(c.key.Product, c.key.ChipID, c.key.TCB))
-	fmt.Fprintf(out, "VCEK   valid until %s\n", result.VCEKNotAfter.Format(time.DateOnly))
-	_, err := fmt.Fprintf(out, "chain  valid until %s\n", result.ChainNotAfter.Format(time.DateOnly))
+	fmt.Fprintf(out, "VCEK   valid until %s\n", stamp(result.VCEKNotAfter))
+	_, err := fmt.Fprintf(out, "chain  valid until %s\n", stamp(result.ChainNotAfter))
 	if result.CRLNextUpdate != nil {
-		_, err = fmt.Fprintf(out, "CRL    next by %s\n", result.CRLNextUpdate.Format(time.DateOnly))
+		_, err = fmt.Fprintf(out, "CRL    next by %s\n", stamp(*result.CRLNextUpdate))
 	}
 	return err
 }

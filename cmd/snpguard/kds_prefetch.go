@@ -1,9 +1,8 @@
 package main
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,8 +34,8 @@ Turin's chips also have fmc. Lines that start with # are passed over.
 
 KDS limits rates, so this is slow; what is in the cache is not fetched again, and
 a run that was broken off is taken up by running the command again. One line a
-chip is printed as it comes, with --json one object a line: "entry", "outcome"
-(cached, fetched, unknown, failed) and "error".
+chip is printed as it comes. The JSON, which comes at the end, is an array of
+objects with "entry", "outcome" (cached, fetched, unknown, failed) and "problem".
 
 Exit code 1 means that KDS does not know some chips, 3 that some failed.`,
 		Example: `  snpguard kds prefetch chips.txt && snpguard kds export kds-cache.tar.gz`,
@@ -47,7 +46,7 @@ Exit code 1 means that KDS does not know some chips, 3 that some failed.`,
 	f := cmd.Flags()
 	f.DurationVar(&o.interval, "interval", time.Second, "time between two requests")
 	f.IntVar(&o.parallel, "parallel", 1, "requests at the same time, 1 or 2")
-	f.BoolVar(&o.noCRL, "no-crl", false, "do not fetch the revocation lists")
+	f.BoolVar(&o.noCRL, "no-crl", false, "do not fetch revocation lists")
 	addJSONFlag(cmd, &o.json)
 	return cmd
 }
@@ -77,11 +76,18 @@ func runKDSPrefetch(cmd *cobra.Command, path string, o *kdsPrefetchOptions) erro
 		return err
 	}
 	defer client.Close()
-	counts := make(map[kds.Outcome]int)
+	counts, all := make(map[kds.Outcome]int), []shownPrefetched{}
 	err = client.Prefetch(cmd.Context(), keys, func(p kds.Prefetched) {
 		counts[p.Outcome]++
-		printPrefetched(cmd.OutOrStdout(), p, o.json)
+		shown := newShownPrefetched(p)
+		all = append(all, shown)
+		if !o.json {
+			fmt.Fprintln(cmd.OutOrStdout(), shown) // at once: the next may be minutes away
+		}
 	})
+	if o.json {
+		err = errors.Join(err, printJSON(cmd.OutOrStdout(), all))
+	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "snpguard: %d fetched, %d cached before, %d unknown, %d failed\n",
 		counts[kds.OutcomeFetched], counts[kds.OutcomeCached], counts[kds.OutcomeUnknown], counts[kds.OutcomeFailed])
 	switch {
@@ -112,26 +118,26 @@ func readChipList(cmd *cobra.Command, path string) ([]kds.Key, error) {
 	return keys, nil
 }
 
-// shownPrefetched is one line of the JSON that "snpguard kds prefetch" prints.
+// shownPrefetched is one element of the JSON that "snpguard kds prefetch" prints.
 type shownPrefetched struct {
 	Entry   string      `json:"entry"` // as "snpguard kds status" names it
 	Outcome kds.Outcome `json:"outcome"`
-	Error   string      `json:"error,omitempty"`
+	Problem string      `json:"problem,omitempty"`
 }
 
-// printPrefetched prints a result at once: the next may be minutes away.
-func printPrefetched(out io.Writer, p kds.Prefetched, asJSON bool) {
+func newShownPrefetched(p kds.Prefetched) shownPrefetched {
 	shown := shownPrefetched{Entry: p.Key.String(), Outcome: p.Outcome}
 	if p.Err != nil {
-		shown.Error = p.Err.Error()
+		shown.Problem = p.Err.Error()
 	}
-	if asJSON {
-		_ = json.NewEncoder(out).Encode(shown)
-		return
+	return shown
+}
+
+// String returns the line for people.
+func (s shownPrefetched) String() string {
+	line := fmt.Sprintf("%-7s %s", s.Outcome, s.Entry)
+	if s.Problem != "" {
+		line += ": " + safe(s.Problem)
 	}
-	fmt.Fprintf(out, "%-7s %s", shown.Outcome, shown.Entry)
-	if shown.Error != "" {
-		fmt.Fprintf(out, ": %s", printable(shown.Error))
-	}
-	fmt.Fprintln(out)
+	return line
 }

@@ -16,7 +16,7 @@ import (
 // run runs a kds command on a cache of the test's own.
 func (w kdsWorld) run(args ...string) (code int, stdout, stderr string) {
 	w.t.Helper()
-	return runCLI(w.t, append([]string{"kds"}, append(args, "--trust-root", w.path("ark.pem"), "--cache", w.path("cache"))...)...)
+	return runCLI(w.t, append([]string{"kds"}, append(args, "--insecure-trust-root", w.path("ark.pem"), "--cache", w.path("cache"))...)...)
 }
 
 func TestKDSFetchAnswersNo(t *testing.T) {

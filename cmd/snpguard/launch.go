@@ -32,7 +32,7 @@ const (
 func newLaunchCommand() *cobra.Command {
 	var o launchOptions
 	cmd := &cobra.Command{
-		Use:   "launch --disk IMG [--bundle launch-artifacts.tar.gz] [flags] [-- QEMU-OPTION...]",
+		Use:   "launch --image IMG [--bundle launch-artifacts.tar.gz] [flags] [-- QEMU-OPTION...]",
 		Short: "Launch a converted image, with SEV-SNP or simulated",
 		Long: `Launch a converted image with its launch bundle: that of --bundle, or the active
 one on the disk itself (see "snpguard embed"). The bundle's signature, by the
@@ -51,9 +51,9 @@ Exit codes here:
   1  the bundle is not genuine, or the simulated AMD-SP refused the launch
   2  the command line is wrong
   3  the host lacks something, QEMU failed, or the launch was interrupted`,
-		Example: `  snpguard launch --disk debian-snp.qcow2 --bundle launch-artifacts.tar.gz --ssh-port 2222
-  snpguard launch --disk debian-snp.qcow2 --bundle launch-artifacts.tar.gz --extract /srv/debian --format libvirt > debian.xml
-  snpguard launch --disk debian-snp.qcow2 --bundle launch-artifacts.tar.gz --simulate --sim-state sim.json --snapshot`,
+		Example: `  snpguard launch --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz --ssh-port 2222
+  snpguard launch --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz --extract /srv/debian --format libvirt > debian.xml
+  snpguard launch --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz --simulate --sim-state sim.json --snapshot`,
 		Args: onlyAfterDash,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.extra = args
@@ -66,17 +66,18 @@ Exit codes here:
 
 func (o *launchOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.disk, "disk", "", "converted disk image, qcow2 or raw")
+	f.StringVar(&o.disk, "image", "", "converted disk image, qcow2 or raw")
 	f.StringVar(&o.bundle, "bundle", "", "launch bundle of its release, tar.gz or tar (default the one on the disk)")
 	f.StringVar(&o.variant, "variant", "", "variant to launch, such as 4xEPYC-Milan (default the bundle's first)")
 	f.StringVar(&o.extract, "extract", "", "directory to make and to leave the bundle's files in (default temporary)")
-	f.StringVar(&o.memory, "memory", "4G", "memory of the guest")
-	f.StringVar(&o.network, "net", launch.NetworkUser, "user, tap=INTERFACE or none")
-	f.IntVar(&o.sshPort, "ssh-port", 0, "port on 127.0.0.1 that leads to the guest's port 22, with --net user")
+	f.StringVar(&o.memory, "memory", "4G", "memory of the guest, such as 4G or 512M")
+	f.StringVar(&o.network, "network", launch.NetworkUser, "user, tap=INTERFACE or none")
+	f.IntVar(&o.sshPort, "ssh-port", 0, "port on 127.0.0.1 that leads to the guest's port 22, with --network user")
+	alsoTakes(cmd, map[string]string{"disk": "image", "net": "network"})
 	f.BoolVar(&o.snapshot, "snapshot", false, "forget what the guest writes to its disk")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the command and run nothing")
 	f.StringVar(&o.format, "format", formatQEMU, "qemu, or libvirt to print a domain and run nothing")
-	f.StringVar(&o.identityKey, "identity-key", "", "file with the service's identity key (default the login's)")
+	addIdentityKeyFlag(cmd, &o.identityKey)
 	f.StringVar(&o.qemu, "qemu", launch.Program, "program to run")
 	f.Uint32Var(&o.cbitpos, "cbitpos", 0, "position of the C-bit (default from CPUID)")
 	f.Uint32Var(&o.reducedPhysBits, "reduced-phys-bits", 0, "bits of physical addresses that the guest loses (default 1)")
@@ -124,7 +125,7 @@ func (o *launchOptions) prints() bool { return o.dryRun || o.format == formatLib
 func (o *launchOptions) check() error {
 	switch {
 	case o.disk == "":
-		return usageErrorf("--disk is missing")
+		return usageErrorf("--image is missing")
 	case o.format != formatQEMU && o.format != formatLibvirt:
 		return usageErrorf("--format: %q, want %s or %s", o.format, formatQEMU, formatLibvirt)
 	case o.format == formatLibvirt && len(o.extra) > 0:

@@ -147,7 +147,7 @@ func (o *launchOptions) identity() (ed25519.PublicKey, error) {
 	if o.identityKey == "" {
 		service, err := connect()
 		if err != nil {
-			return nil, fmt.Errorf("%w; log in, or give the service's identity key by --identity-key", err)
+			return nil, fmt.Errorf("%w, or give the service's identity key by --identity-key", err)
 		}
 		return service.identity(), nil
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
@@ -11,12 +13,14 @@ import (
 func newLaunchConfigCommand() *cobra.Command {
 	var dir, vcpuType, policy string
 	var count int
+	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "launch-config --staging DIR --vcpus N --vcpu-type T [--policy P]",
+		Use:   "launch-config --staging DIR --vcpus N --vcpu-type TYPE [--guest-policy POLICY]",
 		Short: "Make the launch configuration of a conversion without encryption",
 		Long: `Put launch-config.json into the staging directory of a conversion with
 --no-encryption, without a service. There is no secret in such an image, hence no
-ID block and nobody's signature. What has secrets is registered.`,
+ID block and nobody's signature. What has secrets is registered. The JSON is what
+is in the file, whose names are QEMU's.`,
 		Example: "  snpguard launch-config --staging out/staging --vcpus 2 --vcpu-type EPYC-Milan",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -32,18 +36,25 @@ ID block and nobody's signature. What has secrets is registered.`,
 			}
 			p, err := idblock.ParseGuestPolicy(policy)
 			if err != nil {
-				return usageErrorf("--policy: %w", err)
+				return usageErrorf("--guest-policy: %w", err)
 			}
 			config, err := embed.WriteLaunchConfig(dir, measure.VCPUs{Count: count, Type: t}, p)
 			if err != nil {
 				return err
 			}
-			return printJSON(cmd.OutOrStdout(), config)
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), config)
+			}
+			table := newTable(cmd)
+			fmt.Fprintf(table, "staging\t%s\nvCPUs\t%d\nvCPU type\t%s\nguest policy\t%s\n", dir, config.VCPUCount, config.VCPUModel, config.GuestPolicy)
+			return table.Flush()
 		},
 	}
 	cmd.Flags().StringVar(&dir, "staging", "", "staging directory of the conversion")
 	cmd.Flags().IntVar(&count, "vcpus", 0, "count of vCPUs")
 	cmd.Flags().StringVar(&vcpuType, "vcpu-type", "", "QEMU's name of a vCPU model, such as EPYC-Milan")
-	cmd.Flags().StringVar(&policy, "policy", "0x30000", "guest policy, a number or names such as abi=0.31,smt")
+	addGuestPolicyFlag(cmd, &policy)
+	alsoTakes(cmd, map[string]string{"policy": "guest-policy"})
+	addJSONFlag(cmd, &asJSON)
 	return cmd
 }

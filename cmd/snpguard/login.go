@@ -85,13 +85,14 @@ func (o *loginOptions) confirm(cmd *cobra.Command, in *bufio.Reader, found *clie
 		return err
 	}
 	info := found.Info
-	note(cmd, "CA             %s\nidentity key   %s\ningestion key  %s", info.CAFingerprint, info.IdentityKeyPrint, info.IngestionKeyPrint)
+	note(cmd, "CA             %s\nidentity key   %s\ningestion key  %s", info.CAFingerprint, info.IdentityKeyFingerprint, info.IngestionKeyFingerprint)
 	if info.Simulated {
 		note(cmd, "WARNING: this service trusts a SIMULATED AMD; its attestation proves nothing")
 	}
 	switch {
 	case want != "" && want != info.CAFingerprint:
-		return fmt.Errorf("the service's CA is %s, not %s: this is another service, or somebody is in between", info.CAFingerprint, want)
+		note(cmd, "snpguard: the service's CA is %s, not %s: this is another service, or somebody is in between; nothing was remembered", info.CAFingerprint, want)
+		return errNo
 	case want != "" || found.PubliclyTrusted:
 		return nil
 	}
@@ -101,7 +102,8 @@ func (o *loginOptions) confirm(cmd *cobra.Command, in *bufio.Reader, found *clie
 		return err
 	}
 	if strings.TrimSpace(answer) != "yes" {
-		return errors.New("not confirmed, nothing was remembered")
+		note(cmd, "snpguard: not confirmed, nothing was remembered")
+		return errNo
 	}
 	return nil
 }

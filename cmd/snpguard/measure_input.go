@@ -22,7 +22,7 @@ func (o *measureOptions) config(firmware *measure.Firmware) (measure.Config, err
 	if o.firmwareHash != "" {
 		digest, err := measure.ParseDigest(o.firmwareHash)
 		if err != nil {
-			return config, usageErrorf("--ovmf-hash: %w", err)
+			return config, usageErrorf("--firmware-hash: %w", err)
 		}
 		config.FirmwareDigest = &digest
 	}

@@ -26,7 +26,7 @@ attestation service, which computes the launch digest of every variant (lists of
 --vcpus and --vcpu-type are multiplied), signs their ID blocks and returns the
 launch bundle. The first variant is the default.
 
-An image of which a release is registered already takes --release.`,
+An image of which a release is registered already takes --add-release.`,
 		Example: `  snpguard register --staging out/staging --name debian-13 --vcpus 2,4 --vcpu-type EPYC-Milan,EPYC-Genoa \
       --tcb-floor Milan:bootloader=4,tee=0,snp=24,microcode=217 --bundle launch-artifacts.tar.gz`,
 		Args: cobra.NoArgs,
@@ -44,12 +44,12 @@ An image of which a release is registered already takes --release.`,
 	f.StringToStringVar(&o.Labels, "label", nil, "KEY=VALUE; may be repeated")
 	f.IntSliceVar(&o.VCPUs, "vcpus", nil, "counts of vCPUs, separated by commas")
 	f.StringSliceVar(&o.VCPUTypes, "vcpu-type", nil, "QEMU's names of vCPU models, separated by commas")
-	f.StringVar(&o.GuestPolicy, "guest-policy", "", "guest policy, a number or names such as abi=0.31,smt (default 0x30000)")
+	addGuestPolicyFlag(cmd, &o.GuestPolicy)
 	f.Uint32Var(&o.GuestSVN, "guest-svn", 0, "security version of the guest")
 	f.StringVar(&o.Policy, "policy", "", "file with a report policy (docs/report-policy.md)")
 	f.StringArrayVar(&o.TCBFloors, "tcb-floor", nil, "PRODUCT:COMPONENT=N,... for reported, committed and launch TCB; may be repeated")
 	f.BoolVar(&o.Disabled, "disabled", false, "register it, but release no key yet")
-	f.BoolVar(&o.Release, "release", false, "add a release to an image that exists")
+	f.BoolVar(&o.AddRelease, "add-release", false, "add a release to an image that exists")
 	f.StringVar(&o.Bundle, "bundle", "", "file to write the launch bundle to")
 	addJSONFlag(cmd, &o.json)
 	return cmd

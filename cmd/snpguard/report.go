@@ -1,10 +1,6 @@
 package main
 
 import (
-	"strconv"
-	"strings"
-	"unicode"
-
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
@@ -18,7 +14,9 @@ func newReportCommand() *cobra.Command {
 
 FILE is a report of 1184 bytes, or an extended report: the same with the
 certificate table behind it that the host handed to the guest.`,
-		Args: cobra.NoArgs,
+		Example: `  snpguard report show report.bin
+  snpguard report verify report.bin --kds https://kdsintf.amd.com`,
+		Args: wantsCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newReportShowCommand(), newReportVerifyCommand())
@@ -29,13 +27,4 @@ certificate table behind it that the host handed to the guest.`,
 // that a file that is too long is refused as a report and not read.
 func readReportFile(path string) ([]byte, error) {
 	return readBounded(path, snp.ReportSize+snp.MaxCertTableSize+1)
-}
-
-// printable returns text from outside so that a terminal only shows it: quoted
-// when a character in it could do anything else.
-func printable(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.QuoteToASCII(s)
-	}
-	return s
 }

@@ -16,7 +16,7 @@ import (
 // are needed.
 func TestCertsOfHostileDirectory(t *testing.T) {
 	s := newSimulated(t, simtest.AMD(t), snp.Turin)
-	flags := []string{"--trust-root", s.path("ark.pem"), "--certs", s.dir}
+	flags := []string{"--insecure-trust-root", s.path("ark.pem"), "--certs", s.dir}
 	for name, target := range map[string]string{"nowhere": "missing", "zero": "/dev/zero", "up": ".."} {
 		if err := os.Symlink(target, s.path(name)); err != nil {
 			t.Fatal(err)

@@ -32,7 +32,7 @@ func newKDSWorld(t *testing.T, p snp.Product) kdsWorld {
 // fetch runs the command now, since KDS issues certificates now.
 func (w kdsWorld) fetch(report string) (code int, stdout, stderr string) {
 	w.t.Helper()
-	return runCLI(w.t, "report", "verify", w.path(report), "--trust-root", w.path("ark.pem"), "--kds", w.server.URL)
+	return runCLI(w.t, "report", "verify", w.path(report), "--insecure-trust-root", w.path("ark.pem"), "--kds", w.server.URL)
 }
 
 func TestVerifyWithKDS(t *testing.T) {
@@ -161,7 +161,7 @@ func TestVerifyKDSDown(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	var out, errOut bytes.Buffer
-	code := run(ctx, []string{"report", "verify", w.path("report.bin"), "--trust-root", w.path("ark.pem"), "--kds", w.server.URL},
+	code := run(ctx, []string{"report", "verify", w.path("report.bin"), "--insecure-trust-root", w.path("ark.pem"), "--kds", w.server.URL},
 		strings.NewReader(""), &out, &errOut)
 	if code != exitEnvironment || out.Len() != 0 || errOut.Len() == 0 {
 		t.Errorf("exit code %d, want %d: %s%s", code, exitEnvironment, out.String(), errOut.String())

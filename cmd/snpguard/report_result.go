@@ -92,7 +92,7 @@ func (r *verifyResult) print(out io.Writer, asJSON bool) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if r.Refusal != nil {
 		fmt.Fprintf(w, "genuine\tno: %s\nreason\t%s\nacceptable\tno: only genuine reports are judged\n",
-			printable(r.Refusal.Message), string(r.Refusal.Reason))
+			safe(r.Refusal.Message), string(r.Refusal.Reason))
 		return w.Flush()
 	}
 	fmt.Fprintf(w, "genuine\tyes\nacceptable\t%s\n", yesNo(r.Acceptable))
@@ -105,21 +105,21 @@ func (r *verifyResult) print(out io.Writer, asJSON bool) error {
 }
 
 func (s *shownSigner) print(w io.Writer) {
-	fmt.Fprintf(w, "product\t%s (%s)\n", s.Product, printable(s.ProductName))
-	fmt.Fprintf(w, "signing key\t%s, valid %s to %s\n", s.SigningKey, s.NotBefore.Format(time.DateOnly), s.NotAfter.Format(time.DateOnly))
+	fmt.Fprintf(w, "product\t%s (%s)\n", s.Product, safe(s.ProductName))
+	fmt.Fprintf(w, "signing key\t%s, valid %s to %s\n", s.SigningKey, stamp(s.NotBefore), stamp(s.NotAfter))
 	if s.CSPID != "" {
-		fmt.Fprintf(w, "CSP ID\t%s\n", printable(s.CSPID))
+		fmt.Fprintf(w, "CSP ID\t%s\n", safe(s.CSPID))
 	}
 	if strings.Trim(s.ChipID, "0") != "" {
 		fmt.Fprintf(w, "chip ID\t%s\n", s.ChipID)
 	}
 	fmt.Fprintf(w, "reported TCB\t%v\n", s.ReportedTCB)
 	for i, name := range s.Chain {
-		fmt.Fprintf(w, "certificate %d\t%s\n", i+1, printable(name))
+		fmt.Fprintf(w, "certificate %d\t%s\n", i+1, safe(name))
 	}
 	owner := "AMD's"
 	if !s.AMDRoot {
-		owner = "NOT AMD's, given by --trust-root"
+		owner = "NOT AMD's, given by --insecure-trust-root"
 	}
 	fmt.Fprintf(w, "root\t%s, SHA-256 %s\n", owner, s.RootSHA256)
 }
@@ -129,7 +129,7 @@ func printRules(out io.Writer, rules attest.Results) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "verdict\trule\texpected\tfound")
 	for _, rule := range rules {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", rule.Verdict, rule.Name, printable(rule.Expected), printable(rule.Found))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", rule.Verdict, rule.Name, safe(rule.Expected), safe(rule.Found))
 	}
 	return w.Flush()
 }

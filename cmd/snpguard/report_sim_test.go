@@ -105,21 +105,21 @@ func TestVerifyBelowTrustRoot(t *testing.T) {
 	good := []string{"--vek", s.path("vek.der"), "--ask", s.path("ask.pem"), "--ark", s.path("ark.pem")}
 	// Only AMD's roots count unless another is given, and then only that.
 	if got := s.reason("report.bin", good...); got != "root_not_trusted" {
-		t.Errorf("without --trust-root: %s", got)
+		t.Errorf("without --insecure-trust-root: %s", got)
 	}
-	result := s.verify(exitOK, "report.bin", append(good, "--trust-root", s.path("ark.pem"))...)
+	result := s.verify(exitOK, "report.bin", append(good, "--insecure-trust-root", s.path("ark.pem"))...)
 	if result.Signer.AMDRoot || result.Signer.Root != "ARK-Milan" {
 		t.Errorf("got signer %+v", result.Signer)
 	}
-	if got := s.reason("report.bin", append(good, "--trust-root", reportsPath("chains/ARK-Milan.pem"))...); got != "root_not_trusted" {
+	if got := s.reason("report.bin", append(good, "--insecure-trust-root", reportsPath("chains/ARK-Milan.pem"))...); got != "root_not_trusted" {
 		t.Errorf("below AMD's root given as another: %s", got)
 	}
-	_, text, _ := runCLI(t, append([]string{"report", "verify", s.path("report.bin"), "--time", simTime, "--trust-root", s.path("ark.pem")}, good...)...)
-	if !strings.Contains(text, "NOT AMD's, given by --trust-root") {
+	_, text, _ := runCLI(t, append([]string{"report", "verify", s.path("report.bin"), "--time", simTime, "--insecure-trust-root", s.path("ark.pem")}, good...)...)
+	if !strings.Contains(text, "NOT AMD's, given by --insecure-trust-root") {
 		t.Errorf("the text does not say that the root is simulated: %s", text)
 	}
 	genuine := []string{"report", "verify", reportsPath("milan-v3-vcek-05b7438a3d.bin"), "--vek", reportsPath("certs/vcek-milan-b67b09bfb8.der"),
-		"--ask", reportsPath("chains/SEV-Milan.pem"), "--time", simTime, "--trust-root", s.path("ark.pem")}
+		"--ask", reportsPath("chains/SEV-Milan.pem"), "--time", simTime, "--insecure-trust-root", s.path("ark.pem")}
 	if code, stdout, _ := runCLI(t, genuine...); code != exitNo {
 		t.Errorf("AMD's report below a simulated root: exit code %d, %s", code, stdout)
 	}
@@ -128,7 +128,7 @@ func TestVerifyBelowTrustRoot(t *testing.T) {
 func TestVerifySources(t *testing.T) {
 	s := newSimulated(t, simtest.AMD(t), snp.Turin)
 	impostor := newSimulated(t, simtest.Impostor(t), snp.Turin)
-	root := []string{"--trust-root", s.path("ark.pem")}
+	root := []string{"--insecure-trust-root", s.path("ark.pem")}
 	table := snp.CertTable{VCEK: s.vek.Certificate.Raw, ASK: toPEM(s.ask), ARK: s.ark}
 	s.write("extended.bin", append(s.sign(nil), table.Bytes()...))
 	forged := snp.CertTable{VCEK: impostor.vek.Certificate.Raw, ASK: impostor.ask, ARK: impostor.ark}
@@ -182,7 +182,7 @@ func TestVerifySources(t *testing.T) {
 // in many ways.
 func TestVerifyMutated(t *testing.T) {
 	s := newSimulated(t, simtest.AMD(t), snp.Turin)
-	flags := []string{"--trust-root", s.path("ark.pem"), "--certs", s.dir}
+	flags := []string{"--insecure-trust-root", s.path("ark.pem"), "--certs", s.dir}
 	report := s.sign(nil)
 	table := (&snp.CertTable{VCEK: s.vek.Certificate.Raw, ASK: s.ask, ARK: s.ark}).Bytes()
 	mutated := map[string][]byte{
@@ -233,7 +233,7 @@ func flip(data []byte, offset int) []byte {
 
 func TestVerifyPolicyViolations(t *testing.T) {
 	s := newSimulated(t, simtest.AMD(t), snp.Milan)
-	flags := []string{"--trust-root", s.path("ark.pem"), "--certs", s.dir}
+	flags := []string{"--insecure-trust-root", s.path("ark.pem"), "--certs", s.dir}
 	policy := func(document string) []string {
 		return slices.Concat(flags, []string{"--policy", s.write("policy.json", []byte(document))})
 	}
@@ -276,9 +276,9 @@ func TestOutputIsSafe(t *testing.T) {
 	table := snp.CertTable{VLEK: vlek.Certificate.Raw, ASK: s.amd.Line(snp.Milan).ASVK.Certificate.Raw}
 	path := s.write("evil.bin", append(report, table.Bytes()...))
 	for _, args := range [][]string{
-		{"report", "verify", path, "--trust-root", s.path("ark.pem"), "--time", simTime},
-		{"report", "verify", path, "--trust-root", s.path("ark.pem"), "--time", simTime, "--json"},
-		{"report", "verify", path, "--trust-root", s.path("ark.pem"), "--time", simTime, "--policy", s.write("csp.json", []byte(`{"version": 1, "csp_ids": ["a"]}`))},
+		{"report", "verify", path, "--insecure-trust-root", s.path("ark.pem"), "--time", simTime},
+		{"report", "verify", path, "--insecure-trust-root", s.path("ark.pem"), "--time", simTime, "--json"},
+		{"report", "verify", path, "--insecure-trust-root", s.path("ark.pem"), "--time", simTime, "--policy", s.write("csp.json", []byte(`{"version": 1, "csp_ids": ["a"]}`))},
 		{"report", "show", path},
 	} {
 		_, stdout, stderr := runCLI(t, args...)
@@ -286,7 +286,7 @@ func TestOutputIsSafe(t *testing.T) {
 			t.Errorf("%q: got %q%q", args, stdout, stderr)
 		}
 	}
-	_, text, _ := runCLI(t, "report", "verify", path, "--trust-root", s.path("ark.pem"), "--time", simTime)
+	_, text, _ := runCLI(t, "report", "verify", path, "--insecure-trust-root", s.path("ark.pem"), "--time", simTime)
 	if !strings.Contains(text, `CSP ID         "\x1b]0;evil\a\x1b[2Jok\n"`) {
 		t.Errorf("the CSP ID is not quoted: %s", text)
 	}

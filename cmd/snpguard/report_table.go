@@ -15,7 +15,7 @@ type shownCertificate struct {
 	Issuer    string     `json:"issuer,omitempty"`
 	NotBefore *time.Time `json:"not_before,omitempty"`
 	NotAfter  *time.Time `json:"not_after,omitempty"`
-	Error     string     `json:"error,omitempty"` // why it cannot be read
+	Error     string     `json:"problem,omitempty"` // why it cannot be read
 }
 
 // tableCertificates returns the certificates of a table, which may be none.
@@ -45,8 +45,8 @@ func tableCertificates(t *snp.CertTable) []shownCertificate {
 // String returns one line.
 func (c shownCertificate) String() string {
 	if c.Error != "" {
-		return c.Kind + " cannot be read: " + printable(c.Error)
+		return c.Kind + " cannot be read: " + safe(c.Error)
 	}
-	return fmt.Sprintf("%s %s, issued by %s, valid %s to %s", c.Kind, printable(c.Subject), printable(c.Issuer),
-		c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly))
+	return fmt.Sprintf("%s %s, issued by %s, valid %s to %s", c.Kind, safe(c.Subject), safe(c.Issuer),
+		stamp(*c.NotBefore), stamp(*c.NotAfter))
 }

@@ -39,7 +39,7 @@ out. Nothing is fetched without --kds, which keeps what it fetched where
 "snpguard kds" does and refuses what AMD revoked, also of certificates that came
 with the report: when those are enough and KDS cannot be reached, a warning says
 that nobody asked. AMD's roots alone count, unless
---trust-root gives others in their place. See docs/report-verification.md.
+--insecure-trust-root gives others in their place. See docs/report-verification.md.
 
 Without --policy, the guest must not allow debugging or a migration agent, and
 nothing else is asked. With one, everything that it asks, VMPL 0 included where
@@ -66,7 +66,7 @@ policy or KDS failed.`,
 	f.StringVar(&o.ark, "ark", "", "file with the ARK certificate (default the trusted one)")
 	f.StringVar(&o.certs, "certs", "", "directory with certificates, of which the right ones are taken")
 	f.StringVar(&o.kds, "kds", "", "URL of the Key Distribution Service to fetch from, AMD's is https://kdsintf.amd.com")
-	f.StringVar(&o.trustRoot, "trust-root", "", "PEM file with the ARKs to trust in place of AMD's, for simulations")
+	addTrustRootFlag(cmd, &o.trustRoot)
 	f.StringVar(&o.policy, "policy", "", "JSON file with the policy")
 	f.BoolVar(&o.allowDebug, "allow-debug", false, "accept guests that the host may debug")
 	f.StringVar(&o.reportData, "report-data", "", "REPORT_DATA to ask for, 128 hexadecimal digits")

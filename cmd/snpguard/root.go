@@ -8,6 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/manual"
+	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
 
 // run executes one command line and returns its exit code.
@@ -17,7 +20,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return report(stderr, root.ExecuteContext(ctx))
+	cmd, err := root.ExecuteContextC(ctx)
+	return report(stderr, cmd, err)
 }
 
 func newRootCommand() *cobra.Command {
@@ -33,11 +37,15 @@ Exit codes:
   1  the answer is no: not genuine, not equal, not acceptable
   2  the command line is wrong
   3  a file, program, service or other part of the environment failed`,
-		Args:          cobra.NoArgs,
+		Example: `  snpguard login https://attest.example.com:3000
+  snpguard convert --help`,
+		Version:       version.Line(),
+		Args:          wantsCommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(
 		newMeasureCommand(),
 		newIDBlockCommand(),
@@ -63,10 +71,24 @@ Exit codes:
 		newLaunchCommand(),
 		newSimCommand(),
 		newVersionCommand(),
-		newManCommand(root),
+		manual.NewCommand(root, "1"),
 	)
 	markRunErrors(root)
 	return root
+}
+
+// wantsCommand refuses arguments of a command that only has commands below it, and
+// guesses what was meant.
+func wantsCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2
+	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+		return fmt.Errorf("%w; did you mean %q?", err, meant[0])
+	}
+	return err
 }
 
 // markRunErrors tells what commands return from what cobra complains about
@@ -128,8 +150,8 @@ func usageErrorf(format string, args ...any) error {
 // errNo is the answer "no". The command has already said why.
 var errNo = errors.New("no")
 
-// report prints an error once and returns the exit code for it.
-func report(stderr io.Writer, err error) int {
+// report prints the error of a command once and returns the exit code for it.
+func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	var ran runError
 	var usage usageError
 	switch {
@@ -138,7 +160,7 @@ func report(stderr io.Writer, err error) int {
 	case errors.Is(err, errNo):
 		return exitNo
 	case !errors.As(err, &ran) || errors.As(err, &usage):
-		fmt.Fprintf(stderr, "snpguard: %v\nRun the command with --help for its options.\n", err)
+		fmt.Fprintf(stderr, "snpguard: %v\nRun \"%s --help\" for what it takes.\n", err, cmd.CommandPath())
 		return exitUsage
 	}
 	fmt.Fprintf(stderr, "snpguard: %v\n", err)

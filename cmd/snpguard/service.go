@@ -54,12 +54,12 @@ func safe(s string) string {
 	return s
 }
 
-// stamp writes a time as people read it here: UTC, to the second.
+// stamp writes a time as JSON and flags have it: RFC 3339, UTC, to the second.
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return t.UTC().Format("2006-01-02 15:04:05Z")
+	return t.UTC().Format(time.RFC3339)
 }
 
 // enabled names a switch.

@@ -20,8 +20,10 @@ func newSimCommand() *cobra.Command {
 		Long: `A SIMULATED AMD, for tests and demos on machines without SEV-SNP.
 
 Its root is worth nothing: whoever reads the state file can sign any report. It
-counts only where --trust-root gives it.`,
-		Args: cobra.NoArgs,
+counts only where --insecure-trust-root gives it.`,
+		Example: `  snpguard sim kds --state sim.json --root-out sim-root.pem
+  snpguard sim report --state sim.json --product Milan --out report.bin`,
+		Args: wantsCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newSimKDSCommand(), newSimReportCommand())

@@ -35,14 +35,14 @@ The keys are kept in the state file, which is made at the first start; its root
 stays the same as long as that file is kept.`,
 		Example: `  snpguard sim kds --state sim.json --root-out sim-root.pem &
   snpguard sim report --state sim.json --product Milan --out report.bin
-  snpguard report verify report.bin --kds http://127.0.0.1:4080 --trust-root sim-root.pem`,
+  snpguard report verify report.bin --kds http://127.0.0.1:4080 --insecure-trust-root sim-root.pem`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSimKDS(cmd, &o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:4080", "address and port to listen on; port 0 takes a free one")
 	f.StringVar(&o.state, "state", "", "file with the keys of the simulated AMD, made where it is missing")
-	f.StringVar(&o.rootOut, "root-out", "", "file to write the simulated ARKs to, for --trust-root")
+	f.StringVar(&o.rootOut, "root-out", "", "file to write the simulated ARKs to, for --insecure-trust-root")
 	f.StringVar(&o.urlOut, "url-out", "", "file to write the URL to once it answers")
 	f.BoolVar(&o.allowRemote, "allow-remote", false, "allow an address that other machines can reach")
 	return cmd

@@ -16,7 +16,9 @@ func newTokenCommand() *cobra.Command {
 		Long: `Manage the API tokens of the service. A token has one of three roles: read looks
 at everything that is not secret, register also registers images and exports
 bundles, admin does everything.`,
-		Args: cobra.NoArgs,
+		Example: `  snpguard token create packer --role register --lifetime 720h > token
+  snpguard token list`,
+		Args: wantsCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newTokenCreateCommand(), newTokenListCommand(), newTokenRevokeCommand())

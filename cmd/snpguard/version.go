@@ -22,8 +22,7 @@ func newVersionCommand() *cobra.Command {
 					"version": version.String(), "revision": version.Revision(), "go": runtime.Version(),
 				})
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "snpguard %s (revision %s, %s)\n",
-				version.String(), version.Revision(), runtime.Version())
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "snpguard", version.Line())
 			return err
 		},
 	}

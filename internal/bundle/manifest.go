@@ -44,8 +44,8 @@ var (
 // Manifest says what a bundle holds.
 type Manifest struct {
 	Format    int             `json:"format"`
-	Image     wire.UUID       `json:"image"`
-	Release   wire.UUID       `json:"release"`
+	Image     wire.UUID       `json:"image_id"`
+	Release   wire.UUID       `json:"release_id"`
 	ImageName string          `json:"image_name"`
 	CreatedAt time.Time       `json:"created_at"` // of the release
 	Simulated bool            `json:"simulated"`  // registered with a simulated AMD
@@ -57,8 +57,8 @@ type Manifest struct {
 type Variant struct {
 	VCPUs       int    `json:"vcpus"`
 	VCPUType    string `json:"vcpu_type"`
-	Policy      string `json:"policy"`      // hexadecimal with 0x
-	Measurement string `json:"measurement"` // hexadecimal
+	Policy      string `json:"guest_policy"` // hexadecimal with 0x
+	Measurement string `json:"measurement"`  // hexadecimal
 }
 
 // Name returns what the files of the variant are named by, such as

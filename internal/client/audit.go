@@ -14,7 +14,7 @@ import (
 type AuditFilter struct {
 	Outcome string // "granted", "denied" or "done"
 	Reason  string
-	Image   string // its ID
+	ImageID string // its ID
 	Since   time.Time
 	Limit   int // at most so many; 0 for all
 }
@@ -22,7 +22,7 @@ type AuditFilter struct {
 // query returns the filter as the API takes it.
 func (f AuditFilter) query() url.Values {
 	query := url.Values{}
-	for name, value := range map[string]string{"outcome": f.Outcome, "reason": f.Reason, "image": f.Image} {
+	for name, value := range map[string]string{"outcome": f.Outcome, "reason": f.Reason, "image_id": f.ImageID} {
 		if value != "" {
 			query.Set(name, value)
 		}

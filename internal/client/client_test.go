@@ -125,7 +125,7 @@ func TestDiscover(t *testing.T) {
 	other := otherCA(t)
 	good := wire.PublicInfo{
 		CACertificate: ca, IdentityKey: make([]byte, 32), IngestionKey: make([]byte, wire.PublicKeySize),
-		CAFingerprint: "lie", IdentityKeyPrint: "lie", IngestionKeyPrint: "lie",
+		CAFingerprint: "lie", IdentityKeyFingerprint: "lie", IngestionKeyFingerprint: "lie",
 	}
 	info = good
 	found, err := client.Discover(t.Context(), server.URL)
@@ -134,7 +134,7 @@ func TestDiscover(t *testing.T) {
 	}
 	sum := sha256.Sum256(server.Certificate().Raw)
 	identity := sha256.Sum256(make([]byte, 32))
-	if found.PubliclyTrusted || found.Info.CAFingerprint != hex.EncodeToString(sum[:]) || found.Info.IdentityKeyPrint != hex.EncodeToString(identity[:]) || found.Info.IngestionKeyPrint == "lie" {
+	if found.PubliclyTrusted || found.Info.CAFingerprint != hex.EncodeToString(sum[:]) || found.Info.IdentityKeyFingerprint != hex.EncodeToString(identity[:]) || found.Info.IngestionKeyFingerprint == "lie" {
 		t.Errorf("fingerprints are the service's own words: %+v", found.Info)
 	}
 	for name, change := range map[string]func(*wire.PublicInfo){

@@ -83,7 +83,7 @@ func checkInfo(info *wire.PublicInfo) error {
 	if len(info.IdentityKey) != 32 || len(info.IngestionKey) != wire.PublicKeySize {
 		return fmt.Errorf("%w: its keys have the wrong sizes", ErrService)
 	}
-	info.IdentityKeyPrint, info.IngestionKeyPrint, info.CAFingerprint = fingerprint(info.IdentityKey), fingerprint(info.IngestionKey), ""
+	info.IdentityKeyFingerprint, info.IngestionKeyFingerprint, info.CAFingerprint = fingerprint(info.IdentityKey), fingerprint(info.IngestionKey), ""
 	if info.CACertificate == "" {
 		return nil
 	}

@@ -81,7 +81,7 @@ func convertOnce(b *testing.B, o *Options) *staging.Conversion {
 // BenchmarkRatioConvertSize holds the image against what its file system uses.
 func BenchmarkRatioConvertSize(b *testing.B) {
 	conversion := convertOnce(b, benchOptions(b, b.TempDir()))
-	ratio.Report(b, "x-used-bytes", 1.15, float64(conversion.Disk.FileSize)/float64(conversion.Disk.UsedBytes))
+	ratio.Report(b, "x-used-bytes", 1.15, float64(conversion.Disk.FileSize)/float64(conversion.Disk.Used))
 }
 
 // BenchmarkRatioConvertMemory tells the most memory that this process had.

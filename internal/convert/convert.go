@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 )
@@ -33,7 +34,7 @@ type conversion struct {
 }
 
 // Convert makes the image and the staging directory that the options ask for, or
-// nothing at all. The error joins *OptionError where options are at fault, and is
+// nothing at all. The error joins *option.Error where options are at fault, and is
 // ErrInterrupted when the context has ended; with Keep it names the directories
 // that are left.
 func Convert(ctx context.Context, o *Options) (*staging.Conversion, error) {
@@ -78,10 +79,10 @@ func (c *conversion) open() error {
 	}
 	var err error
 	if c.work, err = openWorkspace(c.Output); err != nil {
-		return &OptionError{"out", err}
+		return option.Wrap("out", err)
 	}
 	if c.stage, err = openWorkspace(c.Staging); err != nil {
-		return &OptionError{"staging", err}
+		return option.Wrap("staging", err)
 	}
 	return os.Mkdir(c.staged(), 0o755)
 }

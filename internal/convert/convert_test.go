@@ -14,6 +14,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/rootfstest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
@@ -157,8 +158,8 @@ func TestConvertWithoutEncryption(t *testing.T) {
 }
 
 func isOption(err error, name string) bool {
-	var option *OptionError
-	return errors.As(err, &option) && option.Option == name
+	var wrong *option.Error
+	return errors.As(err, &wrong) && wrong.Option == name
 }
 
 // A conversion that fails leaves nothing, and names what it keeps when told to.
@@ -170,7 +171,7 @@ func TestFailuresLeaveNothing(t *testing.T) {
 	}{
 		"no such kernel": {func(o *Options) { o.Kernel = "9.9" }, func(err error) bool { return isOption(err, "kernel") && errors.Is(err, oscan.ErrNoKernel) }},
 		"too small":      {func(o *Options) { o.Size = 10 * mib }, func(err error) bool { return isOption(err, "size") }},
-		"bad package":    {func(o *Options) { o.ModulePackages = []string{source} }, func(err error) bool { return isOption(err, "module_package") }},
+		"bad package":    {func(o *Options) { o.ModulePackages = []string{source} }, func(err error) bool { return isOption(err, "module_packages") }},
 		"undoing":        {func(o *Options) { o.CmdlineAppend = "rdinit=/bin/sh" }, func(err error) bool { return strings.Contains(err.Error(), "rdinit") }},
 		"no image":       {func(o *Options) { o.Input = o.Firmware }, func(err error) bool { return strings.Contains(err.Error(), "no partition table") }},
 	} {

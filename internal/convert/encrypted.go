@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/luks2"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 )
 
@@ -20,7 +21,7 @@ func (c *conversion) encrypt(ctx context.Context, s *source, sys *system) error 
 	c.record.ImageID = k.image
 	l, err := newLayout(s.table, s.root.Partition.Number, s.disk.Size(), c.Size)
 	if err != nil {
-		return &OptionError{"size", err}
+		return option.Wrap("size", err)
 	}
 	c.describe(l, sys)
 	if err := c.writeBootFiles(sys); err != nil {

@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
@@ -80,25 +81,14 @@ const (
 	CloudInitKeep = "keep"
 )
 
-// OptionError is an option that cannot be carried out. Option has the name that
-// the command line and Packer give it, with underscores.
-type OptionError struct {
-	Option string
-	Err    error
-}
-
-func (e *OptionError) Error() string { return e.Option + ": " + e.Err.Error() }
-
-// Unwrap returns what is wrong.
-func (e *OptionError) Unwrap() error { return e.Err }
-
 // Check finds what can be known to be wrong before the work begins. Each error is
-// an *OptionError; they are joined.
+// an *option.Error; they are joined. Templates have another name for Output,
+// "output_directory", and none for Input.
 func (o *Options) Check() error {
 	var problems []error
-	bad := func(option string, err error) {
+	bad := func(name string, err error) {
 		if err != nil {
-			problems = append(problems, &OptionError{option, err})
+			problems = append(problems, option.Wrap(name, err))
 		}
 	}
 	bad("in", checkReadable(o.Input))
@@ -112,12 +102,12 @@ func (o *Options) Check() error {
 	bad("cmdline_append", checkText(o.CmdlineAppend))
 	bad("cloud_init", checkCloudInit(o.CloudInit))
 	if _, err := parseRecipients(o.Recipients); err != nil {
-		bad("recovery_recipient", err)
+		bad("recovery_recipients", err)
 	}
 	if !o.NoEncryption {
-		bad("service", o.Service.check())
+		problems = append(problems, o.Service.check())
 		if len(o.Agent) == 0 {
-			bad("agent", errors.New("there is none to put into the image"))
+			bad("agent_path", errors.New("there is none to put into the image"))
 		}
 	}
 	return errors.Join(problems...)
@@ -126,13 +116,13 @@ func (o *Options) Check() error {
 func (s *Service) check() error {
 	switch {
 	case len(s.URLs) == 0:
-		return errors.New("no URL under which guests reach it")
+		return option.Errorf("services", "are missing: no URL under which guests reach the service")
 	case !x509.NewCertPool().AppendCertsFromPEM([]byte(s.CA)):
-		return errors.New("no CA certificate: a service with a public certificate needs its CA named")
+		return option.Errorf("ca_file", "no CA certificate: guests trust this one alone, also where a service has a public certificate")
 	case len(s.IdentityKey) != ed25519.PublicKeySize:
-		return errors.New("no identity key")
+		return option.Errorf("identity_key", "is missing")
 	case s.IngestionKey == nil:
-		return errors.New("no ingestion key")
+		return option.Errorf("ingestion_key", "is missing")
 	}
 	return nil
 }

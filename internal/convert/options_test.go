@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
 )
 
@@ -38,19 +39,19 @@ func TestOptionsAreChecked(t *testing.T) {
 		"size":               {func(o *Options) { o.Size = -1 }, "size", "negative"},
 		"command line":       {func(o *Options) { o.CmdlineAppend = "a\nb" }, "cmdline_append", "one line"},
 		"data source":        {func(o *Options) { o.CloudInit = "Ec2,No Cloud" }, "cloud_init", "not the name of a data source"},
-		"recipient":          {func(o *Options) { o.Recipients = []string{"age1"} }, "recovery_recipient", "number 1 is no age recipient"},
-		"secret key":         {func(o *Options) { o.Recipients = []string{"AGE-SECRET-KEY-1QQ"} }, "recovery_recipient", "is a secret key"},
-		"no agent":           {func(o *Options) { o.Agent = nil }, "agent", "there is none"},
-		"no URL":             {func(o *Options) { o.Service.URLs = nil }, "service", "no URL"},
-		"no CA":              {func(o *Options) { o.Service.CA = "x" }, "service", "no CA"},
-		"no identity":        {func(o *Options) { o.Service.IdentityKey = nil }, "service", "no identity"},
-		"no ingestion":       {func(o *Options) { o.Service.IngestionKey = nil }, "service", "no ingestion"},
+		"recipient":          {func(o *Options) { o.Recipients = []string{"age1"} }, "recovery_recipients", "number 1 is no age recipient"},
+		"secret key":         {func(o *Options) { o.Recipients = []string{"AGE-SECRET-KEY-1QQ"} }, "recovery_recipients", "is a secret key"},
+		"no agent":           {func(o *Options) { o.Agent = nil }, "agent_path", "there is none"},
+		"no URL":             {func(o *Options) { o.Service.URLs = nil }, "services", "no URL"},
+		"no CA":              {func(o *Options) { o.Service.CA = "x" }, "ca_file", "no CA"},
+		"no identity":        {func(o *Options) { o.Service.IdentityKey = nil }, "identity_key", "is missing"},
+		"no ingestion":       {func(o *Options) { o.Service.IngestionKey = nil }, "ingestion_key", "is missing"},
 	} {
 		o := *good
 		test.change(&o)
 		err := o.Check()
-		var option *OptionError
-		if !errors.As(err, &option) || option.Option != test.option || !strings.Contains(err.Error(), test.want) {
+		var wrong *option.Error
+		if !errors.As(err, &wrong) || wrong.Option != test.option || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err != nil && strings.Contains(err.Error(), "SECRET-KEY-1QQ") {

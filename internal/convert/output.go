@@ -96,7 +96,7 @@ func (c *conversion) writePayload(ctx context.Context, disk target, l *layout, k
 		return fmt.Errorf("root file system: %w", err)
 	}
 	all := total(ranges)
-	c.record.Disk.UsedBytes = all
+	c.record.Disk.Used = all
 	var done atomic.Int64
 	p := &payload{
 		cipher: cipher, source: root.file, target: disk, offset: l.table.Offset(l.root) + luks2.PayloadOffset, size: size,

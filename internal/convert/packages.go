@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kmod"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 )
 
 // maxPackage bounds a module package, in bytes. Ubuntu's have some 120 MiB.
@@ -33,7 +34,7 @@ func openPackages(ctx context.Context, specs []string, dir string, events Events
 	for i, spec := range specs {
 		p, err := openPackage(ctx, spec, dir, filepath.Join(dir, "package-"+strconv.Itoa(i)), events)
 		if err != nil {
-			return list, &OptionError{"module_package", fmt.Errorf("%s: %w", spec, err)}
+			return list, option.Wrap("module_packages", fmt.Errorf("%s: %w", spec, err))
 		}
 		list = append(list, p)
 	}

@@ -72,7 +72,7 @@ func TestOpenPackages(t *testing.T) {
 		dir := t.TempDir()
 		list, err := openPackages(context.Background(), []string{spec}, dir, silent{})
 		if want != "" {
-			if !isOption(err, "module_package") || !strings.Contains(err.Error(), want) {
+			if !isOption(err, "module_packages") || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v", spec, err)
 			}
 			continue

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 )
@@ -77,10 +78,10 @@ func (o *Options) checkPlace(path string) (fs.FileInfo, error) {
 func (o *Options) checkBacking(source *qemu.Source) error {
 	for s := source.Backing; s != nil; s = s.Backing {
 		if sameFile(o.Output, s.Path) {
-			return &OptionError{"out", fmt.Errorf("%s is a backing file of the source image", o.Output)}
+			return option.Wrap("out", fmt.Errorf("%s is a backing file of the source image", o.Output))
 		}
 		if within(o.Staging, s.Path) {
-			return &OptionError{"staging", fmt.Errorf("%s lies in it, a backing file of the source image", s.Path)}
+			return option.Wrap("staging", fmt.Errorf("%s lies in it, a backing file of the source image", s.Path))
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
@@ -21,7 +22,7 @@ func (c *conversion) copyPlain(ctx context.Context, s *source, sys *system) erro
 	size := s.disk.Size()
 	if c.Size != 0 {
 		if c.Size/alignment*alignment < size {
-			return &OptionError{"size", fmt.Errorf("a disk of %d bytes is too small: the source has %d", c.Size, size)}
+			return option.Wrap("size", fmt.Errorf("a disk of %d bytes is too small: the source has %d", c.Size, size))
 		}
 		size = c.Size / alignment * alignment
 	}

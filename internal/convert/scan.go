@@ -8,6 +8,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootentry"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 )
@@ -114,7 +115,7 @@ func (c *conversion) choose(found *oscan.OS, in oscan.Input) (*oscan.Choice, err
 	if c.Choose == nil {
 		choice, err := found.Choose(in, c.Kernel)
 		if err != nil && c.Kernel != "" {
-			return nil, &OptionError{"kernel", err}
+			return nil, option.Wrap("kernel", err)
 		}
 		return choice, err
 	}

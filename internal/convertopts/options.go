@@ -5,14 +5,13 @@ import (
 	"errors"
 	"time"
 
-	"github.com/docker/go-units"
-
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/agentbin"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/input"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/meet"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
 
@@ -63,7 +62,7 @@ func (c *Config) translate(o *convert.Options) error {
 	}
 	var err error
 	if c.Size != "" {
-		o.Size, err = units.RAMInBytes(c.Size)
+		o.Size, err = size.Parse(c.Size)
 		problems = append(problems, option.Wrap("size", err))
 	}
 	o.Network, err = bootconf.ParseNetwork(c.Network, c.NetworkMAC)

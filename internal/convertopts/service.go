@@ -16,7 +16,7 @@ import (
 func (c *Config) service(ctx context.Context, s *meet.Service) (convert.Service, error) {
 	given := c.IdentityKey != "" && c.IngestionKey != ""
 	if !given && (c.IdentityKey != "" || c.IngestionKey != "") {
-		return convert.Service{}, option.Errorf("identity_key", "and ingestion_key belong together: keys of two services open nothing")
+		return convert.Service{}, option.Errorf("identity_key", "goes with ingestion_key: keys of two services open nothing; \"snpguard keys\" writes both")
 	}
 	urls := c.Services
 	if len(urls) == 0 && s.ServiceURL != "" {
@@ -49,7 +49,7 @@ func (c *Config) service(ctx context.Context, s *meet.Service) (convert.Service,
 func (c *Config) readKeys(urls []string, caFile string) (convert.Service, error) {
 	s := convert.Service{URLs: urls}
 	if caFile == "" {
-		return s, option.Errorf("ca_file", "is missing: with identity_key and ingestion_key, guests need to be told the CA, too")
+		return s, option.Errorf("ca_file", "is missing: guests are told the CA together with identity_key and ingestion_key; \"snpguard keys\" writes all three")
 	}
 	ca, err := meet.ReadPEM(caFile, meet.MaxCA)
 	if err != nil {

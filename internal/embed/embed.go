@@ -26,10 +26,10 @@ type Options struct {
 // Result says where the bundle is.
 type Result struct {
 	Partition int    `json:"partition"`
-	Offset    int64  `json:"offset"` // of the partition, in bytes
-	Size      int64  `json:"size"`   // of the partition, in bytes
-	Disk      int64  `json:"disk"`   // size of the disk, in bytes
-	Slot      string `json:"slot"`   // that is active now
+	Offset    int64  `json:"offset"`    // of the partition, in bytes
+	Size      int64  `json:"size"`      // of the partition, in bytes
+	Disk      int64  `json:"disk_size"` // size of the disk, in bytes
+	Slot      string `json:"slot"`      // that is active now
 	Changed   bool   `json:"changed"`
 }
 

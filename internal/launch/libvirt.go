@@ -14,7 +14,7 @@ type domain struct {
 	XMLName        xml.Name       `xml:"domain"`
 	Type           string         `xml:"type,attr"`
 	Name           string         `xml:"name"`
-	Memory         size           `xml:"memory"`
+	Memory         memorySize     `xml:"memory"`
 	MemorySource   typed          `xml:"memoryBacking>source"`
 	MemoryAccess   mode           `xml:"memoryBacking>access"`
 	VCPU           vcpu           `xml:"vcpu"`
@@ -28,7 +28,7 @@ type domain struct {
 	LaunchSecurity launchSecurity `xml:"launchSecurity"`
 }
 
-type size struct {
+type memorySize struct {
 	Unit  string `xml:"unit,attr"`
 	Value int64  `xml:",chardata"`
 }
@@ -110,7 +110,7 @@ func (s SNP) Domain(image wire.UUID) ([]byte, error) {
 	g, base64 := s.Guest, base64.StdEncoding.EncodeToString
 	d := domain{
 		Type: "kvm", Name: "snpguard-" + image.String(),
-		Memory:       size{"MiB", s.Machine.Memory >> 20},
+		Memory:       memorySize{"MiB", s.Machine.Memory >> 20},
 		MemorySource: typed{"memfd"}, MemoryAccess: mode{"shared"},
 		VCPU: vcpu{"static", g.VCPUs.Count},
 		OS: domainOS{

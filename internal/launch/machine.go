@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // ErrMachine is a machine that cannot be made.
@@ -26,21 +27,14 @@ const (
 	MaxMemory = 16 << 40
 )
 
-// ParseMemory reads a size such as 4G or 512M; without a unit it is in MiB, as
-// QEMU takes it. The error wraps ErrMachine.
+// ParseMemory reads a size of whole MiB, such as 4G or 512M. The error wraps
+// ErrMachine.
 func ParseMemory(s string) (int64, error) {
-	digits, shift := s, 20
-	switch {
-	case strings.HasSuffix(s, "G"):
-		digits, shift = s[:len(s)-1], 30
-	case strings.HasSuffix(s, "M"):
-		digits = s[:len(s)-1]
+	n, err := size.Parse(s)
+	if err != nil || n%(1<<20) != 0 || n < MinMemory || n > MaxMemory {
+		return 0, fmt.Errorf("%w: memory %q, want a size such as 4G or 512M, from %s to %s", ErrMachine, s, size.Text(MinMemory), size.Text(MaxMemory))
 	}
-	n, err := strconv.ParseUint(digits, 10, 32)
-	if size := int64(n) << shift; err == nil && size >= MinMemory && size <= MaxMemory {
-		return size, nil
-	}
-	return 0, fmt.Errorf("%w: memory %q, want a size such as 4G or 512M, from %dM to %dG", ErrMachine, s, MinMemory>>20, MaxMemory>>30)
+	return n, nil
 }
 
 // Network says how a guest reaches the world.

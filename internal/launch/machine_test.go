@@ -90,12 +90,12 @@ func TestOpenRealDisks(t *testing.T) {
 }
 
 func TestParseMemory(t *testing.T) {
-	for text, want := range map[string]int64{"4G": 4 << 30, "512M": 512 << 20, "1024": 1 << 30, "16384G": 16 << 40, "256M": 256 << 20} {
+	for text, want := range map[string]int64{"4G": 4 << 30, "512M": 512 << 20, "1024M": 1 << 30, "16384G": 16 << 40, "256M": 256 << 20} {
 		if got, err := launch.ParseMemory(text); err != nil || got != want {
 			t.Errorf("%q: got %d, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "G", "4T", "4g", "255M", "16385G", "-1G", "1.5G", "4G,slots=2", "99999999999999999999", "4294967295G"} {
+	for _, text := range []string{"", "G", "17T", "1024", "255M", "16385G", "-1G", "1.0001G", "4G,slots=2", "99999999999999999999", "4294967295G"} {
 		if got, err := launch.ParseMemory(text); !errors.Is(err, launch.ErrMachine) {
 			t.Errorf("%q: got %d, %v", text, got, err)
 		}

@@ -33,7 +33,7 @@ func (c *Config) Check() error {
 // complete wants what no registration goes without.
 func (c *Config) complete() error {
 	var problems []error
-	if c.Name == "" && !c.Release {
+	if c.Name == "" && !c.AddRelease {
 		problems = append(problems, option.Errorf("image_name", "is missing"))
 	}
 	if len(c.VCPUs) == 0 {

@@ -22,7 +22,7 @@ type Config struct {
 	// directory.
 	ImageID string `mapstructure:"image_id"`
 
-	// Name of the image. Not needed with `release`. (Packer keeps `name` for the
+	// Name of the image. Not needed with `add_release`. (Packer keeps `name` for the
 	// name of the post-processor.)
 	Name string `mapstructure:"image_name"`
 	// Labels of the image, to find it by.
@@ -47,7 +47,7 @@ type Config struct {
 	Disabled bool `mapstructure:"disabled"`
 	// Add a release to an image that exists, in place of a new image.
 	// Default: false.
-	Release bool `mapstructure:"release"`
+	AddRelease bool `mapstructure:"add_release"`
 	// File to write the launch bundle to.
 	Bundle string `mapstructure:"bundle"`
 }

@@ -38,7 +38,7 @@ func (c *Config) Request() (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Request{Further: c.Release, Registration: wire.Registration{
+	r := &Request{Further: c.AddRelease, Registration: wire.Registration{
 		ImageID: id, Name: c.Name, Labels: c.Labels, Disabled: c.Disabled, VCPUs: c.VCPUs, VCPUTypes: c.VCPUTypes,
 		GuestPolicy: c.GuestPolicy, GuestSVN: c.GuestSVN, Policy: policy,
 	}}

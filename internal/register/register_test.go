@@ -44,7 +44,7 @@ func TestCheck(t *testing.T) {
 		want   []string
 	}{
 		{"nothing", func(*register.Config) {}, nil},
-		{"release needs no name", func(c *register.Config) { c.Name, c.Release = "", true }, nil},
+		{"release needs no name", func(c *register.Config) { c.Name, c.AddRelease = "", true }, nil},
 		{"all of it", func(c *register.Config) {
 			c.GuestPolicy, c.ImageID, c.TCBFloors = "abi=0.31,smt", imageID, []string{"Milan:bootloader=4,tee=0,snp=24,microcode=217"}
 		}, nil},

@@ -75,9 +75,9 @@ type Source struct {
 type Disk struct {
 	Path            string      `json:"path"`
 	Format          string      `json:"format"`
-	Size            int64       `json:"size"`       // of the disk, in bytes
-	FileSize        int64       `json:"file_size"`  // allocated by the file, in bytes
-	UsedBytes       int64       `json:"used_bytes"` // of the root's file system
+	Size            int64       `json:"size"`      // of the disk, in bytes
+	FileSize        int64       `json:"file_size"` // allocated by the file, in bytes
+	Used            int64       `json:"used"`      // of the root's file system
 	SectorSize      int         `json:"sector_size"`
 	GUID            string      `json:"guid"`
 	Partitions      []Partition `json:"partitions"`

@@ -79,14 +79,14 @@ func (g *Grant) Validate() error {
 // PublicInfo answers GET PathPublicInfo. All of it is public; a client pins
 // what its operator confirmed.
 type PublicInfo struct {
-	Version           string `json:"version"`
-	CACertificate     string `json:"ca_certificate"`      // PEM; empty when the operator brought a certificate
-	CAFingerprint     string `json:"ca_fingerprint"`      // SHA-256 of its DER
-	IngestionKey      []byte `json:"ingestion_key"`       // HPKE public key, PublicKeySize bytes
-	IngestionKeyPrint string `json:"ingestion_key_print"` // SHA-256 of it
-	IdentityKey       []byte `json:"identity_key"`        // Ed25519 public key, 32 bytes
-	IdentityKeyPrint  string `json:"identity_key_print"`  // SHA-256 of it
-	Simulated         bool   `json:"simulated"`           // a simulated AMD root is trusted
+	Version                 string `json:"version"`
+	CACertificate           string `json:"ca_certificate"`            // PEM; empty when the operator brought a certificate
+	CAFingerprint           string `json:"ca_fingerprint"`            // SHA-256 of its DER
+	IngestionKey            []byte `json:"ingestion_key"`             // HPKE public key, PublicKeySize bytes
+	IngestionKeyFingerprint string `json:"ingestion_key_fingerprint"` // SHA-256 of it
+	IdentityKey             []byte `json:"identity_key"`              // Ed25519 public key, 32 bytes
+	IdentityKeyFingerprint  string `json:"identity_key_fingerprint"`  // SHA-256 of it
+	Simulated               bool   `json:"simulated"`                 // a simulated AMD root is trusted
 }
 
 func checkSize(name string, field []byte, want int) error {

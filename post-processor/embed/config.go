@@ -3,13 +3,13 @@ package embed
 import (
 	"errors"
 
-	"github.com/docker/go-units"
 	"github.com/hashicorp/packer-plugin-sdk/common"
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/meet"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 //go:generate packer-sdc mapstructure-to-hcl2 -type Config
@@ -44,8 +44,8 @@ func (c *Config) prepare(raws ...any) error {
 	}
 	var problems []error
 	if c.Size != "" && c.Size != option.Placeholder {
-		if c.size, err = units.RAMInBytes(c.Size); err != nil || c.size <= 0 {
-			problems = append(problems, option.Errorf("size", "%q is no size such as 512M", c.Size))
+		if c.size, err = size.Parse(c.Size); err != nil {
+			problems = append(problems, option.Wrap("size", err))
 		}
 	}
 	return option.Known(errors.Join(problems...))

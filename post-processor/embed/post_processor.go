@@ -14,6 +14,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/builder/conversion"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/post-processor/register"
 )
 
@@ -48,7 +49,7 @@ func (p *PostProcessor) PostProcess(ctx context.Context, ui packer.Ui, source pa
 	if err != nil {
 		return nil, true, true, fmt.Errorf("embed %s into %s: %w", c.Bundle, c.Image, err)
 	}
-	ui.Say(fmt.Sprintf("    partition %d, %d MiB, slot %s", result.Partition, result.Size>>20, result.Slot))
+	ui.Say(fmt.Sprintf("    partition %d, %s, slot %s", result.Partition, size.Text(result.Size), result.Slot))
 	return source, true, true, nil
 }
 

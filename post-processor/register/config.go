@@ -61,7 +61,7 @@ func (c *Config) prepare(raws ...any) error {
 // checkService connects, and looks whether the name is free.
 func (c *Config) checkService(ctx context.Context) error {
 	service, login, err := c.Connect(ctx)
-	if err != nil || c.Release || c.Name == "" {
+	if err != nil || c.AddRelease || c.Name == "" {
 		return err
 	}
 	images, err := service.Images(ctx, client.ImageFilter{Name: c.Name})

@@ -38,7 +38,7 @@ type FlatConfig struct {
 	Policy              *string           `mapstructure:"policy" cty:"policy" hcl:"policy"`
 	TCBFloors           []string          `mapstructure:"tcb_floors" cty:"tcb_floors" hcl:"tcb_floors"`
 	Disabled            *bool             `mapstructure:"disabled" cty:"disabled" hcl:"disabled"`
-	Release             *bool             `mapstructure:"release" cty:"release" hcl:"release"`
+	AddRelease          *bool             `mapstructure:"add_release" cty:"add_release" hcl:"add_release"`
 	Bundle              *string           `mapstructure:"bundle" cty:"bundle" hcl:"bundle"`
 }
 
@@ -82,7 +82,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"policy":                     &hcldec.AttrSpec{Name: "policy", Type: cty.String, Required: false},
 		"tcb_floors":                 &hcldec.AttrSpec{Name: "tcb_floors", Type: cty.List(cty.String), Required: false},
 		"disabled":                   &hcldec.AttrSpec{Name: "disabled", Type: cty.Bool, Required: false},
-		"release":                    &hcldec.AttrSpec{Name: "release", Type: cty.Bool, Required: false},
+		"add_release":                &hcldec.AttrSpec{Name: "add_release", Type: cty.Bool, Required: false},
 		"bundle":                     &hcldec.AttrSpec{Name: "bundle", Type: cty.String, Required: false},
 	}
 	return s

@@ -37,7 +37,7 @@ func registered(t testing.TB, name string, c *conversion, flags ...string) strin
 func boot(t testing.TB, c *conversion, bundle string, flags ...string) *vm.VM {
 	t.Helper()
 	args := []string{
-		program("snpguard"), "launch", "--disk", c.Image, "--bundle", bundle, "--memory", "1G",
+		program("snpguard"), "launch", "--image", c.Image, "--bundle", bundle, "--memory", "1G",
 		"--simulate", "--sim-state", theService(t).simState,
 	}
 	return start(t, append(args, flags...))

@@ -253,8 +253,8 @@ func checkSize(t *testing.T, c *conversion) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if limit := c.Conversion.Disk.UsedBytes * 115 / 100; info.Size() > limit {
-		t.Errorf("the image has %d bytes, of %d that are used", info.Size(), c.Conversion.Disk.UsedBytes)
+	if limit := c.Conversion.Disk.Used * 115 / 100; info.Size() > limit {
+		t.Errorf("the image has %d bytes, of %d that are used", info.Size(), c.Conversion.Disk.Used)
 	}
 }
 

@@ -89,7 +89,7 @@ func TestBootFromTheDiskAlone(t *testing.T) {
 func bootAlone(t *testing.T, image string) {
 	t.Helper()
 	t.Setenv("SNPGUARD_LOGIN", loginFile())
-	v, err := vm.Start(context.Background(), []string{program("snpguard"), "launch", "--disk", image, "--memory", "1G", "--snapshot",
+	v, err := vm.Start(context.Background(), []string{program("snpguard"), "launch", "--image", image, "--memory", "1G", "--snapshot",
 		"--simulate", "--sim-state", theService(t).simState})
 	if err != nil {
 		t.Fatal(err)

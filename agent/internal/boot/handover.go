@@ -47,7 +47,7 @@ func (b *Boot) status() *status.Status {
 		Service: b.grant.Service, Interface: b.grant.Path, Provider: e.Provider, Certificates: len(e.Certificates), Report: e.Report, Fields: fields,
 		Root: status.Root{
 			Partition: b.root.Name, Device: bootconf.MapperPath, Cipher: r.Cipher, SectorSize: r.SectorSize,
-			Filesystem: r.Filesystem, UUID: r.FilesystemUUID,
+			Filesystem: r.Filesystem, FilesystemUUID: r.FilesystemUUID,
 		},
 		Seconds: b.Log.Elapsed().Seconds(), Steps: b.Log.Steps(),
 	}

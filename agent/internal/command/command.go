@@ -23,7 +23,8 @@ const (
 	exitEnvironment = 3
 )
 
-const usage = `snpguard-agent unlocks a confidential VM from its initrd. In the running system:
+const usage = `snpguard-agent unlocks a confidential VM from its initrd, where it takes no options.
+In the running system:
 
   snpguard-agent status [--json]
       how this boot was attested
@@ -36,6 +37,9 @@ const usage = `snpguard-agent unlocks a confidential VM from its initrd. In the 
 
 Exit codes: 0 done, 1 this boot was not attested, 2 the command line is wrong,
 3 the environment failed.
+
+Example:
+  snpguard-agent report --nonce "$(openssl rand -hex 32)" --out report.bin
 `
 
 // Program is the agent outside of PID 1.
@@ -64,7 +68,7 @@ func (p *Program) Run(args []string) int {
 	case errors.Is(err, status.ErrNone):
 		return exitNo
 	case errors.Is(err, errUsage):
-		fmt.Fprint(p.Stderr, usage)
+		fmt.Fprintln(p.Stderr, `Run "snpguard-agent --help" for what it takes.`)
 		return exitUsage
 	}
 	return exitEnvironment
@@ -79,7 +83,7 @@ func (p *Program) run(args []string) error {
 		return p.status(args[1:])
 	case "report":
 		return p.report(args[1:])
-	case "version":
+	case "version", "--version":
 		_, err := fmt.Fprintf(p.Stdout, "snpguard-agent %s (%s)\n", p.Version, runtime.Version())
 		return err
 	case "keep":
@@ -109,5 +113,6 @@ func parse(flags *pflag.FlagSet, args []string) error {
 func printJSON(w io.Writer, v any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
 	return encoder.Encode(v)
 }

@@ -121,13 +121,14 @@ func TestCommandLines(t *testing.T) {
 		text string
 	}{
 		"version":                 {0, "snpguard-agent 1.2.3"},
+		"--version":               {0, "snpguard-agent 1.2.3"},
 		"--help":                  {0, "snpguard-agent report"},
 		"status --help":           {0, "snpguard-agent report"},
 		"":                        {2, "no command"},
 		"shell":                   {2, `unknown command "shell"`},
 		"status now":              {2, `unexpected argument "now"`},
 		"status --yaml":           {2, "unknown flag: --yaml"},
-		"report":                  {2, "--nonce has 0 bytes"},
+		"report":                  {2, "--nonce is missing"},
 		"report --nonce !!":       {2, "neither hexadecimal nor base64"},
 		"report --nonce 00112233": {2, "has 4 bytes, want 16 to 64"},
 		"report --nonce " + strings.Repeat("00", 65): {2, "has 65 bytes"},

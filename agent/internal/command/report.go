@@ -44,6 +44,9 @@ func (p *Program) report(args []string) error {
 
 // reportData reads a nonce: hexadecimal digits, otherwise base64.
 func reportData(text string) (data [report.DataSize]byte, err error) {
+	if text == "" {
+		return data, fmt.Errorf("%w: --nonce is missing: %d to %d bytes that the verifier has just drawn", errUsage, minNonce, len(data))
+	}
 	nonce, err := hex.DecodeString(text)
 	if err != nil {
 		if nonce, err = base64.StdEncoding.DecodeString(text); err != nil {

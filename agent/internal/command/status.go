@@ -40,8 +40,8 @@ func text(s *status.Status) string {
 	if s.Fields != nil {
 		line("release", "%s", s.Fields.ImageID)
 		line("measurement", "%s", s.Fields.Measurement)
-		line("policy", "%s", s.Fields.Policy)
-		line("chip", "%s", s.Fields.ChipID)
+		line("guest policy", "%s", s.Fields.Policy)
+		line("chip ID", "%s", s.Fields.ChipID)
 		line("report ID", "%s", s.Fields.ReportID)
 	}
 	line("service", "%s", s.Service)
@@ -51,7 +51,7 @@ func text(s *status.Status) string {
 	}
 	line("report", "from %s, certificates: %s", s.Provider, certificates)
 	line("root", "%s on %s, %s, sectors of %d bytes", s.Root.Device, s.Root.Partition, s.Root.Cipher, s.Root.SectorSize)
-	line("filesystem", "%s %s", s.Root.Filesystem, s.Root.UUID)
+	line("filesystem", "%s %s", s.Root.Filesystem, s.Root.FilesystemUUID)
 	line("agent", "%s, %.3f s", s.Agent, s.Seconds)
 	for _, step := range s.Steps {
 		line("  "+step.Name, "%.3f s", step.Seconds)

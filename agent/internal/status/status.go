@@ -55,12 +55,12 @@ type Status struct {
 
 // Root is what was opened.
 type Root struct {
-	Partition  string `json:"partition"` // kernel's name
-	Device     string `json:"device"`
-	Cipher     string `json:"cipher"`
-	SectorSize int    `json:"sector_size"`
-	Filesystem string `json:"filesystem"`
-	UUID       string `json:"uuid"` // of the file system
+	Partition      string `json:"partition"` // kernel's name
+	Device         string `json:"device"`
+	Cipher         string `json:"cipher"`
+	SectorSize     int    `json:"sector_size"`
+	Filesystem     string `json:"filesystem"`
+	FilesystemUUID string `json:"filesystem_uuid"` // of the file system
 }
 
 // Write writes the file whole or not at all: mode 0600 in a directory of mode

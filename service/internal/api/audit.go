@@ -31,19 +31,19 @@ type auditQuery struct {
 }
 
 func auditFilterNames() []string {
-	return []string{"kind", "outcome", "reason", "request_id", "image", "chip", "since", "until"}
+	return []string{"kind", "outcome", "reason", "request_id", "image_id", "chip_id", "since", "until"}
 }
 
 func readAuditFilter(q *query) store.AuditFilter {
 	filter := store.AuditFilter{
 		Kind:    q.oneOf("kind", store.KindUnlock, store.KindAdmin),
 		Outcome: q.oneOf("outcome", store.OutcomeGranted, store.OutcomeDenied, store.OutcomeDone),
-		Reason:  q.get("reason"), RequestID: q.get("request_id"), ImageID: q.uuid("image"),
+		Reason:  q.get("reason"), RequestID: q.get("request_id"), ImageID: q.uuid("image_id"),
 		Since: q.time("since"), Until: q.time("until"),
 	}
 	var err error
-	if filter.ChipID, err = hex.DecodeString(q.get("chip")); err != nil {
-		q.set(malformed("parameter chip: want hexadecimal digits"))
+	if filter.ChipID, err = hex.DecodeString(q.get("chip_id")); err != nil {
+		q.set(malformed("parameter chip_id: want hexadecimal digits"))
 	}
 	return filter
 }

@@ -67,8 +67,8 @@ func TestListAudit(t *testing.T) {
 		"": "10 9 8 7 6 5 4 3 2 1", "limit=4": "10 9 8 7 6 5 4 3 2 1", "limit=5&order=newest": "10 9 8 7 6 5 4 3 2 1",
 		"order=oldest&limit=3": "1 2 3 4 5 6 7 8 9 10", "order=oldest&limit=10": "1 2 3 4 5 6 7 8 9 10",
 		"kind=unlock": "9 6 3", "kind=unlock&limit=1&order=oldest": "3 6 9", "outcome=denied": "9 6 3", "outcome=granted": "", "kind=admin&limit=2": "10 8 7 5 4 2 1",
-		"reason=vmpl": "9 6 3", "request_id=request+4": "5", "image=" + wire.UUID{1}.String(): "9 6 3", "image=" + wire.UUID{7}.String(): "",
-		"chip=" + strings.Repeat("ab", 64): "9 6 3", "chip=" + strings.Repeat("AB", 64): "9 6 3", "chip=00": "",
+		"reason=vmpl": "9 6 3", "request_id=request+4": "5", "image_id=" + wire.UUID{1}.String(): "9 6 3", "image_id=" + wire.UUID{7}.String(): "",
+		"chip_id=" + strings.Repeat("ab", 64): "9 6 3", "chip_id=" + strings.Repeat("AB", 64): "9 6 3", "chip_id=00": "",
 		"since=" + at(7): "10 9 8", "until=" + at(2): "2 1", "since=" + at(3) + "&until=" + at(6) + "&order=oldest": "4 5 6",
 	} {
 		if got := w.pages(query); got != want {

@@ -212,7 +212,7 @@ func TestUnknownParameters(t *testing.T) {
 	for _, path := range []string{
 		"/v1/images?limits=1", "/v1/images?limit=1&limit=2", "/v1/images?limit=0", "/v1/images?limit=501", "/v1/images?limit=-1", "/v1/images?limit=x",
 		"/v1/images?enabled=1", "/v1/images?label=a", "/v1/images?label=a=b&label=a=c", "/v1/images?cursor=x", "/v1/images?name=%zz", "/v1/images?a;b",
-		"/v1/tokens?x=y", "/v1/audit?order=up", "/v1/audit?kind=x", "/v1/audit?outcome=x", "/v1/audit?image=x", "/v1/audit?chip=x", "/v1/audit?chip=0",
+		"/v1/tokens?x=y", "/v1/audit?order=up", "/v1/audit?kind=x", "/v1/audit?outcome=x", "/v1/audit?image_id=x", "/v1/audit?chip_id=x", "/v1/audit?chip_id=0",
 		"/v1/audit?since=yesterday", "/v1/audit?until=1", "/v1/audit?wait=1", "/v1/audit?wait=61&order=oldest", "/v1/audit?cursor=after-1", "/v1/audit?cursor=x&order=oldest",
 		"/v1/audit?cursor=before-1&order=oldest", "/v1/audit/export?limit=1", "/v1/audit/export?order=oldest",
 	} {

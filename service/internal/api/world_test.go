@@ -106,8 +106,8 @@ func publicInfo(k *keyring.Keyring) wire.PublicInfo {
 	identity, _ := k.Identity.Public().(ed25519.PublicKey)
 	return wire.PublicInfo{
 		Version: "v1.2.3", CACertificate: k.Authority.PEM(), CAFingerprint: strings.Repeat("0a", 32),
-		IngestionKey: k.Ingestion.Public().Bytes(), IngestionKeyPrint: strings.Repeat("0b", 32),
-		IdentityKey: identity, IdentityKeyPrint: strings.Repeat("0c", 32),
+		IngestionKey: k.Ingestion.Public().Bytes(), IngestionKeyFingerprint: strings.Repeat("0b", 32),
+		IdentityKey: identity, IdentityKeyFingerprint: strings.Repeat("0c", 32),
 	}
 }
 

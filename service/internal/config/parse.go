@@ -22,59 +22,50 @@ const (
 // maxFile bounds the configuration file in bytes.
 const maxFile = 1 << 20
 
-// Result is what Parse found on the command line.
-type Result struct {
-	Config
-	ShowVersion bool
-	Backup      string // file to write a copy of a SQLite database to, and stop
-	RotateKEK   string // file with the new KEK: seal all keys under it, and stop
-	Help        string // the text for --help, when it was asked for
+// Options are the flags of the service's command line.
+type Options struct {
+	Backup    string // file to write a copy of a SQLite database to, and stop
+	RotateKEK string // file with the new KEK: seal all keys under it, and stop
+
+	config Config
+	file   string
+	flags  *pflag.FlagSet
 }
 
-// Parse reads the configuration. getenv and readFile are os.LookupEnv and
-// os.ReadFile outside of tests. The error wraps ErrUsage, or is the file's.
-func Parse(args []string, getenv func(string) (string, bool), readFile func(string) ([]byte, error)) (*Result, error) {
-	var r Result
-	f := pflag.NewFlagSet("snpguard-service", pflag.ContinueOnError)
-	f.SortFlags = false
-	f.SetOutput(io.Discard)
-	r.flags(f)
-	file := f.String("config", "", "YAML file with the same names, without dashes in front")
-	f.BoolVar(&r.ShowVersion, "version", false, "print the version and stop")
-	f.StringVar(&r.Backup, "backup", "", "write a copy of the SQLite database to this file and stop; others may use it meanwhile")
-	f.StringVar(&r.RotateKEK, "rotate-kek", "", "seal all keys under the key-encryption key in this file, which is made if it is not there, in place of --kek-file's, and stop")
-	err := f.Parse(args)
-	if errors.Is(err, pflag.ErrHelp) {
-		r.Help = help(f)
-		return &r, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
-	}
-	if f.NArg() > 0 {
-		return nil, fmt.Errorf("%w: unexpected argument %q", ErrUsage, f.Arg(0))
-	}
-	if err := fromEnvironment(f, getenv); err != nil {
+// Declare puts every flag, with its default, on a flag set.
+func (o *Options) Declare(f *pflag.FlagSet) {
+	o.flags = f
+	o.config.flags(f)
+	f.StringVar(&o.file, "config", "", "YAML file with the same names, without dashes in front")
+	f.StringVar(&o.Backup, "backup", "", "write a copy of the SQLite database to this file and stop; others may use it meanwhile")
+	f.StringVar(&o.RotateKEK, "rotate-kek", "", "seal all keys under the key-encryption key in this file, which is made if it is not there, in place of --kek-file's, and stop")
+}
+
+// Finish returns the configuration after the flags have been read. getenv and
+// readFile are os.LookupEnv and os.ReadFile outside of tests. The error wraps
+// ErrUsage, or is the file's.
+func (o *Options) Finish(getenv func(string) (string, bool), readFile func(string) ([]byte, error)) (*Config, error) {
+	if err := fromEnvironment(o.flags, getenv); err != nil {
 		return nil, err
 	}
-	if *file != "" {
-		data, err := readFile(*file)
+	if o.file != "" {
+		data, err := readFile(o.file)
 		if err != nil {
 			return nil, err
 		}
-		if err := fromFile(f, data); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrUsage, *file, err)
+		if err := fromFile(o.flags, data); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrUsage, o.file, err)
 		}
 	}
-	if r.Backup != "" && r.RotateKEK != "" {
+	if o.Backup != "" && o.RotateKEK != "" {
 		return nil, fmt.Errorf("%w: --backup and --rotate-kek do one thing each", ErrUsage)
 	}
-	return &r, r.finish()
+	return &o.config, o.config.finish()
 }
 
 // commandLineOnly names what is no option of a running service.
 func commandLineOnly(name string) bool {
-	return slices.Contains([]string{"version", "backup", "rotate-kek"}, name)
+	return slices.Contains([]string{"help", "version", "backup", "rotate-kek"}, name)
 }
 
 // fromEnvironment sets what no flag has set.
@@ -147,21 +138,4 @@ func text(value any) (string, error) {
 		return strings.Join(words, ","), nil
 	}
 	return "", fmt.Errorf("want a word, a number or a list, not %T", value)
-}
-
-func help(f *pflag.FlagSet) string {
-	return `Usage: snpguard-service [flags]
-
-The attestation service of SnpGuard: registers images, verifies attestation
-reports and releases volume keys. It starts with nothing prepared.
-
-Every flag is also a variable, --admin-listen is SNPGUARD_ADMIN_LISTEN, and a
-line in the file that --config names. Flags win over variables, variables over
-the file.
-
-Example:
-  snpguard-service --data /var/lib/snpguard --hostname attest.example.com
-
-Flags:
-` + f.FlagUsages()
 }

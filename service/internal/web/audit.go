@@ -33,7 +33,7 @@ func readAuditFields(q url.Values) auditFields {
 	get := func(name string) string { return strings.TrimSpace(q.Get(name)) }
 	return auditFields{
 		Kind: get("kind"), Outcome: get("outcome"), Reason: get("reason"), RequestID: get("request_id"),
-		Image: get("image"), Chip: get("chip"), Since: get("since"), Until: get("until"),
+		Image: get("image_id"), Chip: get("chip_id"), Since: get("since"), Until: get("until"),
 	}
 }
 
@@ -75,7 +75,7 @@ func (f auditFields) filter() (store.AuditFilter, error) {
 func (f auditFields) export(filter store.AuditFilter) string {
 	q := make(url.Values)
 	for name, text := range map[string]string{
-		"kind": f.Kind, "outcome": f.Outcome, "reason": f.Reason, "request_id": f.RequestID, "image": f.Image, "chip": f.Chip,
+		"kind": f.Kind, "outcome": f.Outcome, "reason": f.Reason, "request_id": f.RequestID, "image_id": f.Image, "chip_id": f.Chip,
 	} {
 		if text != "" {
 			q.Set(name, text)

@@ -113,7 +113,7 @@ func benchmarkPages(b *testing.B, db storetest.Database) {
 		{"audit of operators", "/audit?kind=admin"},
 		{"audit denied", "/audit?kind=unlock&outcome=denied"},
 		{"audit of nothing", "/audit?kind=admin&outcome=granted"},
-		{"audit of image", "/audit?image=" + image.ID.String() + "&outcome=denied"},
+		{"audit of image", "/audit?image_id=" + image.ID.String() + "&outcome=denied"},
 		{"audit of time", "/audit?since=" + since + "&until=" + until},
 		{"audit of time and reason", "/audit?reason=measurement&since=" + since + "&until=" + until},
 		{"audit of request", "/audit?request_id=request+77"},

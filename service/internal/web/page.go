@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
 
@@ -107,7 +108,7 @@ func (w *Web) funcs() template.FuncMap {
 		"past":  func(t time.Time) bool { return !t.IsZero() && t.Before(w.Now()) },
 		"utc":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 		"rfc":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"bytes": byteSize,
+		"bytes": size.Text,
 		"count": grouped, "plural": plural,
 		"short": shortened,
 		"hex":   func(b any) string { return fmt.Sprintf("%x", b) },

@@ -27,7 +27,7 @@ type registerPage struct {
 
 func (w *Web) showRegister(rw http.ResponseWriter, r *request) error {
 	fields := url.Values{"vcpus": {"2"}, "image_id": {""}}
-	if id := r.URL.Query().Get("image"); id != "" {
+	if id := r.URL.Query().Get("image_id"); id != "" {
 		fields.Set("image_id", id)
 		fields.Set("further", id)
 	}
@@ -35,7 +35,7 @@ func (w *Web) showRegister(rw http.ResponseWriter, r *request) error {
 }
 
 func (w *Web) renderRegister(rw http.ResponseWriter, r *request, status int, p page, fields url.Values) error {
-	body := registerPage{Fields: fields, Chosen: map[string]bool{}, Ingestion: w.Info.IngestionKeyPrint}
+	body := registerPage{Fields: fields, Chosen: map[string]bool{}, Ingestion: w.Info.IngestionKeyFingerprint}
 	for _, t := range measure.VCPUTypes() {
 		body.Types = append(body.Types, t.Name)
 	}

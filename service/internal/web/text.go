@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 )
@@ -60,19 +59,6 @@ func grouped(n int64) string {
 		text = text[:i] + "\u202F" + text[i:]
 	}
 	return text
-}
-
-// byteSize writes a size in its largest unit.
-func byteSize(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return strconv.FormatInt(n, 10) + " B"
-	}
-	size, names := float64(n)/unit, []string{"KiB", "MiB", "GiB", "TiB"}
-	for size >= unit && len(names) > 1 {
-		size, names = size/unit, names[1:]
-	}
-	return fmt.Sprintf("%.1f %s", size, names[0])
 }
 
 // shortened returns the beginning of a long identifier.

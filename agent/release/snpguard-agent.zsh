@@ -1,0 +1,17 @@
+#compdef snpguard-agent
+
+local -a commands=(
+  'status:how this boot was attested'
+  'report:a fresh attestation report'
+  'version:the version of this program'
+  'help:a summary'
+)
+
+if ((CURRENT == 2)); then
+  _describe command commands
+  return
+fi
+case $words[2] in
+  status) _arguments '--json[print JSON]' ;;
+  report) _arguments '--nonce[16 to 64 bytes as hexadecimal digits or base64]:nonce:' '--out[file to write the report to]:file:_files' ;;
+esac

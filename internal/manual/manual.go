@@ -1,0 +1,34 @@
+// Package manual writes the man pages of programs that are made of cobra
+// commands. Packages ask each program for its own.
+package manual
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/version"
+)
+
+// NewCommand returns the hidden command "man DIRECTORY" of a program, which writes
+// a page of a section for each of its commands. SOURCE_DATE_EPOCH sets the date of
+// the pages.
+func NewCommand(root *cobra.Command, section string) *cobra.Command {
+	return &cobra.Command{
+		Use:     "man DIRECTORY",
+		Short:   "Write man pages",
+		Example: "  " + root.Name() + " man /usr/local/share/man/man" + section,
+		Args:    cobra.ExactArgs(1),
+		Hidden:  true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
+				return err
+			}
+			root.DisableAutoGenTag = true // which would be the date of today
+			return doc.GenManTree(root, &doc.GenManHeader{
+				Section: section, Source: "SnpGuard " + version.String(), Manual: "SnpGuard",
+			}, args[0])
+		},
+	}
+}

@@ -39,6 +39,8 @@ var (
 	ErrSignature = errors.New("bundle is not signed by this service")
 	// ErrBundle: the bundle is malformed or does not match its manifest.
 	ErrBundle = errors.New("malformed bundle")
+	// ErrUnsigned: the bundle has no signature, and such a one was not asked for.
+	ErrUnsigned = fmt.Errorf("%w: nobody has signed it", ErrBundle)
 )
 
 // Manifest says what a bundle holds.
@@ -113,7 +115,9 @@ func ParseManifest(encoded, signature []byte, identity ed25519.PublicKey) (*Mani
 func (t Trust) ParseManifest(encoded, signature []byte) (*Manifest, error) {
 	switch {
 	case t.Unsigned && len(signature) == 0:
-	case t.Unsigned || len(t.Identity) != ed25519.PublicKeySize || !ed25519.Verify(t.Identity, signedBytes(encoded), signature):
+	case t.Unsigned:
+		return nil, fmt.Errorf("%w: it has a signature, where one without is wanted", ErrBundle)
+	case len(t.Identity) != ed25519.PublicKeySize || !ed25519.Verify(t.Identity, signedBytes(encoded), signature):
 		return nil, ErrSignature
 	}
 	var m Manifest
@@ -154,8 +158,11 @@ func (m *Manifest) check() error {
 		return fmt.Errorf("%w: %s or %s is missing", ErrBundle, NameFirmware, NameLaunchConfig)
 	}
 	for _, name := range []string{NameIDBlock, NameIDAuth} {
-		if seen[name] == m.Unsigned {
-			return fmt.Errorf("%w: a bundle has an ID block and a signature, or neither: %s", ErrBundle, name)
+		switch {
+		case m.Unsigned && seen[name]:
+			return fmt.Errorf("%w: it has %s, as bundles have that a service has signed", ErrBundle, name)
+		case !m.Unsigned && !seen[name]:
+			return fmt.Errorf("%w: %s is missing", ErrBundle, name)
 		}
 	}
 	return nil

@@ -100,8 +100,11 @@ type archive struct{ *tar.Reader }
 func openArchive(r io.Reader) (*archive, error) {
 	buffered := bufio.NewReader(r)
 	magic, err := buffered.Peek(2)
-	if err != nil {
+	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: it is empty", ErrBundle)
+	}
+	if err != nil {
+		return nil, err
 	}
 	var plain io.Reader = buffered
 	if bytes.Equal(magic, []byte{0x1F, 0x8B}) {
@@ -148,9 +151,7 @@ func (a *archive) next(name string, limit int64) (size int64, err error) {
 	case err != nil:
 		return 0, fmt.Errorf("%w: %s is missing: %w", ErrBundle, name, damaged(err))
 	case name == NameSignature && header.Name != name:
-		return 0, fmt.Errorf("%w: nobody has signed it", ErrBundle)
-	case name != NameSignature && header.Name == NameSignature:
-		return 0, fmt.Errorf("%w: it has a signature, where one without is wanted", ErrBundle)
+		return 0, ErrUnsigned
 	case header.Name != name || header.Typeflag != tar.TypeReg:
 		return 0, fmt.Errorf("%w: found %.100q (type %q) where %s should be", ErrBundle, header.Name, header.Typeflag, name)
 	case header.Size < 0 || header.Size > limit:

@@ -49,7 +49,10 @@ func TestUnsigned(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, m, err)
 		}
 	}
-	if _, err := nobody.ParseManifest([]byte("{}"), []byte("x")); !errors.Is(err, bundle.ErrSignature) {
+	if _, err := (bundle.Trust{Identity: public(identityKey())}).Verify(bytes.NewReader(unsigned(t))); !errors.Is(err, bundle.ErrUnsigned) {
+		t.Errorf("not said plainly: %v", err)
+	}
+	if _, err := nobody.ParseManifest([]byte("{}"), []byte("x")); !errors.Is(err, bundle.ErrBundle) {
 		t.Errorf("a signature that nobody checks: %v", err)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"compress/gzip"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +27,8 @@ func newArtifactsCommand() *cobra.Command {
 }
 
 func newArtifactsExportCommand() *cobra.Command {
-	var image, slot, out, format, key string
+	var image, slot, out, format string
+	var trusted trustOptions
 	cmd := &cobra.Command{
 		Use:   "export --image IMG --bundle FILE [flags]",
 		Short: "Write a slot of a disk as a launch bundle",
@@ -46,12 +46,12 @@ Exit codes here: 1 what is on the disk is not genuine.`,
 			if err != nil || f == bundle.SquashFS {
 				return usageErrorf("--format: %q, want tar.gz or tar", format)
 			}
-			identity, err := identityKey(key)
+			trust, err := trusted.trust()
 			if err != nil {
 				return err
 			}
 			return notGenuine(cmd, image, withSlot(cmd, image, slot, func(s *embed.Slot) error {
-				return exportSlot(s, identity, out, f)
+				return exportSlot(s, trust, out, f)
 			}))
 		},
 	}
@@ -59,7 +59,7 @@ Exit codes here: 1 what is on the disk is not genuine.`,
 	cmd.Flags().StringVar(&slot, "slot", "", "A or B (default the active one)")
 	cmd.Flags().StringVar(&out, "bundle", "", "file to write")
 	cmd.Flags().StringVar(&format, "format", string(bundle.TarGz), "tar.gz or tar")
-	addIdentityKeyFlag(cmd, &key)
+	trusted.addFlags(cmd)
 	return cmd
 }
 
@@ -86,17 +86,17 @@ func withSlot(cmd *cobra.Command, image, name string, use func(*embed.Slot) erro
 }
 
 // exportSlot writes a bundle to a file, whole and checked or not at all.
-func exportSlot(s *embed.Slot, identity ed25519.PublicKey, out string, format bundle.Format) error {
+func exportSlot(s *embed.Slot, trust bundle.Trust, out string, format bundle.Format) error {
 	pending, err := renameio.NewPendingFile(out, renameio.WithPermissions(0o644))
 	if err != nil {
 		return err
 	}
 	defer pending.Cleanup() //nolint:errcheck // nothing is left to do about it
 	if format == bundle.Tar {
-		err = s.WriteTar(pending, identity)
+		err = s.WriteTar(pending, trust)
 	} else {
 		gz := gzip.NewWriter(pending)
-		err = errors.Join(s.WriteTar(gz, identity), gz.Close())
+		err = errors.Join(s.WriteTar(gz, trust), gz.Close())
 	}
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func exportSlot(s *embed.Slot, identity ed25519.PublicKey, out string, format bu
 	if _, err := pending.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if _, err := bundle.Verify(pending, identity); err != nil {
+	if _, err := trust.Verify(pending); err != nil {
 		return err
 	}
 	return pending.CloseAtomicallyReplace()

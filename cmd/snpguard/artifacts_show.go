@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/ed25519"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -28,13 +27,15 @@ type shownSlot struct {
 }
 
 func newArtifactsShowCommand() *cobra.Command {
-	var image, key string
+	var image string
+	var trusted trustOptions
 	var json bool
 	cmd := &cobra.Command{
 		Use:   "show --image IMG [flags]",
 		Short: "Show what is in both slots of a disk, and which is active",
 		Long: `Show what is in both slots of a disk, and which is active. What a manifest says is
-shown only when the service's identity key has signed it; the files themselves are
+shown only when the service's identity key has signed it, or with --unsigned when
+nobody has; the files themselves are
 checked by "export" and "launch".`,
 		Example: "  snpguard artifacts show --image debian-snp.qcow2",
 		Args:    cobra.NoArgs,
@@ -42,7 +43,7 @@ checked by "export" and "launch".`,
 			if image == "" {
 				return usageErrorf("--image is missing")
 			}
-			identity, err := identityKey(key)
+			trust, err := trusted.trust()
 			if err != nil {
 				return err
 			}
@@ -51,7 +52,7 @@ checked by "export" and "launch".`,
 				return notGenuine(cmd, image, err)
 			}
 			defer a.Close() //nolint:errcheck // it was only read
-			shown := showArtifacts(a, identity)
+			shown := showArtifacts(a, trust)
 			if json {
 				return printJSON(cmd.OutOrStdout(), shown)
 			}
@@ -59,22 +60,18 @@ checked by "export" and "launch".`,
 		},
 	}
 	cmd.Flags().StringVar(&image, "image", "", "disk image, qcow2 or raw")
-	addIdentityKeyFlag(cmd, &key)
+	trusted.addFlags(cmd)
 	addJSONFlag(cmd, &json)
 	return cmd
 }
 
-func showArtifacts(a *embed.Artifacts, identity ed25519.PublicKey) *shownArtifacts {
+func showArtifacts(a *embed.Artifacts, trust bundle.Trust) *shownArtifacts {
 	shown := &shownArtifacts{Partition: a.Partition, Size: a.Size}
 	for _, s := range a.Slots {
 		one := shownSlot{Slot: s.Name, Active: s.Active, Empty: s.Empty()}
-		switch {
-		case one.Empty:
-		case !s.Signed():
-			one.Problem = "no bundle, but files of a conversion without encryption"
-		default:
+		if !one.Empty {
 			var err error
-			if one.Manifest, err = s.Manifest(identity); err != nil {
+			if one.Manifest, err = s.Manifest(trust); err != nil {
 				one.Problem = err.Error()
 			}
 		}
@@ -98,7 +95,11 @@ func (s *shownArtifacts) print(cmd *cobra.Command) error {
 			fmt.Fprintf(t, "%s%s\t%s\n", slot.Slot, mark, safe(slot.Problem))
 		default:
 			m := slot.Manifest
-			fmt.Fprintf(t, "%s%s\t%s, image %s, release %s of %s\n", slot.Slot, mark, safe(m.ImageName), m.Image, m.Release, stamp(m.CreatedAt))
+			release := "not signed by a service"
+			if !m.Unsigned {
+				release = "release " + m.Release.String()
+			}
+			fmt.Fprintf(t, "%s%s\t%s, image %s, %s, of %s\n", slot.Slot, mark, safe(m.ImageName), m.Image, release, stamp(m.CreatedAt))
 			for _, v := range m.Variants {
 				fmt.Fprintf(t, "\t%s %s\n", safe(v.Name()), safe(v.Measurement))
 			}

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"crypto/ed25519"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
@@ -15,8 +12,9 @@ import (
 // embedOptions are the flags of "snpguard embed" as they were given.
 type embedOptions struct {
 	image, bundle, staging string
-	size, identityKey      string
+	size                   string
 	update, json           bool
+	trustOptions
 }
 
 func newEmbedCommand() *cobra.Command {
@@ -35,7 +33,9 @@ in place, without root rights and mounts: a cut at any moment leaves it as it wa
 or as it should be. It must not be in use.
 
 --staging takes the directory of a conversion with --no-encryption, into which
-"snpguard launch-config" has put a launch configuration.
+"snpguard launch-config" has put a launch configuration, and makes a bundle of it
+that nobody has signed. --unsigned takes such a bundle where "snpguard artifacts
+export" has written it.
 
 Exit codes here: 1 the bundle is not genuine.`,
 		Example: `  snpguard embed --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz
@@ -49,7 +49,7 @@ Exit codes here: 1 the bundle is not genuine.`,
 	f.StringVar(&o.staging, "staging", "", "staging directory of a conversion without encryption")
 	f.StringVar(&o.size, "size", "", "size of the partition, such as 512M (default as it is, or 512M)")
 	f.BoolVar(&o.update, "update", false, "keep the active slot and use the other one")
-	addIdentityKeyFlag(cmd, &o.identityKey)
+	o.addFlags(cmd)
 	addJSONFlag(cmd, &o.json)
 	return cmd
 }
@@ -69,7 +69,7 @@ func runEmbed(cmd *cobra.Command, o *embedOptions) error {
 		}
 	}
 	if o.bundle != "" {
-		if options.Identity, err = identityKey(o.identityKey); err != nil {
+		if options.Trust, err = o.trust(); err != nil {
 			return err
 		}
 		f, err := openInput(o.bundle)
@@ -81,7 +81,7 @@ func runEmbed(cmd *cobra.Command, o *embedOptions) error {
 	}
 	result, err := embed.Embed(cmd.Context(), options)
 	if err != nil {
-		return notGenuine(cmd, o.bundle, err)
+		return notGenuine(cmd, o.bundle+o.staging, err)
 	}
 	return o.print(cmd, result)
 }
@@ -96,19 +96,4 @@ func (o *embedOptions) print(cmd *cobra.Command, r *embed.Result) error {
 	t := newTable(cmd)
 	fmt.Fprintf(t, "image\t%s\npartition\t%d\nsize\t%s\nactive\t%s\n", o.image, r.Partition, size.Text(r.Size), r.Slot)
 	return t.Flush()
-}
-
-// notGenuine turns an error about what a bundle holds into the answer "no".
-func notGenuine(cmd *cobra.Command, what string, err error) error {
-	if errors.Is(err, bundle.ErrSignature) || errors.Is(err, bundle.ErrBundle) || errors.Is(err, embed.ErrArtifacts) {
-		note(cmd, "snpguard: %s: %s", what, safe(err.Error()))
-		return errNo
-	}
-	return err
-}
-
-// identityKey returns the key that has to have signed a bundle: of a file, or of
-// the service that was logged in to.
-func identityKey(file string) (ed25519.PublicKey, error) {
-	return (&launchOptions{identityKey: file}).identity()
 }

@@ -14,8 +14,9 @@ type launchOptions struct {
 	memory, network                string
 	sshPort                        int
 	snapshot, dryRun               bool
-	format, identityKey, qemu      string
+	format, qemu                   string
 	cbitpos, reducedPhysBits       uint32
+	trustOptions
 
 	simulate                                   bool
 	simState, simFirmware, simProduct, simChip string
@@ -37,7 +38,8 @@ func newLaunchCommand() *cobra.Command {
 		Long: `Launch a converted image with its launch bundle: that of --bundle, or the active
 one on the disk itself (see "snpguard embed"). The bundle's signature, by the
 identity key of the service that was logged in to or by --identity-key, and every
-file in it are checked first.
+file in it are checked first. What was converted without encryption is signed by
+nobody and has no ID block: --unsigned launches that, and nothing else.
 
 The guest's console is this terminal. Ctrl-C ends the guest; so do its power-off,
 reboot and panic. What it was that ended a guest, the console says.
@@ -60,11 +62,11 @@ Exit codes here:
 			return runLaunch(cmd, &o)
 		},
 	}
-	o.addFlags(cmd)
+	o.addLaunchFlags(cmd)
 	return cmd
 }
 
-func (o *launchOptions) addFlags(cmd *cobra.Command) {
+func (o *launchOptions) addLaunchFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.disk, "image", "", "converted disk image, qcow2 or raw")
 	f.StringVar(&o.bundle, "bundle", "", "launch bundle of its release, tar.gz or tar (default the one on the disk)")
@@ -77,7 +79,7 @@ func (o *launchOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.snapshot, "snapshot", false, "forget what the guest writes to its disk")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the command and run nothing")
 	f.StringVar(&o.format, "format", formatQEMU, "qemu, or libvirt to print a domain and run nothing")
-	addIdentityKeyFlag(cmd, &o.identityKey)
+	o.addFlags(cmd)
 	f.StringVar(&o.qemu, "qemu", launch.Program, "program to run")
 	f.Uint32Var(&o.cbitpos, "cbitpos", 0, "position of the C-bit (default from CPUID)")
 	f.Uint32Var(&o.reducedPhysBits, "reduced-phys-bits", 0, "bits of physical addresses that the guest loses (default 1)")
@@ -112,7 +114,7 @@ func runLaunch(cmd *cobra.Command, o *launchOptions) error {
 	switch {
 	case o.simulate:
 		return o.runSimulated(cmd, b, machine)
-	case b.guest.Simulated && !o.prints():
+	case b.guest.Simulated && !b.manifest.Unsigned && !o.prints():
 		return fmt.Errorf("image %s was registered with a service that trusts a SIMULATED AMD; launch it with --simulate", b.manifest.Image)
 	}
 	return o.runSNP(cmd, b, machine)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
 )
 
@@ -34,7 +32,7 @@ func (b *openedBundle) remove() {
 // open checks the bundle and extracts it: to --extract, or to a directory of this
 // run, which only its owner can read.
 func (o *launchOptions) open(cmd *cobra.Command) (*openedBundle, error) {
-	identity, err := o.identity()
+	trust, err := o.trust()
 	if err != nil {
 		return nil, err
 	}
@@ -43,14 +41,14 @@ func (o *launchOptions) open(cmd *cobra.Command) (*openedBundle, error) {
 		return nil, err
 	}
 	b := &openedBundle{scratch: scratch}
-	if err := o.extractTo(cmd, b, identity); err != nil {
+	if err := o.extractTo(cmd, b, trust); err != nil {
 		b.remove()
 		return nil, err
 	}
 	return b, nil
 }
 
-func (o *launchOptions) extractTo(cmd *cobra.Command, b *openedBundle, identity ed25519.PublicKey) error {
+func (o *launchOptions) extractTo(cmd *cobra.Command, b *openedBundle, trust bundle.Trust) error {
 	dir := filepath.Join(b.scratch, "bundle")
 	if o.extract != "" {
 		var err error
@@ -63,12 +61,15 @@ func (o *launchOptions) extractTo(cmd *cobra.Command, b *openedBundle, identity 
 	}
 	var err error
 	if o.bundle == "" {
-		b.manifest, err = o.extractEmbedded(cmd, dir, identity)
+		b.manifest, err = o.extractEmbedded(cmd, dir, trust)
 	} else {
-		b.manifest, err = o.extractFile(dir, identity)
+		b.manifest, err = o.extractFile(dir, trust)
 	}
 	if err != nil {
 		return notGenuine(cmd, cmp.Or(o.bundle, o.disk), err)
+	}
+	if b.manifest.Unsigned {
+		note(cmd, "snpguard: not signed by a service: nobody vouches for %s, and the guest has no ID block", cmp.Or(o.bundle, o.disk))
 	}
 	if b.guest, err = launch.Load(dir, b.manifest, o.variant); errors.Is(err, launch.ErrVariant) {
 		return usageErrorf("--variant: %w", err)
@@ -79,27 +80,24 @@ func (o *launchOptions) extractTo(cmd *cobra.Command, b *openedBundle, identity 
 }
 
 // extractFile extracts the bundle of --bundle.
-func (o *launchOptions) extractFile(dir string, identity ed25519.PublicKey) (*bundle.Manifest, error) {
+func (o *launchOptions) extractFile(dir string, trust bundle.Trust) (*bundle.Manifest, error) {
 	f, err := openInput(o.bundle)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return bundle.Extract(f, dir, identity)
+	return trust.Extract(f, dir)
 }
 
 // extractEmbedded extracts the active bundle on the disk, through the same checks.
-func (o *launchOptions) extractEmbedded(cmd *cobra.Command, dir string, identity ed25519.PublicKey) (m *bundle.Manifest, err error) {
+func (o *launchOptions) extractEmbedded(cmd *cobra.Command, dir string, trust bundle.Trust) (m *bundle.Manifest, err error) {
 	err = withSlot(cmd, o.disk, "", func(s *embed.Slot) error {
-		if !s.Signed() {
-			return fmt.Errorf("%w: slot %s is of a conversion without encryption, which has no ID block to launch with", embed.ErrArtifacts, s.Name)
-		}
-		if _, err := s.Manifest(identity); err != nil {
+		if _, err := s.Manifest(trust); err != nil {
 			return err // said more plainly than by the reader of a bundle
 		}
 		r, w := io.Pipe()
-		go func() { w.CloseWithError(s.WriteTar(w, identity)) }()
-		m, err = bundle.Extract(r, dir, identity)
+		go func() { w.CloseWithError(s.WriteTar(w, trust)) }()
+		m, err = trust.Extract(r, dir)
 		r.CloseWithError(err)
 		return err
 	})
@@ -140,24 +138,4 @@ func (o *launchOptions) settle(cmd *cobra.Command, b *openedBundle, dir string) 
 		*path = filepath.Join(home, filepath.Base(*path))
 	}
 	return nil
-}
-
-// identity returns the key that has to have signed the bundle.
-func (o *launchOptions) identity() (ed25519.PublicKey, error) {
-	if o.identityKey == "" {
-		service, err := connect()
-		if err != nil {
-			return nil, fmt.Errorf("%w, or give the service's identity key by --identity-key", err)
-		}
-		return service.identity(), nil
-	}
-	data, err := readWhole(o.identityKey, keyfile.MaxSize)
-	if err != nil {
-		return nil, err
-	}
-	key, err := keyfile.ParseIdentity(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.identityKey, err)
-	}
-	return key, nil
 }

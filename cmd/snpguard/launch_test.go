@@ -18,11 +18,13 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 
 // bundlesCommand returns the script command "bundles": it leaves bundles whose
-// guests print a line and end, the key that signed them, and disks.
+// guests print a line and end, the key that signed them, what a conversion without
+// encryption leaves, and disks.
 func bundlesCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, _ bool, _ []string) {
 		release := func(ending launchtest.Ending) launchtest.Release {
@@ -49,6 +51,14 @@ func bundlesCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 			"disk.vmdk":        append([]byte("KDMV"), make([]byte, 1<<20)...),
 		} {
 			ts.Check(os.WriteFile(ts.MkAbs(name), data, 0o600))
+		}
+		conversion := []byte(`{"format": 1, "image_id": "11223344-5566-4788-8900-000000000000", "encrypted": false, "os": "Debian 13"}`)
+		ts.Check(os.Mkdir(ts.MkAbs("staging"), 0o700))
+		for name, data := range map[string][]byte{
+			staging.NameFirmware: launchtest.Firmware(t), staging.NameKernel: genuine.Kernel, staging.NameInitrd: genuine.Initrd,
+			staging.NameCmdline: []byte("quiet"), staging.NameConversion: conversion,
+		} {
+			ts.Check(os.WriteFile(filepath.Join(ts.MkAbs("staging"), name), data, 0o600))
 		}
 		table := &gpt.Table{DiskGUID: gpt.GUID{1}, SectorSize: 512, Partitions: []gpt.Partition{{Number: 1, Type: gpt.GUID{2}, GUID: gpt.GUID{3}, First: 2048, Last: 6143}}}
 		f, err := os.Create(ts.MkAbs("gpt.raw"))

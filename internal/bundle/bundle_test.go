@@ -304,9 +304,22 @@ func TestVerifyRefusesDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range []int{0, 1, 2, 20, len(whole) / 2, len(whole) - 600} {
-		if _, err := bundle.Verify(bytes.NewReader(whole[:n]), public(identityKey())); err == nil {
-			t.Errorf("cut to %d of %d bytes: accepted", n, len(whole))
+		if _, err := bundle.Verify(bytes.NewReader(whole[:n]), public(identityKey())); !errors.Is(err, bundle.ErrBundle) {
+			t.Errorf("cut to %d of %d bytes: %v", n, len(whole), err)
+		} else if n > 2 && !strings.Contains(err.Error(), "it is cut short") {
+			t.Errorf("cut to %d of %d bytes: not said plainly: %v", n, len(whole), err)
 		}
+	}
+	plain := written(t, bundle.Tar)
+	for at := 512; at < len(plain)-1024; at += 100_001 {
+		if _, err := bundle.Verify(bytes.NewReader(plain[:at]), public(identityKey())); !errors.Is(err, bundle.ErrBundle) {
+			t.Errorf("tar cut to %d bytes: %v", at, err)
+		}
+	}
+	flipped := bytes.Clone(whole)
+	flipped[len(flipped)/2] ^= 0xff
+	if _, err := bundle.Verify(bytes.NewReader(flipped), public(identityKey())); !errors.Is(err, bundle.ErrBundle) {
+		t.Errorf("damaged: %v", err)
 	}
 	if _, err := bundle.Verify(bytes.NewReader(whole), nil); !errors.Is(err, bundle.ErrSignature) {
 		t.Errorf("without a key: got %v", err)

@@ -15,4 +15,8 @@
 // Reading trusts nothing: the manifest comes first and must be signed by the
 // identity key that the caller knows, then every file must be in it, with its
 // size and hash, and nothing else. A host may hold a bundle, but not change it.
+//
+// What was converted without encryption has no ID block and nobody who signs: its
+// bundle ends with the default variant's launch-config.json, without a signature,
+// and is taken only by who asks for such a bundle (Trust.Unsigned).
 package bundle

@@ -39,6 +39,8 @@ var (
 	ErrSignature = errors.New("bundle is not signed by this service")
 	// ErrBundle: the bundle is malformed or does not match its manifest.
 	ErrBundle = errors.New("malformed bundle")
+	// ErrUnsigned: the bundle has no signature, and such a one was not asked for.
+	ErrUnsigned = fmt.Errorf("%w: nobody has signed it", ErrBundle)
 )
 
 // Manifest says what a bundle holds.
@@ -51,6 +53,7 @@ type Manifest struct {
 	Simulated bool            `json:"simulated"`  // registered with a simulated AMD
 	Variants  []Variant       `json:"variants"`   // the default first
 	Files     []ManifestEntry `json:"files"`      // in the order of the archive
+	Unsigned  bool            `json:"-"`          // nobody has signed it, and it has no ID blocks
 }
 
 // Variant is a size in which the release can be launched.
@@ -58,7 +61,7 @@ type Variant struct {
 	VCPUs       int    `json:"vcpus"`
 	VCPUType    string `json:"vcpu_type"`
 	Policy      string `json:"guest_policy"` // hexadecimal with 0x
-	Measurement string `json:"measurement"`  // hexadecimal
+	Measurement string `json:"measurement"`  // hexadecimal; empty where nobody has signed
 }
 
 // Name returns what the files of the variant are named by, such as
@@ -104,7 +107,17 @@ func Sign(key ed25519.PrivateKey, manifest []byte) []byte {
 // ParseManifest checks the signature first, then reads the manifest. The error
 // wraps ErrSignature or ErrBundle.
 func ParseManifest(encoded, signature []byte, identity ed25519.PublicKey) (*Manifest, error) {
-	if len(identity) != ed25519.PublicKeySize || !ed25519.Verify(identity, signedBytes(encoded), signature) {
+	return Trust{Identity: identity}.ParseManifest(encoded, signature)
+}
+
+// ParseManifest is the function ParseManifest for whom is trusted here. Where that
+// is nobody, there is no signature.
+func (t Trust) ParseManifest(encoded, signature []byte) (*Manifest, error) {
+	switch {
+	case t.Unsigned && len(signature) == 0:
+	case t.Unsigned:
+		return nil, fmt.Errorf("%w: it has a signature, where one without is wanted", ErrBundle)
+	case len(t.Identity) != ed25519.PublicKeySize || !ed25519.Verify(t.Identity, signedBytes(encoded), signature):
 		return nil, ErrSignature
 	}
 	var m Manifest
@@ -118,10 +131,12 @@ func ParseManifest(encoded, signature []byte, identity ed25519.PublicKey) (*Mani
 	if m.Format != ManifestFormat {
 		return nil, fmt.Errorf("%w: manifest has format %d, this program knows %d", ErrBundle, m.Format, ManifestFormat)
 	}
+	m.Unsigned = t.Unsigned
 	return &m, m.check()
 }
 
-// check wants safe, unique names and sizes within bounds.
+// check wants safe, unique names and sizes within bounds. An ID block comes with a
+// signature and the other way round.
 func (m *Manifest) check() error {
 	if len(m.Variants) == 0 || len(m.Files) > maxFiles {
 		return fmt.Errorf("%w: %d variants, %d files", ErrBundle, len(m.Variants), len(m.Files))
@@ -139,8 +154,14 @@ func (m *Manifest) check() error {
 			return fmt.Errorf("%w: %s: SHA-256 is not 64 hexadecimal digits", ErrBundle, f.Name)
 		}
 	}
-	for _, name := range []string{NameFirmware, NameLaunchConfig, NameIDBlock, NameIDAuth} {
-		if !seen[name] {
+	if !seen[NameFirmware] || !seen[NameLaunchConfig] {
+		return fmt.Errorf("%w: %s or %s is missing", ErrBundle, NameFirmware, NameLaunchConfig)
+	}
+	for _, name := range []string{NameIDBlock, NameIDAuth} {
+		switch {
+		case m.Unsigned && seen[name]:
+			return fmt.Errorf("%w: it has %s, as bundles have that a service has signed", ErrBundle, name)
+		case !m.Unsigned && !seen[name]:
 			return fmt.Errorf("%w: %s is missing", ErrBundle, name)
 		}
 	}

@@ -73,22 +73,34 @@ type ReleaseVariant struct {
 type file struct {
 	name string
 	Blob
+	data []byte // the contents, where they are in memory
 }
 
 func bytesFile(name string, data []byte) file {
 	return file{name, Blob{
 		Size: int64(len(data)), SHA256: sha256.Sum256(data),
 		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil },
-	}}
+	}, data}
+}
+
+// WriteUnsigned writes the bundle of a release that no service knows and that has
+// no ID blocks, as tar, without a signature.
+func WriteUnsigned(w io.Writer, r Release) error {
+	manifest, files, err := r.files(true)
+	if err != nil {
+		return err
+	}
+	return writeTar(w, append([]file{manifest}, files...), r.CreatedAt)
 }
 
 // Write writes the bundle of a release, signed by the identity key. The same
 // release always gives the same bytes. A failure leaves w with part of it.
 func Write(w io.Writer, r Release, identity ed25519.PrivateKey, format Format) error {
-	files, err := r.files(identity)
+	manifest, files, err := r.files(false)
 	if err != nil {
 		return err
 	}
+	files = append([]file{manifest, bytesFile(NameSignature, Sign(identity, manifest.data))}, files...)
 	switch format {
 	case Tar:
 		return writeTar(w, files, r.CreatedAt)
@@ -107,44 +119,43 @@ func Write(w io.Writer, r Release, identity ed25519.PrivateKey, format Format) e
 	return fmt.Errorf("unknown bundle format %q", format)
 }
 
-// files returns everything that the bundle holds, the manifest first.
-func (r Release) files(identity ed25519.PrivateKey) ([]file, error) {
+// files returns the manifest and what it names.
+func (r Release) files(unsigned bool) (manifest file, files []file, err error) {
 	if len(r.Variants) == 0 {
-		return nil, errors.New("release has no variants")
+		return file{}, nil, errors.New("release has no variants")
 	}
-	files := []file{
-		{NameFirmware, r.Firmware}, {NameKernel, r.Kernel}, {NameInitrd, r.Initrd},
+	files = []file{
+		{NameFirmware, r.Firmware, nil}, {NameKernel, r.Kernel, nil}, {NameInitrd, r.Initrd, nil},
 		bytesFile(NameCmdline, []byte(r.Cmdline)),
 	}
 	m := Manifest{
 		Format: ManifestFormat, Image: r.Image, Release: r.Release, ImageName: r.ImageName,
-		CreatedAt: r.CreatedAt.UTC(), Simulated: r.Simulated,
+		CreatedAt: r.CreatedAt.UTC(), Simulated: r.Simulated, Unsigned: unsigned,
 	}
 	for i, rv := range r.Variants {
-		v := Variant{VCPUs: rv.VCPUs, VCPUType: rv.VCPUType, Policy: fmt.Sprintf("%#x", r.Policy), Measurement: hex.EncodeToString(rv.Measurement[:])}
+		v := Variant{VCPUs: rv.VCPUs, VCPUType: rv.VCPUType, Policy: fmt.Sprintf("%#x", r.Policy)}
 		config, err := json.MarshalIndent(LaunchConfig{VCPUModel: rv.VCPUType, VCPUCount: rv.VCPUs, GuestPolicy: v.Policy}, "", "  ")
 		if err != nil {
-			return nil, err
+			return file{}, nil, err
+		}
+		files = append(files, bytesFile(v.file(NameLaunchConfig, i == 0), append(config, '\n')))
+		if !unsigned {
+			v.Measurement = hex.EncodeToString(rv.Measurement[:])
+			files = append(files, bytesFile(v.file(NameIDBlock, i == 0), rv.IDBlock), bytesFile(v.file(NameIDAuth, i == 0), rv.IDAuth))
 		}
 		m.Variants = append(m.Variants, v)
-		files = append(files,
-			bytesFile(v.file(NameLaunchConfig, i == 0), append(config, '\n')),
-			bytesFile(v.file(NameIDBlock, i == 0), rv.IDBlock),
-			bytesFile(v.file(NameIDAuth, i == 0), rv.IDAuth),
-		)
 	}
 	for _, f := range files {
 		m.Files = append(m.Files, ManifestEntry{Name: f.name, Size: f.Size, SHA256: hex.EncodeToString(f.SHA256[:])})
 	}
 	if err := m.check(); err != nil {
-		return nil, err
+		return file{}, nil, err
 	}
 	encoded, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
-		return nil, err
+		return file{}, nil, err
 	}
-	manifest := []file{bytesFile(NameManifest, encoded), bytesFile(NameSignature, Sign(identity, encoded))}
-	return append(manifest, files...), nil
+	return bytesFile(NameManifest, encoded), files, nil
 }
 
 func writeTar(w io.Writer, files []file, modified time.Time) error {

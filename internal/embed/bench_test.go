@@ -43,7 +43,7 @@ func BenchmarkRatioEmbed(b *testing.B) {
 		// Another size each time, since what is there already is not written.
 		count++
 		size := int64(512+count%2) << 20
-		o := &Options{Image: image, Bundle: f, Identity: identity(), Size: size}
+		o := &Options{Image: image, Bundle: f, Trust: trust(), Size: size}
 		if r, err := Embed(b.Context(), o); err != nil || !r.Changed {
 			b.Fatal(r, err)
 		}

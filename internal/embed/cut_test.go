@@ -2,11 +2,8 @@ package embed
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -58,19 +55,22 @@ func (r *recorder) Sync() error {
 
 // cuts yields the disk as it is after each operation, which is what a killed
 // command leaves, and with only some of the operations since the last Sync, which
-// is what a power cut can leave. The disk is the visitor's until it returns.
-func cuts(start *memory, ops []op, visit func(name string, m *memory)) {
-	synced, durable := 0, &memory{bytes.Clone(start.b)}
+// is what a power cut can leave. The disk is the visitor's until it returns; the
+// disk after all of them is returned.
+func cuts(start *memory, ops []op, visit func(name string, m *memory)) *memory {
+	synced, durable, now := 0, &memory{bytes.Clone(start.b)}, &memory{bytes.Clone(start.b)}
 	for i := range len(ops) + 1 {
-		m := &memory{bytes.Clone(durable.b)}
-		for _, o := range ops[synced:i] {
-			o.apply(m)
+		if i > 0 {
+			ops[i-1].apply(now)
 		}
-		visit(fmt.Sprintf("%d of %d operations", i, len(ops)), m)
+		visit(fmt.Sprintf("%d of %d operations", i, len(ops)), now)
 		if i > synced+1 {
-			m := &memory{bytes.Clone(durable.b)}
-			ops[i-1].apply(m)
-			visit(fmt.Sprintf("%d operations and number %d alone", synced, i), m)
+			last := ops[i-1]
+			place := durable.b[last.offset:][:max(int64(len(last.data)), last.zero)]
+			before := bytes.Clone(place)
+			last.apply(durable)
+			visit(fmt.Sprintf("%d operations and number %d alone", synced, i), durable)
+			copy(place, before)
 		}
 		if i < len(ops) && ops[i].sync() {
 			for _, o := range ops[synced:i] {
@@ -79,50 +79,46 @@ func cuts(start *memory, ops []op, visit func(name string, m *memory)) {
 			synced = i + 1
 		}
 	}
+	return now
 }
 
 // recorded embeds a bundle into a disk in memory and returns what was done.
 func recorded(t *testing.T, m *memory, data []byte, update bool) (grown *memory, ops []op) {
 	t.Helper()
-	dir := t.TempDir()
-	e := &embedding{Options: &Options{Bundle: bytes.NewReader(data), Identity: identity(), Update: update, Size: 24 << 20}, work: dir, tree: filepath.Join(dir, "tree"), slot: SlotA}
-	for _, slot := range []string{SlotA, SlotB} {
-		if err := os.MkdirAll(filepath.Join(e.tree, slot), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := e.fill(filepath.Join(e.tree, SlotA)); err != nil {
+	o := &Options{Bundle: bytes.NewReader(data), Trust: trust(), Update: update, Size: 24 << 20}
+	in, err := o.open()
+	if err != nil {
 		t.Fatal(err)
 	}
+	if err := in.check(); err != nil {
+		t.Fatal(err)
+	}
+	e := &embedding{Options: o, incoming: in, slot: SlotA}
 	p, err := e.planDisk(m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := e.makeFilesystem(t.Context(), p.size)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer image.Close()
 	grown = &memory{append(bytes.Clone(m.b), make([]byte, p.disk-m.Size())...)}
 	r := &recorder{memory: &memory{bytes.Clone(grown.b)}}
-	if err := p.install(context.Background(), r, image); err != nil {
+	if err := e.install(t.Context(), r, p); err != nil {
 		t.Fatal(err)
 	}
 	return grown, r.ops
 }
 
 // state says what is active on a disk, after looking at everything that has to be
-// as it was.
-func state(t *testing.T, name string, m *memory) string {
+// as it was on a blank one.
+func state(t *testing.T, name string, m, blank *memory) string {
 	t.Helper()
-	root := bytes.Repeat([]byte("root of the guest, "), 8<<20/19+1)
-	if !bytes.Equal(m.b[1<<20:7<<20], root[1<<20:7<<20]) || !bytes.HasPrefix(m.b, []byte("boot code")) {
+	if !bytes.Equal(m.b[1<<20:7<<20], blank.b[1<<20:7<<20]) || !bytes.HasPrefix(m.b, []byte("boot code")) {
 		t.Fatalf("after %s: the root has changed", name)
 	}
 	// Linux takes the primary table alone.
-	alone := &memory{bytes.Clone(m.b)}
-	clear(alone.b[len(alone.b)-512:])
-	table, err := gpt.Read(alone, alone.Size(), 512)
+	backup := m.b[len(m.b)-512:]
+	before := bytes.Clone(backup)
+	clear(backup)
+	table, err := gpt.Read(m, m.Size(), 512)
+	copy(backup, before)
 	if err != nil {
 		t.Fatalf("after %s: %v", name, err)
 	}
@@ -140,7 +136,7 @@ func state(t *testing.T, name string, m *memory) string {
 	if err != nil {
 		t.Fatalf("after %s: %v", name, err)
 	}
-	line, err := cmdlineOf(t, s)
+	line, err := cmdlineOf(s)
 	if err != nil {
 		t.Fatalf("after %s: %v", name, err)
 	}
@@ -151,8 +147,8 @@ func state(t *testing.T, name string, m *memory) string {
 // had, then at one moment what it should have, and a further run always ends well.
 func TestCutAnywhere(t *testing.T) {
 	one, two := release(t, "one"), release(t, "two")
-	disk := blankDisk(t)
-	was := "none"
+	blank := blankDisk(t)
+	disk, was := blank, "none"
 	for _, tc := range []struct {
 		name, want string
 		data       []byte
@@ -165,9 +161,9 @@ func TestCutAnywhere(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			start, ops := recorded(t, disk, tc.data, tc.update)
-			now, turns, last := was, 0, &memory{}
-			cuts(start, ops, func(name string, m *memory) {
-				got := state(t, name, m)
+			now, turns := was, 0
+			last := cuts(start, ops, func(name string, m *memory) {
+				got := state(t, name, m, blank)
 				if got != was && got != tc.want {
 					t.Fatalf("after %s: %q, was %q", name, got, was)
 				}
@@ -175,7 +171,6 @@ func TestCutAnywhere(t *testing.T) {
 					turns++
 					now = got
 				}
-				last = m
 			})
 			if turns != 1 || now != tc.want {
 				t.Errorf("it changed %d times, to %q", turns, now)
@@ -205,10 +200,10 @@ func TestCutActivate(t *testing.T) {
 	if len(r.ops) != 2 || len(r.ops[0].data) != 512 || r.ops[0].offset%512 != 0 || !r.ops[1].sync() {
 		t.Fatalf("%d operations", len(r.ops))
 	}
-	if got := state(t, "all", disk); got != "B two" {
+	if got := state(t, "all", disk, blankDisk(t)); got != "B two" {
 		t.Errorf("before: %q", got)
 	}
-	if got := state(t, "all", r.memory); got != "A one" {
+	if got := state(t, "all", r.memory, blankDisk(t)); got != "A one" {
 		t.Errorf("after: %q", got)
 	}
 }

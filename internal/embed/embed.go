@@ -2,12 +2,9 @@ package embed
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/qemu"
@@ -15,12 +12,12 @@ import (
 
 // Options say what to embed into which image. One of Bundle and Staging is set.
 type Options struct {
-	Image    string            // raw or qcow2, with a GPT; changed in place
-	Bundle   io.Reader         // launch bundle, tar or tar.gz
-	Identity ed25519.PublicKey // that has to have signed it
-	Staging  string            // directory of a conversion without encryption, with a launch configuration
-	Size     int64             // of the partition, in bytes; 0 for as it is, or DefaultSize
-	Update   bool              // keep the active slot, put the bundle into the other one
+	Image   string       // raw or qcow2, with a GPT; changed in place
+	Bundle  io.Reader    // launch bundle, tar or tar.gz; read twice where it can be rewound
+	Trust   bundle.Trust // who has to have signed it
+	Staging string       // directory of a conversion without encryption, with a launch configuration
+	Size    int64        // of the partition, in bytes; 0 for as it is, or DefaultSize
+	Update  bool         // keep the active slot, put the bundle into the other one
 }
 
 // Result says where the bundle is.
@@ -39,18 +36,12 @@ type Result struct {
 // bundle.ErrBundle, staging.ErrStaging, ErrTooLarge, ErrDisk, ErrArtifacts,
 // gpt.ErrTable or qemu.ErrImage.
 func Embed(ctx context.Context, o *Options) (*Result, error) {
-	dir, err := os.MkdirTemp("", "snpguard-embed-")
+	incoming, err := o.open()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // nothing is left to do about it
-	e := &embedding{Options: o, work: dir, tree: filepath.Join(dir, "tree"), slot: SlotA}
-	for _, slot := range []string{SlotA, SlotB} {
-		if err := os.MkdirAll(filepath.Join(e.tree, slot), 0o755); err != nil {
-			return nil, err
-		}
-	}
-	if err := e.fill(filepath.Join(e.tree, e.slot)); err != nil {
+	defer incoming.close() //nolint:errcheck // it was only read
+	if err := incoming.check(); err != nil {
 		return nil, err
 	}
 	lock, err := lockImage(o.Image)
@@ -58,24 +49,16 @@ func Embed(ctx context.Context, o *Options) (*Result, error) {
 		return nil, err
 	}
 	defer lock.Close()
+	e := &embedding{Options: o, incoming: incoming, slot: SlotA}
 	return e.run(ctx)
 }
 
 // embedding is one run.
 type embedding struct {
 	*Options
-	work string // private directory
-	tree string // what the file system is going to hold
-	slot string // the one that is going to be active
-}
-
-// fill puts what is embedded into a directory.
-func (e *embedding) fill(dir string) error {
-	if e.Bundle == nil {
-		return fillStaging(dir, e.Staging)
-	}
-	_, err := bundle.Extract(e.Bundle, dir, e.Identity)
-	return err
+	incoming *incoming
+	slot     string // for what is embedded, and active afterwards
+	kept     *Slot  // of the present partition, that stays as it is; nil for none
 }
 
 func (e *embedding) run(ctx context.Context) (*Result, error) {
@@ -90,11 +73,6 @@ func (e *embedding) run(ctx context.Context) (*Result, error) {
 	if p.same {
 		return p.result(e.slot, false), nil
 	}
-	image, err := e.makeFilesystem(ctx, p.size)
-	if err != nil {
-		return nil, err
-	}
-	defer image.Close()
 	if p.disk > source.VirtualSize {
 		if err := qemu.Resize(ctx, source, p.disk); err != nil {
 			return nil, err
@@ -104,7 +82,7 @@ func (e *embedding) run(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(p.install(ctx, w, image), w.Close()); err != nil {
+	if err := errors.Join(e.install(ctx, w, p), w.Close()); err != nil {
 		return nil, fmt.Errorf("%s: %w", e.Image, err)
 	}
 	return p.result(e.slot, true), nil

@@ -40,7 +40,7 @@ func clean(t *testing.T, image string, before *memory) *memory {
 
 func embedBundle(t *testing.T, image string, data []byte, change func(*Options)) (*Result, error) {
 	t.Helper()
-	o := &Options{Image: image, Bundle: bytes.NewReader(data), Identity: identity(), Size: 24 << 20}
+	o := &Options{Image: image, Bundle: bytes.NewReader(data), Trust: trust(), Size: 24 << 20}
 	if change != nil {
 		change(o)
 	}
@@ -58,7 +58,7 @@ func slots(t *testing.T, m *memory) string {
 	for _, s := range a.Slots {
 		name := "-"
 		if !s.Empty() {
-			if name, err = cmdlineOf(t, s); err != nil {
+			if name, err = cmdlineOf(s); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -125,9 +125,9 @@ func TestEmbedRefused(t *testing.T) {
 		want   error
 		text   string
 	}{
-		"another key":   {image, func(o *Options) { o.Identity = make([]byte, 32) }, bundle.ErrSignature, ""},
-		"cut":           {image, func(o *Options) { o.Bundle = bytes.NewReader(one[:len(one)/2]) }, nil, "unexpected EOF"},
-		"too small":     {image, func(o *Options) { o.Size = 2 << 20 }, ErrTooLarge, "it has 2 MiB, 13 MiB are needed (--size 13M)"},
+		"another key":   {image, func(o *Options) { o.Trust.Identity = make([]byte, 32) }, bundle.ErrSignature, ""},
+		"cut":           {image, func(o *Options) { o.Bundle = bytes.NewReader(one[:len(one)/2]) }, bundle.ErrBundle, "it is cut short"},
+		"too small":     {image, func(o *Options) { o.Size = 2 << 20 }, ErrTooLarge, "it has 2 MiB, 5 MiB are needed (--size 5M)"},
 		"too large":     {image, func(o *Options) { o.Size = 1 << 40 }, ErrTooLarge, "at most 65536 MiB"},
 		"nothing there": {image, func(o *Options) { o.Update = true }, ErrNone, ""},
 		"no GPT":        {bare, nil, ErrDisk, "want GPT"},

@@ -1,71 +1,53 @@
 package embed
 
 import (
-	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
+	"maps"
+	"path"
+	"slices"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/debugfs"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/ext4"
 )
 
-// features are those of the file system, whatever mke2fs.conf says. There is no
-// journal: nobody writes it while it is mounted.
-const features = "none,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum"
-
-// makeFilesystem makes the file system of the tree in a file.
-func (e *embedding) makeFilesystem(ctx context.Context, size int64) (*os.File, error) {
-	if err := os.Symlink(e.slot, filepath.Join(e.tree, link)); err != nil {
-		return nil, err
-	}
-	count, err := tidy(e.tree)
+// lay lays the file system out, in which what is embedded and what is kept have
+// their places.
+func (e *embedding) lay(size int64) (*ext4.Layout, error) {
+	uuid, err := gpt.NewGUID(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	program, err := debugfs.Program("mke2fs")
-	if err != nil {
-		return nil, err
+	nodes := []ext4.Node{{Path: SlotA, Dir: true}, {Path: SlotB, Dir: true}, {Path: link, Target: e.slot}}
+	nodes = append(nodes, slotNodes(e.slot, e.incoming.files)...)
+	if e.kept != nil {
+		nodes = append(nodes, slotNodes(e.kept.Name, e.kept.files)...)
 	}
-	f, err := os.Create(filepath.Join(e.work, "image"))
-	if err != nil {
-		return nil, err
+	layout, err := ext4.New(uuid, Label, size, nodes)
+	need := size
+	if full := (*ext4.NoSpaceError)(nil); errors.As(err, &full) {
+		need = alignUp(full.Need)
 	}
-	if err := f.Truncate(size); err != nil {
-		f.Close()
-		return nil, err
+	switch {
+	case need > maxSize:
+		return nil, fmt.Errorf("%w: a partition has at most %d MiB", ErrTooLarge, int64(maxSize)>>20)
+	case need > size:
+		return nil, fmt.Errorf("%w: it has %d MiB, %d MiB are needed (--size %dM)", ErrTooLarge, size>>20, need>>20, need>>20)
 	}
-	cmd := exec.CommandContext(ctx, program, "-q", "-F", "-t", "ext4", "-O", features, "-L", Label, "-m", "0",
-		"-b", fmt.Sprint(block), "-I", "256", "-N", fmt.Sprint(2*count+64), "-E", "root_owner=0:0,lazy_itable_init=0,nodiscard",
-		"-d", e.tree, f.Name())
-	cmd.Env = []string{"LC_ALL=C", "MKE2FS_CONFIG=" + os.DevNull}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		f.Close()
-		if strings.Contains(string(out), "Could not allocate") {
-			return nil, fmt.Errorf("%w of %d MiB: mke2fs: %.200q", ErrTooLarge, size>>20, out)
-		}
-		return nil, fmt.Errorf("make file system: mke2fs: %.500q: %w", out, errors.Join(err, ctx.Err()))
-	}
-	return f, nil
+	return layout, err
 }
 
-// tidy gives the files of a tree the modes that they are to have and counts them.
-func tidy(tree string) (count int, err error) {
-	err = filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
-		count++
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir():
-			return os.Chmod(path, 0o755)
-		case d.Type().IsRegular():
-			return os.Chmod(path, 0o644)
+// slotNodes are the files of a slot, in order, and the directories that they need.
+func slotNodes(slot string, files map[string]int64) []ext4.Node {
+	var nodes []ext4.Node
+	dirs := map[string]bool{".": true}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if dir := path.Dir(name); !dirs[dir] {
+			dirs[dir] = true
+			nodes = append(nodes, ext4.Node{Path: path.Join(slot, dir), Dir: true})
 		}
-		return nil
-	})
-	return count, err
+		nodes = append(nodes, ext4.Node{Path: path.Join(slot, name), Size: files[name]})
+	}
+	return nodes
 }

@@ -5,11 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/ext4"
 )
 
 // maxSize bounds a partition, in bytes.
@@ -23,6 +22,7 @@ type plan struct {
 	old    area       // of the present partition; empty if there is none
 	fresh  bool       // the area is behind the disk's present end
 	same   bool       // nothing has to be written
+	layout *ext4.Layout
 }
 
 func (p *plan) result(slot string, changed bool) *Result {
@@ -54,20 +54,21 @@ func (e *embedding) planDisk(d device) (*plan, error) {
 		own = f.part
 		p.old = area{table.Offset(own), table.Size(own), d.Size()}
 		if size == 0 {
-			size = alignUp(p.old.size)
+			size = p.old.size
 		}
 	} else if size == 0 {
 		size = DefaultSize
 	}
-	if p.same, err = e.complete(d, f); err != nil {
+	size = alignUp(size)
+	if p.same, err = e.arrange(d, f, size); err != nil {
 		return nil, err
 	}
-	if size, err = e.fits(size); err != nil {
-		return nil, err
-	}
-	if p.same = p.same && size == p.old.size; p.same {
+	if p.same {
 		p.area, p.number = p.old, own.Number
 		return p, nil
+	}
+	if p.layout, err = e.lay(size); err != nil {
+		return nil, err
 	}
 	p.area = place(table, own, d.Size(), size)
 	p.fresh = p.offset >= d.Size()
@@ -79,9 +80,9 @@ func (e *embedding) planDisk(d device) (*plan, error) {
 	return p, err
 }
 
-// complete adds what is to be kept, and reports whether the partition holds
-// everything already.
-func (e *embedding) complete(d device, f *found) (same bool, err error) {
+// arrange decides which slot is for what is embedded and what stays, and reports
+// whether a partition of that size holds everything already.
+func (e *embedding) arrange(d device, f *found, size int64) (same bool, err error) {
 	if f == nil || f.err != nil {
 		if e.Update {
 			return false, fmt.Errorf("update: %w", orNone(f))
@@ -89,19 +90,19 @@ func (e *embedding) complete(d device, f *found) (same bool, err error) {
 		return false, nil
 	}
 	present, err := read(d)
-	if err == nil && e.Update {
-		return e.keep(present)
-	}
-	if err != nil {
-		if e.Update {
+	if e.Update {
+		if err != nil {
 			return false, err
 		}
-		return false, nil // whatever is there is wiped
+		return e.keep(present, size)
 	}
-	if present.active != 0 || !present.Slots[1].Empty() {
+	switch {
+	case err != nil:
+		return false, unlessDamaged(err) // whatever is there is wiped
+	case present.Size != size || present.active != 0 || !present.Slots[1].Empty():
 		return false, nil
 	}
-	return sameTree(present.Slots[0], filepath.Join(e.tree, SlotA))
+	return e.incoming.isIn(present.Slots[0])
 }
 
 func orNone(f *found) error {
@@ -111,26 +112,24 @@ func orNone(f *found) error {
 	return damaged(f.err)
 }
 
-// keep puts the active slot into the tree and what is embedded into the other
-// slot.
-func (e *embedding) keep(present *Artifacts) (same bool, err error) {
+// keep keeps the active slot, or the other one if the active one holds already what
+// is embedded.
+func (e *embedding) keep(present *Artifacts, size int64) (same bool, err error) {
 	active, err := present.Active()
 	if err != nil {
 		return false, err
 	}
-	a, b := filepath.Join(e.tree, SlotA), filepath.Join(e.tree, SlotB)
-	if same, err := sameTree(active, a); err != nil || same {
-		e.slot = active.Name
-		return same, err
-	}
-	if err := active.extract(b); err != nil || active.Name == SlotB {
+	other := present.Slots[1-present.active]
+	held, err := e.incoming.isIn(active)
+	if err != nil {
 		return false, err
 	}
-	e.slot = SlotB
-	return false, swap(a, b)
-}
-
-// swap exchanges two directories.
-func swap(a, b string) error {
-	return errors.Join(os.Rename(a, a+".old"), os.Rename(b, a), os.Rename(a+".old", b))
+	if held {
+		active, other = other, active
+	}
+	e.slot = other.Name
+	if !active.Empty() {
+		e.kept = active
+	}
+	return held && present.Size == size, nil
 }

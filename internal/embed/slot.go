@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,9 +35,9 @@ type Slot struct {
 // Empty reports whether nothing is in the slot.
 func (s *Slot) Empty() bool { return len(s.files) == 0 }
 
-// Signed reports whether the slot has a bundle's manifest. One without is from a
+// Signed reports whether the slot's bundle has a signature. One without is of a
 // conversion without encryption.
-func (s *Slot) Signed() bool { _, ok := s.files[bundle.NameManifest]; return ok }
+func (s *Slot) Signed() bool { _, ok := s.files[bundle.NameSignature]; return ok }
 
 // readSlot lists a slot: regular files, in it and in directories of one level,
 // and nothing else.
@@ -99,26 +101,28 @@ func kind(m fs.FileMode) string {
 	return "a pipe or socket"
 }
 
-// Manifest returns the slot's manifest when the identity key has signed it and the
-// slot has the files that it names, of its sizes, and no others. The error wraps bundle.ErrSignature, bundle.ErrBundle or ErrArtifacts.
-func (s *Slot) Manifest(identity ed25519.PublicKey) (*bundle.Manifest, error) {
-	encoded, signature, err := s.signed()
+// Manifest returns the slot's manifest when it is trusted and the slot has the files
+// that it names, of its sizes, and no others. The error wraps bundle.ErrSignature,
+// bundle.ErrBundle or ErrArtifacts.
+func (s *Slot) Manifest(t bundle.Trust) (*bundle.Manifest, error) {
+	encoded, err := s.small(bundle.NameManifest, maxManifest)
 	if err != nil {
 		return nil, err
 	}
-	m, err := bundle.ParseManifest(encoded, signature, identity)
+	var signature []byte
+	switch {
+	case s.Signed():
+		if signature, err = s.small(bundle.NameSignature, ed25519.SignatureSize); err != nil {
+			return nil, err
+		}
+	case !t.Unsigned:
+		return nil, fmt.Errorf("slot %s: %w", s.Name, bundle.ErrUnsigned)
+	}
+	m, err := t.ParseManifest(encoded, signature)
 	if err != nil {
 		return nil, err
 	}
 	return m, s.match(m)
-}
-
-func (s *Slot) signed() (manifest, signature []byte, err error) {
-	if manifest, err = s.small(bundle.NameManifest, maxManifest); err != nil {
-		return nil, nil, err
-	}
-	signature, err = s.small(bundle.NameSignature, ed25519.SignatureSize)
-	return manifest, signature, err
 }
 
 // small reads a file into memory.
@@ -148,14 +152,17 @@ func (s *Slot) open(name string) (fs.File, error) {
 // WriteTar writes the slot as a bundle of format tar: what its signed manifest
 // says and nothing else. The contents are checked by whoever reads the bundle, as
 // with any bundle; sizes and names are checked here, before a byte is read.
-func (s *Slot) WriteTar(w io.Writer, identity ed25519.PublicKey) error {
-	m, err := s.Manifest(identity)
+func (s *Slot) WriteTar(w io.Writer, t bundle.Trust) error {
+	m, err := s.Manifest(t)
 	if err != nil {
 		return err
 	}
 	modified := m.CreatedAt.Truncate(time.Second)
 	tw := tar.NewWriter(w)
-	names := []string{bundle.NameManifest, bundle.NameSignature}
+	names := []string{bundle.NameManifest}
+	if !m.Unsigned {
+		names = append(names, bundle.NameSignature)
+	}
 	for _, f := range m.Files {
 		names = append(names, f.Name)
 	}
@@ -176,7 +183,7 @@ func (s *Slot) WriteTar(w io.Writer, identity ed25519.PublicKey) error {
 
 // match wants the files of the manifest, of its sizes, and no others.
 func (s *Slot) match(m *bundle.Manifest) error {
-	known := map[string]bool{bundle.NameManifest: true, bundle.NameSignature: true}
+	known := map[string]bool{bundle.NameManifest: true, bundle.NameSignature: !m.Unsigned}
 	for _, f := range m.Files {
 		known[f.Name] = true
 		size, ok := s.files[f.Name]
@@ -190,6 +197,31 @@ func (s *Slot) match(m *bundle.Manifest) error {
 	for name := range s.files {
 		if !known[name] {
 			return fmt.Errorf("%w: /%s/%.100q is not in the manifest", ErrArtifacts, s.Name, name)
+		}
+	}
+	return nil
+}
+
+// copyFrom copies all files of the slot as they are on a disk.
+func (s *Slot) copyFrom(d device, create func(bundle.ManifestEntry) (io.WriteCloser, error)) error {
+	present, err := read(d)
+	if err != nil {
+		return err
+	}
+	now, err := present.Slot(s.Name)
+	if err != nil {
+		return err
+	}
+	if !maps.Equal(now.files, s.files) {
+		return fmt.Errorf("%w: slot %s has changed", ErrArtifacts, s.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(now.files)) {
+		w, err := create(bundle.ManifestEntry{Name: name, Size: now.files[name]})
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(now.copyTo(w, name), w.Close()); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package embed
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/input"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
@@ -20,7 +22,7 @@ import (
 // conversion without encryption, which no service knows. An encrypted one is
 // registered instead; the error then wraps staging.ErrStaging.
 func WriteLaunchConfig(dir string, vcpus measure.VCPUs, policy idblock.GuestPolicy) (*bundle.LaunchConfig, error) {
-	if err := checkPlain(dir); err != nil {
+	if _, err := readPlain(dir); err != nil {
 		return nil, err
 	}
 	config := &bundle.LaunchConfig{VCPUModel: vcpus.Type.Name, VCPUCount: vcpus.Count, GuestPolicy: fmt.Sprintf("%#x", uint64(policy))}
@@ -31,51 +33,74 @@ func WriteLaunchConfig(dir string, vcpus measure.VCPUs, policy idblock.GuestPoli
 	return config, renameio.WriteFile(filepath.Join(dir, bundle.NameLaunchConfig), append(data, '\n'), 0o644)
 }
 
-// checkPlain wants a staging directory of a conversion without encryption, as it
+// readPlain reads a staging directory of a conversion without encryption, as it
 // was left.
-func checkPlain(dir string) error {
+func readPlain(dir string) (*staging.Conversion, error) {
 	c, err := staging.Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	if c.Encrypted {
+		return nil, fmt.Errorf("%w without encryption: register it and take its bundle", staging.ErrStaging)
+	}
+	return c, c.Check(dir)
+}
+
+// stagedRelease returns what a staging directory makes a bundle of.
+func stagedRelease(dir string) (*bundle.Release, error) {
+	c, err := readPlain(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &bundle.Release{Image: c.ImageID, ImageName: c.OS, CreatedAt: c.CreatedAt, Simulated: c.Simulated}
+	if err := readLaunchConfig(dir, r); err != nil {
+		return nil, err
+	}
+	cmdline, err := input.Whole(filepath.Join(dir, staging.NameCmdline), maxManifest)
+	if err != nil {
+		return nil, err
+	}
+	r.Cmdline = string(cmdline)
+	for name, blob := range map[string]*bundle.Blob{staging.NameFirmware: &r.Firmware, staging.NameKernel: &r.Kernel, staging.NameInitrd: &r.Initrd} {
+		if *blob, err = blobOf(filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// readLaunchConfig takes the variant and the guest policy.
+func readLaunchConfig(dir string, r *bundle.Release) error {
+	data, err := input.Whole(filepath.Join(dir, bundle.NameLaunchConfig), maxManifest)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: it has no %s; \"snpguard launch-config\" makes one", staging.ErrStaging, bundle.NameLaunchConfig)
+	}
 	if err != nil {
 		return err
 	}
-	if c.Encrypted {
-		return fmt.Errorf("%w without encryption: register it and take its bundle", staging.ErrStaging)
+	var config bundle.LaunchConfig
+	if err := json.Unmarshal(data, &config); err != nil {
+		return fmt.Errorf("%w: %s: %w", staging.ErrStaging, bundle.NameLaunchConfig, err)
 	}
-	return c.Check(dir)
-}
-
-// plainFiles are what a slot holds of a conversion without encryption.
-func plainFiles() []string {
-	return []string{staging.NameFirmware, staging.NameKernel, staging.NameInitrd, staging.NameCmdline, bundle.NameLaunchConfig, staging.NameConversion}
-}
-
-// fillStaging copies the files of a staging directory.
-func fillStaging(dir, from string) error {
-	if err := checkPlain(from); err != nil {
-		return err
+	policy, err := idblock.ParseGuestPolicy(config.GuestPolicy)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", staging.ErrStaging, bundle.NameLaunchConfig, err)
 	}
-	for _, name := range plainFiles() {
-		in, err := os.Open(filepath.Join(from, name))
-		if errors.Is(err, os.ErrNotExist) && name == bundle.NameLaunchConfig {
-			return fmt.Errorf("%w: it has no %s; \"snpguard launch-config\" makes one", staging.ErrStaging, name)
-		}
-		if err != nil {
-			return err
-		}
-		err = copyFile(filepath.Join(dir, name), in)
-		in.Close()
-		if err != nil {
-			return err
-		}
-	}
+	r.Policy = uint64(policy)
+	r.Variants = []bundle.ReleaseVariant{{VCPUs: config.VCPUCount, VCPUType: config.VCPUModel}}
 	return nil
 }
 
-func copyFile(path string, r io.Reader) error {
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+// blobOf describes a file as it is now. Whoever opens it later sees a change.
+func blobOf(path string) (bundle.Blob, error) {
+	open := func() (io.ReadCloser, error) { return os.Open(path) }
+	f, err := open()
 	if err != nil {
-		return err
+		return bundle.Blob{}, err
 	}
-	_, err = io.Copy(out, r)
-	return errors.Join(err, out.Close())
+	defer f.Close()
+	b, hash := bundle.Blob{Open: open}, sha256.New()
+	b.Size, err = io.Copy(hash, f)
+	hash.Sum(b.SHA256[:0])
+	return b, err
 }

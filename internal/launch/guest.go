@@ -31,7 +31,7 @@ type Guest struct {
 	Cmdline   string
 	VCPUs     measure.VCPUs
 	Policy    idblock.GuestPolicy
-	IDBlock   []byte
+	IDBlock   []byte // nil, as IDAuth, where nobody has signed the bundle
 	IDAuth    []byte
 	AuthorKey bool // the ID authentication information has an author key
 	Simulated bool // registered with a simulated AMD
@@ -76,6 +76,24 @@ func (g *Guest) load(dir string, m *bundle.Manifest, i int) error {
 	if g.Policy, err = idblock.ParseGuestPolicy(v.Policy); err != nil {
 		return fmt.Errorf("%w: %w", ErrGuest, err)
 	}
+	cmdline, err := readSmall(filepath.Join(dir, bundle.NameCmdline), MaxCmdlineSize)
+	if err != nil {
+		return err
+	}
+	g.Cmdline = string(cmdline)
+	for _, c := range cmdline {
+		if c < ' ' || c > '~' {
+			return fmt.Errorf("%w: the command line has the byte %#02x, want printable ASCII", ErrGuest, c)
+		}
+	}
+	if m.Unsigned {
+		return nil
+	}
+	return g.loadIDBlock(dir, m, i)
+}
+
+// loadIDBlock reads the signed ID block of a variant.
+func (g *Guest) loadIDBlock(dir string, m *bundle.Manifest, i int) (err error) {
 	for _, f := range []struct {
 		out  *[]byte
 		name string
@@ -88,22 +106,12 @@ func (g *Guest) load(dir string, m *bundle.Manifest, i int) error {
 			return err
 		}
 	}
-	cmdline, err := readSmall(filepath.Join(dir, bundle.NameCmdline), MaxCmdlineSize)
-	if err != nil {
-		return err
-	}
-	g.Cmdline = string(cmdline)
-	return g.check(v.Measurement)
+	return g.check(m.Variants[i].Measurement)
 }
 
 // check wants the ID block to be the one of the variant: the AMD-SP would refuse
 // it anyway, but says less about why.
 func (g *Guest) check(measurement string) error {
-	for _, c := range []byte(g.Cmdline) {
-		if c < ' ' || c > '~' {
-			return fmt.Errorf("%w: the command line has the byte %#02x, want printable ASCII", ErrGuest, c)
-		}
-	}
 	block, err := idblock.Parse(g.IDBlock)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrGuest, err)

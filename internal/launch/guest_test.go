@@ -45,6 +45,35 @@ func guest(t *testing.T) *launch.Guest {
 	return g
 }
 
+// TestUnsigned launches without an ID block, on a chip as beside a simulated one.
+func TestUnsigned(t *testing.T) {
+	r := release(t)
+	r.Unsigned = true
+	dir := t.TempDir()
+	m, err := bundle.Trust{Unsigned: true}.Extract(bytes.NewReader(launchtest.Bundle(t, r)), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := launch.Load(dir, m, "4xEPYC-Genoa-v2")
+	if err != nil || g.IDBlock != nil || g.IDAuth != nil || g.AuthorKey || g.VCPUs.Count != 4 || g.Policy != idblock.DefaultPolicy {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	s := launch.SNP{Guest: g, Machine: machine(), Encryption: launch.Encryption{CBitPos: 51, ReducedPhysBits: 1}}
+	if args := strings.Join(s.Args(), " "); strings.Contains(args, "id-block") || strings.Contains(args, "author-key") ||
+		!strings.Contains(args, "sev-snp-guest,id=sev0,cbitpos=51,reduced-phys-bits=1,policy=0x30000,kernel-hashes=on ") {
+		t.Error(args)
+	}
+	s.Machine.Network.SSHPort = 0
+	if xml, err := s.Domain(launchtest.Image()); err != nil || bytes.Contains(xml, []byte("<id")) || !bytes.Contains(xml, []byte(`authorKey="no"`)) {
+		t.Errorf("%s, %v", xml, err)
+	}
+	m.Variants[0].Policy = "0"
+	g, err = launch.Load(dir, m, "")
+	if err == nil {
+		t.Errorf("a policy that there is not: %+v", g)
+	}
+}
+
 func TestLoad(t *testing.T) {
 	dir, m := extract(t, release(t))
 	var blocks [][]byte

@@ -95,8 +95,8 @@ type launchSecurity struct {
 	CBitPos         uint32 `xml:"cbitpos"`
 	ReducedPhysBits uint32 `xml:"reducedPhysBits"`
 	Policy          string `xml:"policy"`
-	IDBlock         string `xml:"idBlock"`
-	IDAuth          string `xml:"idAuth"`
+	IDBlock         string `xml:"idBlock,omitempty"`
+	IDAuth          string `xml:"idAuth,omitempty"`
 }
 
 // Domain returns the guest as a domain of libvirt, since version 10.5. The ID is

@@ -15,9 +15,11 @@ type SNP struct {
 // Args returns QEMU's arguments, without the program. Since QEMU 9.1.
 func (s SNP) Args() []string {
 	g := s.Guest
-	object := fmt.Sprintf("sev-snp-guest,id=sev0,cbitpos=%d,reduced-phys-bits=%d,policy=%#x,kernel-hashes=on,id-block=%s,id-auth=%s",
-		s.Encryption.CBitPos, s.Encryption.ReducedPhysBits, uint64(g.Policy),
-		base64.StdEncoding.EncodeToString(g.IDBlock), base64.StdEncoding.EncodeToString(g.IDAuth))
+	object := fmt.Sprintf("sev-snp-guest,id=sev0,cbitpos=%d,reduced-phys-bits=%d,policy=%#x,kernel-hashes=on",
+		s.Encryption.CBitPos, s.Encryption.ReducedPhysBits, uint64(g.Policy))
+	if g.IDBlock != nil {
+		object += ",id-block=" + base64.StdEncoding.EncodeToString(g.IDBlock) + ",id-auth=" + base64.StdEncoding.EncodeToString(g.IDAuth)
+	}
 	if g.AuthorKey {
 		object += ",author-key-enabled=on"
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/builder/conversion"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
@@ -45,7 +46,7 @@ func (p *PostProcessor) PostProcess(ctx context.Context, ui packer.Ui, source pa
 	}
 	defer f.Close()
 	ui.Say(fmt.Sprintf("Embedding %s into %s...", c.Bundle, c.Image))
-	result, err := embed.Embed(ctx, &embed.Options{Image: c.Image, Bundle: f, Identity: login.IdentityKey, Size: c.size, Update: c.Update})
+	result, err := embed.Embed(ctx, &embed.Options{Image: c.Image, Bundle: f, Trust: bundle.Trust{Identity: login.IdentityKey}, Size: c.size, Update: c.Update})
 	if err != nil {
 		return nil, true, true, fmt.Errorf("embed %s into %s: %w", c.Bundle, c.Image, err)
 	}

@@ -28,6 +28,8 @@ type Release struct {
 	Policy         idblock.GuestPolicy
 	Genuine        bool // not registered with a simulated AMD
 
+	Unsigned bool // as of a conversion without encryption
+
 	// Change, when not nil, may spoil the release before it is signed.
 	Change func(*bundle.Release)
 }
@@ -54,7 +56,7 @@ func VCPUs(tb testing.TB, count int, vcpuType string) measure.VCPUs {
 	return measure.VCPUs{Count: count, Type: t}
 }
 
-// Bundle returns a signed bundle, tar.gz.
+// Bundle returns a signed bundle, tar.gz, or an unsigned one, tar.
 func Bundle(tb testing.TB, r Release) []byte {
 	tb.Helper()
 	if r.Variants == nil {
@@ -92,6 +94,12 @@ func Bundle(tb testing.TB, r Release) []byte {
 		r.Change(&out)
 	}
 	var b bytes.Buffer
+	if r.Unsigned {
+		if err := bundle.WriteUnsigned(&b, out); err != nil {
+			tb.Fatal(err)
+		}
+		return b.Bytes()
+	}
 	if err := bundle.Write(&b, out, Identity(), bundle.TarGz); err != nil {
 		tb.Fatal(err)
 	}

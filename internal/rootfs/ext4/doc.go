@@ -5,6 +5,6 @@
 // every number in it is hostile: block numbers are held against the file
 // system's size, trees against their depth, directories and paths against
 // limits on the work they may cause. Where the file system has metadata
-// checksums they are verified. It cannot write, replay a journal or read
-// encrypted files.
+// checksums they are verified. It cannot change a file system,
+// replay a journal or read encrypted files. New lays a new file system out.
 package ext4

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
+)
+
+// trustOptions say by flags which bundles are taken.
+type trustOptions struct {
+	identityKey string
+	unsigned    bool
+}
+
+func (o *trustOptions) addFlags(cmd *cobra.Command) {
+	addIdentityKeyFlag(cmd, &o.identityKey)
+	cmd.Flags().BoolVar(&o.unsigned, "unsigned", false, "take a bundle that no service has signed, of a conversion without encryption")
+}
+
+// trust returns the key that has to have signed a bundle, of a file or of the
+// service that was logged in to, or nobody.
+func (o *trustOptions) trust() (bundle.Trust, error) {
+	if o.unsigned && o.identityKey != "" {
+		return bundle.Trust{}, usageErrorf("--identity-key has nothing to check with --unsigned")
+	}
+	if o.unsigned {
+		return bundle.Trust{Unsigned: true}, nil
+	}
+	identity, err := o.identity()
+	return bundle.Trust{Identity: identity}, err
+}
+
+func (o *trustOptions) identity() (ed25519.PublicKey, error) {
+	if o.identityKey == "" {
+		service, err := connect()
+		if err != nil {
+			return nil, fmt.Errorf("%w, or give the service's identity key by --identity-key", err)
+		}
+		return service.identity(), nil
+	}
+	data, err := readWhole(o.identityKey, keyfile.MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	key, err := keyfile.ParseIdentity(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.identityKey, err)
+	}
+	return key, nil
+}
+
+// notGenuine turns an error about what a bundle holds into the answer "no".
+func notGenuine(cmd *cobra.Command, what string, err error) error {
+	switch {
+	case errors.Is(err, bundle.ErrUnsigned):
+		note(cmd, "snpguard: %s: %s; --unsigned takes such a bundle of a conversion without encryption", what, safe(err.Error()))
+	case errors.Is(err, bundle.ErrSignature), errors.Is(err, bundle.ErrBundle), errors.Is(err, embed.ErrArtifacts):
+		note(cmd, "snpguard: %s: %s", what, safe(err.Error()))
+	default:
+		return err
+	}
+	return errNo
+}

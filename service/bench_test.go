@@ -3,10 +3,7 @@ package main
 import (
 	"crypto/ecdsa"
 	"crypto/sha512"
-	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -129,14 +126,5 @@ func BenchmarkRatioGuestMemory(b *testing.B) {
 	for b.Loop() {
 		l.unlocks(b, 1000, 1000)
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.process.cmd.Process.Pid))
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, after, _ := strings.Cut(string(status), "VmHWM:")
-	var kib float64
-	if _, err := fmt.Sscanf(after, "%f kB", &kib); err != nil {
-		b.Fatal(err)
-	}
-	ratio.Report(b, "MiB", 256, kib/1024)
+	ratio.Report(b, "MiB", 256, ratio.PeakMiB(b, l.process.cmd.Process.Pid))
 }

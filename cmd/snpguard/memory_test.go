@@ -1,11 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/ratio"
@@ -56,25 +54,10 @@ func measurePeakMemory(tb testing.TB) float64 {
 			tb.Fatalf("feed initrd: %v", err)
 		}
 	}
-	peak := highWaterMark(tb, cmd.Process.Pid)
+	peak := ratio.PeakMiB(tb, cmd.Process.Pid)
 	feed.Close()
 	if err := cmd.Wait(); err != nil {
 		tb.Fatalf("snpguard measure: %v", err)
 	}
 	return peak
-}
-
-// highWaterMark returns VmHWM of a process in MiB.
-func highWaterMark(tb testing.TB, pid int) float64 {
-	tb.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	_, after, found := strings.Cut(string(status), "VmHWM:")
-	var kib float64
-	if _, err := fmt.Sscanf(after, "%f kB", &kib); err != nil || !found {
-		tb.Fatalf("no VmHWM in %q: %v", status, err)
-	}
-	return kib / 1024
 }

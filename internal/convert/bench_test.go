@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
@@ -92,17 +90,5 @@ func BenchmarkRatioConvertMemory(b *testing.B) {
 		b.Fatal(err)
 	}
 	convertOnce(b, benchOptions(b, b.TempDir()))
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		b.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")))
-			if err != nil {
-				b.Fatal(err)
-			}
-			ratio.Report(b, "MiB", 256, float64(kib)/1024)
-		}
-	}
+	ratio.Report(b, "MiB", 256, ratio.PeakMiB(b, 0))
 }

@@ -33,7 +33,8 @@ func TestUUIDText(t *testing.T) {
 }
 
 // TestTranscripts pins the bytes: changing any breaks every agent in the field.
-// The values were computed with Python's hashlib from docs/protocol.md.
+// The values were computed with Python's hashlib from docs/protocol.md, whose own
+// example has a test in test/docs.
 func TestTranscripts(t *testing.T) {
 	image := wire.UUID{0: 1, 15: 16}
 	binding := wire.UnlockBinding{

@@ -65,8 +65,10 @@ func login(t testing.TB, v *vm.VM) {
 // TestFirstBoot boots other kinds of images than TestSecondBoot to their login
 // prompt.
 func TestFirstBoot(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"dracut", "ubuntu"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			c := converted(t, kind)
 			v := boot(t, c, registered(t, kind, c), "--snapshot")
 			expect(t, v, `snpguard: \[[0-9.]+s\] `, untilAgent)

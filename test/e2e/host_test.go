@@ -123,6 +123,7 @@ func TestLateService(t *testing.T) {
 // since it was converted and on a host with open channels, takes the power away and
 // boots it again.
 func TestSecondBoot(t *testing.T) {
+	t.Parallel()
 	c := converted(t, "debian")
 	bundle := registered(t, "debian", c)
 	grown := *c

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,13 +36,18 @@ type world struct {
 	guestURL string // and for guests
 }
 
-var theWorld *world
+var (
+	theWorld   *world
+	worldMaker sync.Mutex
+)
 
 func loginFile() string { return filepath.Join(scratch, "login.json") }
 
 // theService returns the world, and makes it when it is not there.
 func theService(t testing.TB) *world {
 	t.Helper()
+	worldMaker.Lock()
+	defer worldMaker.Unlock()
 	if theWorld != nil {
 		return theWorld
 	}

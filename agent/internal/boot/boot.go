@@ -74,10 +74,31 @@ func (b *Boot) runSteps(steps []Step) {
 			deadline := time.Duration(b.config.Deadline) * time.Second
 			defer time.AfterFunc(deadline-b.Log.Elapsed(), func() { cancel(fmt.Errorf("the deadline of %v has passed", deadline)) }).Stop()
 		}
-		if err := b.Log.Run(s.Name, func() error { return guarded(ctx, s) }); err != nil {
+		if err := b.Log.Run(s.Name, func() error { return overseen(ctx, s) }); err != nil {
 			b.Log.Fail(s.Name, err)
 			return
 		}
+	}
+}
+
+// stuckAfter is how long a step may still take when the deadline has passed.
+const stuckAfter = 10 * time.Second
+
+// overseen does not wait for ever for a step that the kernel holds, such as one that
+// reads from a disk that never answers.
+func overseen(ctx context.Context, s Step) error {
+	ended := make(chan error, 1)
+	go func() { ended <- guarded(ctx, s) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(stuckAfter):
+		return fmt.Errorf("%w, and the kernel does not return", context.Cause(ctx))
 	}
 }
 

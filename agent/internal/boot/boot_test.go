@@ -38,6 +38,30 @@ func TestStepsEndAtTheFirstFailure(t *testing.T) {
 	}
 }
 
+// TestStuckStep gives up a step that takes no notice of the deadline, and leaves
+// one alone that ends soon after it.
+func TestStuckStep(t *testing.T) {
+	for _, tc := range []struct {
+		held time.Duration
+		want string
+	}{
+		{stuckAfter - time.Second, ""},
+		{time.Hour, "snpguard: FAILED: crypt: the deadline of 1m0s has passed, and the kernel does not return"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			out := &lines{}
+			b := &Boot{Log: timeline.New(out, time.Now), config: &bootconf.Config{Deadline: 60}}
+			began := time.Now()
+			b.runSteps([]Step{{"crypt", func(context.Context) error { time.Sleep(time.Minute + tc.held); return nil }}})
+			took := time.Since(began)
+			if got := strings.Join(*out, ""); got != tc.want || took > time.Minute+stuckAfter {
+				t.Errorf("after %v: %q", took, got)
+			}
+			time.Sleep(tc.held) // until the step has ended too
+		})
+	}
+}
+
 // TestDeadline counts from the start, not from the step that learns of it.
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

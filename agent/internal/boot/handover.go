@@ -10,6 +10,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
 )
 
@@ -26,7 +27,7 @@ func (b *Boot) handOver(context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.Log.Printf("hand-over", "to %s", initPath)
+	b.Log.Printf("hand-over", "to %s after %s", initPath, timeline.Text(b.Log.Steps()))
 	var kept []string
 	if keepRun {
 		kept = []string{mounts.Run}

@@ -58,6 +58,9 @@ func TestSteps(t *testing.T) {
 	if want := []timeline.Step{{Name: "one", Seconds: 1.5}, {Name: "two"}}; !reflect.DeepEqual(l.Steps(), want) || l.Elapsed() != 1500*time.Millisecond {
 		t.Errorf("got %v after %v", l.Steps(), l.Elapsed())
 	}
+	if got, want := timeline.Text(l.Steps()), "one 1.500s, two 0.000s"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 func TestKmsg(t *testing.T) {

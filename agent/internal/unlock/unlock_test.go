@@ -315,31 +315,6 @@ func TestServicesInTurn(t *testing.T) {
 	}
 }
 
-// TestDenialsEnd counts the rounds that end in a denial, whatever other services
-// answer.
-func TestDenialsEnd(t *testing.T) {
-	w := newWorld(t)
-	denials, grantAt := 0, 0
-	deny := func(rw http.ResponseWriter, r *http.Request) {
-		if denials++; denials == grantAt {
-			answer(rw, w.grant(r))
-			return
-		}
-		rw.Header().Set("Content-Type", wire.ProblemContentType)
-		rw.WriteHeader(http.StatusForbidden)
-		io.WriteString(rw, `{"code":"denied","request_id":"r7"}`) //nolint:errcheck // the agent may have gone
-	}
-	w.config.Services = []string{w.serve(t, w.handler(map[string]http.HandlerFunc{wire.PathUnlock: deny}), w.ca.leaf(t, goodLeaf())), "https://127.0.0.1:1"}
-	_, err := run(t, w, 100, nil)
-	if !errors.Is(err, unlock.ErrDenied) || denials != 3 || !strings.Contains(err.Error(), "request r7") {
-		t.Errorf("%d denials, %v", denials, err)
-	}
-	denials, grantAt = 0, 3
-	if _, err := run(t, w, 100, nil); err != nil {
-		t.Errorf("an image that was enabled meanwhile: %v", err)
-	}
-}
-
 func TestNothingToWorkWith(t *testing.T) {
 	w := newWorld(t)
 	if _, err := unlock.New(w.config, w.sealed[1:], attest); err == nil {

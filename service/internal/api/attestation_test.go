@@ -170,3 +170,15 @@ func TestRequestID(t *testing.T) {
 		t.Error("a client chose the request ID")
 	}
 }
+
+// TestForwardedAddressesDoNotCount sends what a proxy would, or somebody who wants
+// to look like many.
+func TestForwardedAddressesDoNotCount(t *testing.T) {
+	w := newWorld(t, func(c *api.Config) { c.Limits.Attestation = api.Rate{PerSecond: 0.5, Burst: 3} })
+	for i, want := range []int{200, 200, 200, 429} {
+		address := fmt.Sprintf("192.0.2.%d", i)
+		w.do(call{method: "POST", path: "/v1/attestation/challenge", header: http.Header{
+			"X-Forwarded-For": {address}, "X-Real-Ip": {address}, "Forwarded": {"for=" + address},
+		}}).want(want)
+	}
+}

@@ -2,7 +2,10 @@ package nonce_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
+	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -44,5 +47,27 @@ func TestCheck(t *testing.T) {
 	now = now.Add(time.Microsecond)
 	if _, err := issuer.Check(made); !errors.Is(err, nonce.ErrExpired) {
 		t.Errorf("after it: %v", err)
+	}
+}
+
+// TestNonceOfTheExample checks the nonce of the worked example in docs/protocol.md
+// with the key that stands there.
+func TestNonceOfTheExample(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^\{"nonce": "([A-Za-z0-9+/=]+)"`).FindSubmatch(page)
+	if found == nil {
+		t.Fatal("the page has no challenge")
+	}
+	made, err := base64.StdEncoding.DecodeString(string(found[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := time.Date(2026, 1, 1, 0, 1, 0, 0, time.UTC)
+	issuer := nonce.NewIssuer(bytes.Repeat([]byte{0x33}, 32), func() time.Time { return want.Add(-nonce.Lifetime) })
+	if expires, err := issuer.Check(made); err != nil || !expires.Equal(want) {
+		t.Errorf("the nonce expires at %v, %v", expires, err)
 	}
 }

@@ -18,8 +18,13 @@ help: ## list the targets
 deps: ## install (as root) or name the packages that the other targets need
 	@scripts/deps
 
+# The few of them that compiling, or trying it all, needs.
+.PHONY: deps-build deps-demo
+deps-build deps-demo: deps-%:
+	@scripts/deps $*
+
 .PHONY: build
-build: deps agent ## compile the programs into bin/
+build: deps-build agent ## compile the programs into bin/
 	$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/...
 	$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/snpguard-service ./service
 	$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/packer-plugin-snpguard .
@@ -30,7 +35,7 @@ AGENT_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=amd64 GOAMD64=v1 $(GO) build $(AG
 AGENTS      := internal/agentbin/bin
 
 .PHONY: agent
-agent: deps ## compile the guest agents, which the other programs carry inside
+agent: deps-build ## compile the guest agents, which the other programs carry inside
 	$(AGENT_BUILD) -o $(AGENTS)/snpguard-agent ./agent
 	$(AGENT_BUILD) -tags sim -o $(AGENTS)/snpguard-agent-sim ./agent
 
@@ -40,7 +45,11 @@ IMAGES := $(or $(SNPGUARD_IMAGES),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/snpguar
 .PHONY: images
 images: deps $(IMAGES)/debian.qcow2 $(IMAGES)/dracut.qcow2 $(IMAGES)/ubuntu.qcow2 ## build the cloud images that tests convert
 
-$(IMAGES)/%.qcow2:
+.PHONY: image
+image: $(IMAGES)/debian.qcow2 ## build the first of them, to try with
+	@echo $<
+
+$(IMAGES)/%.qcow2: | deps-demo
 	scripts/image $* $@
 
 .PHONY: generate
@@ -123,7 +132,7 @@ fuzz: deps ## every fuzz target for FUZZTIME
 DEMO_IMAGE := $(or $(IMAGE),$(IMAGES)/debian.qcow2)
 
 .PHONY: demo
-demo: build plugin $(DEMO_IMAGE) ## convert, register, boot and unlock a real image, simulated
+demo: deps-demo build plugin $(DEMO_IMAGE) ## convert, register, boot and unlock a real image, simulated
 	@scripts/demo $(TOOLS)/packer $(BIN)/packer-plugins $(DEMO_IMAGE)
 
 .PHONY: clean

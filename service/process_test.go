@@ -204,6 +204,7 @@ func TestRefusedStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	data, lost := filepath.Join(dir, "data"), filepath.Join(dir, "lost")
+	unmade := filepath.Join(dir, "unmade")
 	other := filepath.Join(dir, "other")
 	if err := os.WriteFile(other, make([]byte, 32), 0o600); err != nil {
 		t.Fatal(err)
@@ -221,7 +222,9 @@ func TestRefusedStarts(t *testing.T) {
 		{"simulated root is none", []string{"--data", data, "--insecure-trust-root", garbage}, 3, "garbage"},
 		{"missing certificate", []string{"--data", data, "--tls-cert", garbage, "--tls-key", garbage}, 3, "server certificate"},
 		{"database that is none", []string{"--data", dir, "--database", "mysql://x"}, 2, "--database"},
-		{"address in use", []string{"--data", data, "--listen", "256.0.0.1:0"}, 3, "listen"},
+		{"address in use", []string{"--data", data, "--listen", "256.0.0.1:0"}, 3, "--listen 256.0.0.1:0: "},
+		{"no data for an address in use", []string{"--data", unmade, "--listen", "256.0.0.1:0"}, 3, "--listen 256.0.0.1:0: "},
+		{"admin address in use", []string{"--data", unmade, "--admin-listen", "256.0.0.1:0"}, 3, "--admin-listen 256.0.0.1:0: "},
 	} {
 		p := launch(t, tc.args...)
 		if p.url != "" {
@@ -235,5 +238,8 @@ func TestRefusedStarts(t *testing.T) {
 	}
 	if _, err := os.Stat(lost); !os.IsNotExist(err) {
 		t.Errorf("a key was made that fits nothing: %v", err)
+	}
+	if _, err := os.Stat(unmade); !os.IsNotExist(err) {
+		t.Errorf("a service that cannot listen has made its data: %v", err)
 	}
 }

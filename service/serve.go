@@ -26,19 +26,25 @@ const (
 	maxHeader       = 32 << 10
 )
 
-// serve opens everything, serves until ctx ends and closes everything.
+// serve opens everything, serves until ctx ends and closes everything. It listens
+// before it makes anything: the password of a first start is shown by a service
+// that runs.
 func serve(ctx context.Context, cfg config.Config, stderr io.Writer) error {
 	log := newLogger(cfg, stderr)
-	s, err := open(ctx, cfg, log)
+	l, err := listen(ctx, cfg)
 	if err != nil {
 		return err
+	}
+	s, err := open(ctx, cfg, log)
+	if err != nil {
+		return errors.Join(err, l.close())
 	}
 	background, stop := context.WithCancel(ctx)
 	var cleaning sync.WaitGroup
 	cleaning.Go(func() { s.janitor.Run(background) })
 	cleaning.Go(func() { s.heart.Run(background) })
 	cleaning.Go(func() { s.watch.Run(background) })
-	err = s.serve(ctx)
+	err = s.serve(ctx, l)
 	stop()
 	cleaning.Wait()
 	return errors.Join(err, s.close())
@@ -52,22 +58,41 @@ func newLogger(cfg config.Config, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, options))
 }
 
-// serve listens on both addresses before it serves on any.
-func (s *service) serve(ctx context.Context) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+// listeners are those of the API and, if it is wanted, of the admin pages.
+type listeners struct{ api, admin net.Listener }
+
+// listen takes both addresses.
+func listen(ctx context.Context, cfg config.Config) (*listeners, error) {
+	var l listeners
+	var err error
+	if l.api, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("--listen %s: %w", cfg.Listen, err)
 	}
-	servers := []bound{{s.newServer(s.api.With(s.pages)), tls.NewListener(listener, s.tls)}}
-	if s.cfg.AdminListen != "" {
-		adminListener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.AdminListen)
-		if err != nil {
-			return errors.Join(fmt.Errorf("listen for admin: %w", err), listener.Close())
-		}
-		servers = append(servers, bound{s.newServer(admin.Handler(s.metrics.Handler(), s.checks())), adminListener})
-		s.log.Info("admin listener", "address", adminListener.Addr().String())
+	if cfg.AdminListen == "" {
+		return &l, nil
 	}
-	s.log.Info("serving", "address", listener.Addr().String(), "version", version.String(), "database", s.store.Backend(),
+	if l.admin, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.AdminListen); err != nil {
+		return nil, errors.Join(fmt.Errorf("--admin-listen %s: %w", cfg.AdminListen, err), l.close())
+	}
+	return &l, nil
+}
+
+func (l *listeners) close() error {
+	err := l.api.Close()
+	if l.admin != nil {
+		err = errors.Join(err, l.admin.Close())
+	}
+	return err
+}
+
+// serve serves on both addresses.
+func (s *service) serve(ctx context.Context, l *listeners) error {
+	servers := []bound{{s.newServer(s.api.With(s.pages)), tls.NewListener(l.api, s.tls)}}
+	if l.admin != nil {
+		servers = append(servers, bound{s.newServer(admin.Handler(s.metrics.Handler(), s.checks())), l.admin})
+		s.log.Info("admin listener", "address", l.admin.Addr().String())
+	}
+	s.log.Info("serving", "address", l.api.Addr().String(), "version", version.String(), "database", s.store.Backend(),
 		"ca_fingerprint", s.info.CAFingerprint, "identity_key_fingerprint", s.info.IdentityKeyFingerprint, "ingestion_key_fingerprint", s.info.IngestionKeyFingerprint)
 	return serveAll(ctx, servers)
 }

@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/asp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
 // runSimulated launches beside a simulated AMD-SP.
@@ -60,9 +59,10 @@ func (o *launchOptions) launchSimulated(cmd *cobra.Command, g *launch.Guest) (*a
 	if err != nil {
 		return nil, usageError{err}
 	}
-	amd, err := openSim(cmd.ErrOrStderr(), o.simState, func(...snp.Product) (*sim.AMD, error) {
-		return nil, fmt.Errorf("%s does not exist; \"snpguard sim kds\" makes it, and no service trusts keys made now", o.simState)
-	})
+	amd, err := openSim(cmd.ErrOrStderr(), o.simState, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("--sim-state: %s does not exist; \"snpguard sim kds\" makes it, and no service trusts keys made now", o.simState)
+	}
 	if err != nil {
 		return nil, err
 	}

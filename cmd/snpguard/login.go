@@ -120,7 +120,11 @@ func (o *loginOptions) expected() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return client.Fingerprint(string(ca))
+	fingerprint, err := client.Fingerprint(string(ca))
+	if err != nil {
+		return "", fmt.Errorf("--ca-file %s: %w", o.caFile, err)
+	}
+	return fingerprint, nil
 }
 
 // authenticate finds or makes a token and tries it.
@@ -140,7 +144,7 @@ func (o *loginOptions) authenticate(cmd *cobra.Command, in *bufio.Reader, login 
 		}
 		token, err := c.TokenByPassword(cmd.Context(), secret, "snpguard login on "+host, o.lifetime)
 		if err != nil {
-			return err
+			return fmt.Errorf("log in with the master password: %w", err)
 		}
 		secret = token.Secret
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -8,6 +9,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/register"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 // registerOptions are the flags of "snpguard register" as they were given.
@@ -67,6 +69,9 @@ func runRegister(cmd *cobra.Command, o *registerOptions) error {
 	bar := newProgress(cmd, "upload", request.Size)
 	registered, err := request.Send(cmd.Context(), service.Client, bar.add)
 	bar.done()
+	if problem := (*wire.Problem)(nil); errors.As(err, &problem) && problem.Code == wire.CodeConflict && !o.AddRelease {
+		return fmt.Errorf("%w; give another --name, or add a further release to the image with --add-release", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -164,5 +165,8 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 		return exitUsage
 	}
 	fmt.Fprintf(stderr, "snpguard: %v\n", err)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		fmt.Fprintln(stderr, "Nothing listens there: is the service running, and is that its port?")
+	}
 	return exitEnvironment
 }

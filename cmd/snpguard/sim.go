@@ -34,7 +34,7 @@ counts only where --insecure-trust-root gives it.`,
 const maxSimStateSize = 1 << 20
 
 // openSim reads the state of a simulated AMD. Where there is none it makes a new
-// AMD, with sim.New in some seconds, and keeps it.
+// AMD, with sim.New in some seconds, and keeps it; with a nil newAMD that is an error.
 func openSim(stderr io.Writer, path string, newAMD func(...snp.Product) (*sim.AMD, error)) (*sim.AMD, error) {
 	if path == "" {
 		return nil, usageErrorf("--state is missing: where are the keys of the simulated AMD kept?")
@@ -48,7 +48,7 @@ func openSim(stderr io.Writer, path string, newAMD func(...snp.Product) (*sim.AM
 		}
 		fmt.Fprintf(stderr, "snpguard: SIMULATED AMD of %s; nothing that it signs is genuine\n", path)
 		return amd, nil
-	case !errors.Is(err, fs.ErrNotExist):
+	case !errors.Is(err, fs.ErrNotExist) || newAMD == nil:
 		return nil, err
 	}
 	fmt.Fprintf(stderr, "snpguard: making the keys of a SIMULATED AMD in %s; nothing that it signs is genuine\n", path)

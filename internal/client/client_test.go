@@ -152,6 +152,18 @@ func TestDiscover(t *testing.T) {
 	}
 }
 
+// TestDiscoverUnderAnotherName asks a service under a name that it was not started
+// with.
+func TestDiscoverUnderAnotherName(t *testing.T) {
+	var info wire.PublicInfo
+	server, ca := fake(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, "application/json", 200, info) })
+	info = wire.PublicInfo{CACertificate: ca, IdentityKey: make([]byte, 32), IngestionKey: make([]byte, wire.PublicKeySize)}
+	_, err := client.Discover(t.Context(), strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
+	if err == nil || !strings.Contains(err.Error(), "start it with --hostname localhost") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // otherCA returns a CA that vouches for nobody here.
 func otherCA(t *testing.T) string {
 	t.Helper()

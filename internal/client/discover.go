@@ -72,7 +72,11 @@ func checkAuthority(ca, host string, peers []*x509.Certificate) error {
 	if !roots.AppendCertsFromPEM([]byte(ca)) || len(peers) == 0 {
 		return fmt.Errorf("%w: it has a certificate that nobody vouches for, and names no CA", ErrService)
 	}
-	if _, err := peers[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: host, CurrentTime: time.Now()}); err != nil {
+	_, err := peers[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: host, CurrentTime: time.Now()})
+	if errors.As(err, new(x509.HostnameError)) {
+		return fmt.Errorf("the service has no certificate for this name: %w; start it with --hostname %s, or use a name that it has", err, host)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: its own CA does not vouch for its certificate: %w", ErrService, err)
 	}
 	return nil

@@ -205,7 +205,7 @@ func checkFirmware(path string) error {
 		return err
 	}
 	if _, err := firmware.KernelHashesGPA(); err != nil {
-		return fmt.Errorf("%w: take the AmdSev build of OVMF (Debian package ovmf-amdsev)", err)
+		return fmt.Errorf("%w of the Debian package ovmf-amdsev", err)
 	}
 	return nil
 }

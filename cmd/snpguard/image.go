@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -108,7 +109,7 @@ func showImage(cmd *cobra.Command, i *wire.Image) error {
 			r.ID, enabled(r.Enabled), stamp(r.CreatedAt), safe(r.GuestPolicy), r.GuestSVN)
 		fmt.Fprintf(t, "command line\t%s\nreport policy\trevision %d: %s\n", safe(r.Cmdline), r.Revision, safe(string(r.Policy)))
 		for _, a := range r.Artifacts {
-			fmt.Fprintf(t, "%s\t%d bytes, SHA-256 %s\n", safe(a.Name), a.Size, safe(a.SHA256))
+			fmt.Fprintf(t, "%s\t%s, SHA-256 %s\n", safe(a.Name), size.Text(a.Size), safe(a.SHA256))
 		}
 		for _, v := range r.Variants {
 			fmt.Fprintf(t, "%dx%s\t%s\n", v.VCPUs, safe(v.VCPUType), safe(v.Measurement))

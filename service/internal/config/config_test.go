@@ -133,6 +133,8 @@ func TestRefuses(t *testing.T) {
 		{"no host name", []string{"--config", "file.yaml"}, nil, "hostname: []\n", "--hostname is empty"},
 		{"rate", []string{"--rate-total", "0"}, nil, "", "--rate-total are requests a second, more than 0"},
 		{"two tasks", []string{"--backup", "b", "--rotate-kek", "k"}, nil, "", "one thing each"},
+		{"two other tasks", []string{"--reset-password", "--rotate-kek", "k"}, nil, "", "one thing each"},
+		{"reset by file", []string{"--config", "file.yaml"}, nil, "reset-password: true\n", "unknown option"},
 		{"rotation by file", []string{"--config", "file.yaml"}, nil, "rotate-kek: k\n", "unknown option"},
 		{"size", nil, map[string]string{"SNPGUARD_MAX_INITRD": "-1"}, "", "SNPGUARD_MAX_INITRD: invalid argument \"-1\" for \"--max-initrd\" flag: \"-1\" is no size such as 20G or 512M"},
 	} {

@@ -84,7 +84,7 @@ func newImageShowCommand() *cobra.Command {
 		Use:     "show IMAGE",
 		Short:   "Show an image with its releases and measurements",
 		Example: "  snpguard image show debian-13",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, image, err := connectImage(cmd, args[0])
 			if err != nil {
@@ -126,7 +126,7 @@ func newImageSwitchCommand(verb string, on bool) *cobra.Command {
 		Short:   strings.ToUpper(verb[:1]) + verb[1:] + " an image, or one of its releases",
 		Long:    "A disabled image or release gets no key. Guests that run already are not touched.",
 		Example: "  snpguard image " + verb + " debian-13",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			service, image, err := connectImage(cmd, args[0])
 			if err != nil {

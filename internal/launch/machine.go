@@ -32,7 +32,7 @@ const (
 // ErrMachine.
 func ParseMemory(s string) (int64, error) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n < MinMemory {
-		return 0, fmt.Errorf("%w: memory %q has no unit, and would be bytes: want %dM for MiB, or %dG", ErrMachine, s, n, n)
+		return 0, fmt.Errorf("%w: memory %q has no unit, and would be bytes: want %dM", ErrMachine, s, n)
 	}
 	n, err := size.Parse(s)
 	if err != nil || n%(1<<20) != 0 || n < MinMemory || n > MaxMemory {

@@ -96,7 +96,7 @@ COVERAGE := $(BIN)/coverage.out
 .PHONY: cover
 cover: deps ## how much of what faces an attacker the tests reach; fails under 85 %
 	@mkdir -p $(BIN)
-	@GO=$(GO) scripts/coverage $(COVERAGE)
+	@STRICT=1 GO=$(GO) scripts/coverage $(COVERAGE)
 
 # Two halves, since a guest under emulation keeps one core busy. They run programs
 # that go test does not know of: what it remembers of them does not count.

@@ -105,6 +105,8 @@ func work(cmd *cobra.Command, options *config.Options) error {
 		return store.Backup(cmd.Context(), cfg.Database, options.Backup)
 	case options.RotateKEK != "":
 		return rotateKEK(cmd.Context(), *cfg, options.RotateKEK, cmd.OutOrStdout())
+	case options.ResetPassword:
+		return resetPassword(cmd.Context(), *cfg, cmd.OutOrStdout())
 	}
 	return serve(cmd.Context(), *cfg, cmd.ErrOrStderr())
 }

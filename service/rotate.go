@@ -22,17 +22,7 @@ const reasonRotated = "kek.rotated"
 // there. Services that run meanwhile go on with the keys that they have opened,
 // and seal nothing more until they are restarted.
 func rotateKEK(ctx context.Context, cfg config.Config, path string, stdout io.Writer) (err error) {
-	// Opening would make a database that is not there.
-	if file, ok := strings.CutPrefix(cfg.Database, "sqlite:"); ok {
-		if _, err := os.Stat(file); err != nil {
-			return fmt.Errorf("open database: %w", err)
-		}
-	}
-	from, err := keyring.LoadKEK(cfg.KEKFile, false)
-	if err != nil {
-		return err
-	}
-	s, err := store.Open(ctx, cfg.Database, store.Options{})
+	from, s, err := openSealed(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -54,6 +44,22 @@ func rotateKEK(ctx context.Context, cfg config.Config, path string, stdout io.Wr
 	}
 	fmt.Fprintf(stdout, "Put it in place of %s, or name it with --kek-file, and restart every replica.\n", cfg.KEKFile)
 	return nil
+}
+
+// openSealed opens a database that is there, and the KEK of it.
+func openSealed(ctx context.Context, cfg config.Config) (*keyring.KEK, *store.Store, error) {
+	// Opening would make a database that is not there.
+	if file, ok := strings.CutPrefix(cfg.Database, "sqlite:"); ok {
+		if _, err := os.Stat(file); err != nil {
+			return nil, nil, fmt.Errorf("open database: %w", err)
+		}
+	}
+	kek, err := keyring.LoadKEK(cfg.KEKFile, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := store.Open(ctx, cfg.Database, store.Options{})
+	return kek, s, err
 }
 
 // nextKEK reads the new KEK, or makes it when the old one fits: it is on the disk

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,10 +54,10 @@ that failed, what it expected and what it found, and every change to the service
 				return printJSON(cmd.OutOrStdout(), records)
 			}
 			t := newTable(cmd)
-			fmt.Fprintln(t, "SEQ\tTIME\tOUTCOME\tREASON\tIMAGE\tADDRESS\tEXPECTED\tFOUND")
+			fmt.Fprintln(t, "SEQ\tTIME\tOUTCOME\tREASON\tIMAGE\tADDRESS\tEXPECTED\tFOUND\tDETAILS")
 			for _, r := range records {
-				fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Seq, stamp(r.Time), safe(r.Outcome), safe(r.Reason),
-					safe(r.ImageID), safe(r.Address), short(r.Expected), short(r.Found))
+				fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Seq, stamp(r.Time), safe(r.Outcome), safe(r.Reason),
+					safe(r.ImageID), safe(r.Address), short(r.Expected), short(r.Found), detailText(r.Details))
 			}
 			return t.Flush()
 		},
@@ -67,6 +69,15 @@ that failed, what it expected and what it found, and every change to the service
 	cmd.Flags().IntVar(&f.Limit, "limit", 100, "the newest so many records; 0 for all")
 	addJSONFlag(cmd, &asJSON)
 	return cmd
+}
+
+// detailText writes what a change set, such as "enabled=false name=web", in order.
+func detailText(details map[string]string) string {
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(details)) {
+		words = append(words, safe(name)+"="+short(details[name]))
+	}
+	return strings.Join(words, " ")
 }
 
 // short cuts what would break a table; --json has all of it.

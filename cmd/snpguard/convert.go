@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -81,23 +80,23 @@ func (o *convertOptions) addFlags(cmd *cobra.Command) {
 
 // checkRequired names all flags that are missing at once.
 func (o *convertOptions) checkRequired() error {
-	var missing []string
-	for _, f := range []struct{ flag, value string }{
-		{"--in", o.in}, {"--out", o.out}, {"--staging", o.staging}, {"--firmware", o.Firmware},
+	var missing []error
+	for _, f := range []struct{ option, value, what string }{
+		{"in", o.in, "which image is converted?"},
+		{"out", o.out, "where does the new image go?"},
+		{"staging", o.staging, "where does what registration needs go?"},
+		{"firmware", o.Firmware, "an OVMF build for SEV-SNP, such as OVMF.amdsev.fd of the Debian package ovmf-amdsev"},
 	} {
 		if f.value == "" {
-			missing = append(missing, f.flag)
+			missing = append(missing, option.Errorf(f.option, "is missing: %s", f.what))
 		}
 	}
-	if len(missing) > 0 {
-		return usageErrorf("missing: %s", strings.Join(missing, ", "))
-	}
-	return nil
+	return errors.Join(missing...)
 }
 
 func (o *convertOptions) run(cmd *cobra.Command) error {
 	if err := o.checkRequired(); err != nil {
-		return err
+		return flagErrors(cmd, err)
 	}
 	options, err := o.options(cmd)
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"regexp"
 	"strings"
@@ -53,7 +52,7 @@ type flagError struct {
 func (e *flagError) Unwrap() error { return e.wrong }
 
 func (e *flagError) Error() string {
-	text := fmt.Sprintf("--%s: %s", flagName(e.cmd, e.wrong.Option), flagNames(e.cmd, e.wrong.Err.Error()))
+	text := option.Sentence("--"+flagName(e.cmd, e.wrong.Option), flagNames(e.cmd, e.wrong.Err.Error()))
 	if errors.Is(e.wrong, fs.ErrExist) && e.cmd.Flags().Lookup("force") != nil {
 		text += "; --force replaces it"
 	}

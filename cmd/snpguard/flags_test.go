@@ -51,10 +51,10 @@ func TestFlagErrors(t *testing.T) {
 		want  string
 		usage bool
 	}{
-		{option.Errorf("vcpu_types", "is missing"), "--vcpu-type: is missing", true},
-		{errors.Join(option.Errorf("image_name", "is missing"), option.Errorf("vcpus", "is 0")), "--name: is missing\n--vcpus: is 0", true},
+		{option.Errorf("vcpu_types", "is missing"), "--vcpu-type is missing", true},
+		{errors.Join(option.Errorf("image_name", "is missing"), option.Errorf("vcpus", "is 0")), "--name is missing\n--vcpus is 0", true},
 		{option.Wrap("policy", &fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}), "--policy: open x: file does not exist", false},
-		{option.Errorf("policy", "excludes tcb_floors and not_a_flag"), "--policy: excludes --tcb-floor and not_a_flag", true},
+		{option.Errorf("policy", "excludes tcb_floors and not_a_flag"), "--policy excludes --tcb-floor and not_a_flag", true},
 		{errors.New("away"), "away", false},
 	} {
 		err := flagErrors(cmd, tc.err)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -83,7 +84,7 @@ func newImageShowCommand() *cobra.Command {
 		Use:     "show IMAGE",
 		Short:   "Show an image with its releases and measurements",
 		Example: "  snpguard image show debian-13",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, image, err := connectImage(cmd, args[0])
 			if err != nil {
@@ -108,7 +109,7 @@ func showImage(cmd *cobra.Command, i *wire.Image) error {
 			r.ID, enabled(r.Enabled), stamp(r.CreatedAt), safe(r.GuestPolicy), r.GuestSVN)
 		fmt.Fprintf(t, "command line\t%s\nreport policy\trevision %d: %s\n", safe(r.Cmdline), r.Revision, safe(string(r.Policy)))
 		for _, a := range r.Artifacts {
-			fmt.Fprintf(t, "%s\t%d bytes, SHA-256 %s\n", safe(a.Name), a.Size, safe(a.SHA256))
+			fmt.Fprintf(t, "%s\t%s, SHA-256 %s\n", safe(a.Name), size.Text(a.Size), safe(a.SHA256))
 		}
 		for _, v := range r.Variants {
 			fmt.Fprintf(t, "%dx%s\t%s\n", v.VCPUs, safe(v.VCPUType), safe(v.Measurement))
@@ -125,7 +126,7 @@ func newImageSwitchCommand(verb string, on bool) *cobra.Command {
 		Short:   strings.ToUpper(verb[:1]) + verb[1:] + " an image, or one of its releases",
 		Long:    "A disabled image or release gets no key. Guests that run already are not touched.",
 		Example: "  snpguard image " + verb + " debian-13",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			service, image, err := connectImage(cmd, args[0])
 			if err != nil {

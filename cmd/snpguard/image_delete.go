@@ -22,7 +22,7 @@ func newImageDeleteCommand() *cobra.Command {
 disk of it can be unlocked afterwards but with a recovery key. Its audit records
 stay. The name has to be typed, unless --yes is given.`,
 		Example: "  snpguard image delete debian-12",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			service, image, err := connectImage(cmd, args[0])
 			if err != nil {

@@ -16,7 +16,7 @@ func newImageExportCommand() *cobra.Command {
 		Long: `Download the launch bundle of a release. Its signature and every file in it are
 checked before it appears under its name; SquashFS is taken as it comes.`,
 		Example: "  snpguard image export debian-13 --bundle launch-artifacts.tar.gz --variant 4xEPYC-Genoa",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
 				return usageErrorf("--bundle is missing")

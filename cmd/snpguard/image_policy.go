@@ -18,7 +18,7 @@ the change counts at the next unlock; a policy that somebody else changed
 meanwhile is not overwritten.`,
 		Example: `  snpguard image policy debian-13 > policy.json
   snpguard image policy debian-13 --set policy.json`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			service, image, found, err := connectRelease(cmd, args[0], release)
 			if err != nil {

@@ -23,7 +23,7 @@ it would let the host in. The image is not changed.
 Exit code 1 says that it cannot be converted as it is.`,
 		Example: `  snpguard inspect debian-13-genericcloud-amd64.qcow2
   snpguard inspect noble.qcow2 --module-package linux-modules-extra-6.8.0-60-generic_amd64.deb --json`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, err := convert.Inspect(cmd.Context(), args[0], packages)
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
@@ -68,7 +69,7 @@ func printEntries(out io.Writer, entries []shownEntry, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "kind\tproduct\tof\tage\tsize\tstate")
 	for _, e := range entries {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", e.Kind, e.Product, e.of(), age(now.Sub(e.FetchedAt)), e.Size, e.state())
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Kind, e.Product, e.of(), age(now.Sub(e.FetchedAt)), size.Text(e.Size), e.state())
 	}
 	return w.Flush()
 }

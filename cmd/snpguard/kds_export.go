@@ -17,7 +17,7 @@ func newKDSExportCommand() *cobra.Command {
 the checks are left out and named on standard error. The same cache gives the same
 bytes.`,
 		Example: "  snpguard kds export kds-cache.tar.gz",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE:    func(cmd *cobra.Command, args []string) error { return runKDSExport(cmd, args[0], &o) },
 	}
 	o.addCacheFlags(cmd)

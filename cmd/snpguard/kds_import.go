@@ -19,7 +19,7 @@ KDS had just sent it, and nothing is written unless all of it passes.
 
 Exit code 1 means that it does not pass.`,
 		Example: "  snpguard kds import kds-cache.tar.gz",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE:    func(cmd *cobra.Command, args []string) error { return runKDSImport(cmd, args[0], &o) },
 	}
 	o.addCacheFlags(cmd)

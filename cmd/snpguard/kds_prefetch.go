@@ -39,7 +39,7 @@ objects with "entry", "outcome" (cached, fetched, unknown, failed) and "problem"
 
 Exit code 1 means that KDS does not know some chips, 3 that some failed.`,
 		Example: `  snpguard kds prefetch chips.txt && snpguard kds export kds-cache.tar.gz`,
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE:    func(cmd *cobra.Command, args []string) error { return runKDSPrefetch(cmd, args[0], &o) },
 	}
 	o.addFlags(cmd)

@@ -15,7 +15,7 @@ func newKeyDigestCommand() *cobra.Command {
 		Long: `Print the SHA-384 digest of an ECDSA P-384 key, public or private, as the ID key
 and author key digests of an attestation report carry it.`,
 		Example: "  snpguard key-digest id.pem",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, err := readKey(args[0], "PEM", idblock.ParsePublicKey)
 			if err != nil {

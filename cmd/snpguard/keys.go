@@ -21,7 +21,7 @@ ingestion.pem in a directory. With them, "snpguard convert" works on a machine
 that reaches no service. None of them is secret, but whoever can change them on
 the way chooses the service that the image will trust.`,
 		Example: `  snpguard keys keys/`,
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE:    func(_ *cobra.Command, args []string) error { return writeKeys(args[0]) },
 	}
 }

@@ -41,7 +41,7 @@ An API token is read from --token-file or asked for. In its place the master
 password may be typed, which makes a token.`,
 		Example: `  snpguard login https://attest.example.com:3000
   snpguard login https://10.0.0.5:3000 --token-file token --fingerprint 5f3a...`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error { return runLogin(cmd, args[0], &o) },
 	}
 	cmd.Flags().StringVar(&o.tokenFile, "token-file", "", "file with an API token; - for standard input")

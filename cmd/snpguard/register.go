@@ -70,7 +70,7 @@ func runRegister(cmd *cobra.Command, o *registerOptions) error {
 	registered, err := request.Send(cmd.Context(), service.Client, bar.add)
 	bar.done()
 	if problem := (*wire.Problem)(nil); errors.As(err, &problem) && problem.Code == wire.CodeConflict && !o.AddRelease {
-		return fmt.Errorf("%w; give another --name, or add a further release to the image with --add-release", err)
+		return fmt.Errorf("%w; --add-release adds a release to the image with this ID", err)
 	}
 	if err != nil {
 		return err

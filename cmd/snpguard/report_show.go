@@ -23,7 +23,7 @@ Names are those of the SNP firmware ABI (56860). The JSON is one object with the
 same names; guest policy, platform info and TCB versions are objects with the
 raw value and what it means. Exit code 1: the file is no attestation report.`,
 		Example: "  snpguard report show report.bin\n  snpguard report show report.bin --json | jq -r .measurement",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE:    func(cmd *cobra.Command, args []string) error { return runReportShow(cmd, args[0], asJSON) },
 	}
 	addJSONFlag(cmd, &asJSON)

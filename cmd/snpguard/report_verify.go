@@ -57,7 +57,7 @@ policy or KDS failed.`,
 		Example: `  snpguard report verify report.bin --vek vcek.der --policy policy.json
   snpguard report verify extended.bin --report-data "$NONCE" --measurement "$(cat measurement)"
   snpguard report verify old.bin --certs certs/ --time 2025-01-31T00:00:00Z --json`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error { return runReportVerify(cmd, args[0], &o) },
 	}
 	f := cmd.Flags()

@@ -55,7 +55,7 @@ func newSealCommand() *cobra.Command {
 		Long:  "Seal a secret of an image to a public key.\n" + sealLong,
 		Example: `  snpguard seal vmk --key unsealing.pub --image-id $ID --in vmk --out vmk.sealed
   snpguard seal unsealing-key --key ingestion.pem --image-id $ID --in unsealing.key --out unsealing.key.enc`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(_ *cobra.Command, args []string) error { return o.seal(args[0]) },
 	}
 	o.add(cmd, "public key to seal to", "file with the secret", "file for the sealed secret")
@@ -72,7 +72,7 @@ image's disk: it is written for its owner alone.
 ` + sealLong,
 		Example: `  snpguard unseal vmk --key unsealing.key --image-id $ID --in vmk.sealed --out vmk
   cryptsetup open --type luks2 --volume-key-file vmk --key-size 512 PARTITION root`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(_ *cobra.Command, args []string) error { return o.unseal(args[0]) },
 	}
 	o.add(cmd, "private key", "file with the sealed secret", "file for the secret")

@@ -33,7 +33,7 @@ func newTokenCreateCommand() *cobra.Command {
 		Use:     "create NAME",
 		Short:   "Make a token and print it, this once",
 		Example: "  snpguard token create packer --role register --lifetime 720h > token",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			service, err := connect()
 			if err != nil {
@@ -113,7 +113,7 @@ func newTokenRevokeCommand() *cobra.Command {
 		Use:     "revoke ID",
 		Short:   "End a token at once",
 		Example: "  snpguard token revoke 5f3a9c",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			service, err := connect()
 			if err != nil {

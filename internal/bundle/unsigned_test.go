@@ -2,9 +2,11 @@ package bundle_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
@@ -54,5 +56,15 @@ func TestUnsigned(t *testing.T) {
 	}
 	if _, err := nobody.ParseManifest([]byte("{}"), []byte("x")); !errors.Is(err, bundle.ErrBundle) {
 		t.Errorf("a signature that nobody checks: %v", err)
+	}
+
+	// What a service signs has no place beside a manifest that nobody signed.
+	m.Files = append(m.Files, bundle.ManifestEntry{Name: bundle.NameIDBlock, Size: 96, SHA256: strings.Repeat("ab", 32)})
+	encoded, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nobody.ParseManifest(encoded, nil); !errors.Is(err, bundle.ErrBundle) || !strings.Contains(err.Error(), bundle.NameIDBlock) {
+		t.Errorf("an ID block that nobody vouches for: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/luks2"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // alignment is where the root partition starts and what its growth is a multiple
@@ -39,7 +40,7 @@ func newLayout(source *gpt.Table, root int, sourceSize, wanted int64) (*layout, 
 	l.size = (sourceSize + moved + alignment - 1) / alignment * alignment
 	if wanted != 0 {
 		if wanted = wanted / alignment * alignment; wanted < l.size {
-			return nil, fmt.Errorf("a disk of %d bytes is too small: the source and the LUKS2 header need %d", wanted, l.size)
+			return nil, fmt.Errorf("a disk of %s is too small: the source and the LUKS2 header need %s: want at least %dM", size.Text(wanted), size.Text(l.size), l.size/alignment)
 		}
 		moved += wanted - l.size
 		l.size = wanted

@@ -64,7 +64,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Errorf("without encryption: %v", err)
 	}
 	o.Format, o.Size = "x", -1
-	if err := o.Check(); !strings.Contains(err.Error(), "format: ") || !strings.Contains(err.Error(), "size: ") {
+	if err := o.Check(); !strings.Contains(err.Error(), "format: ") || !strings.Contains(err.Error(), "size is negative") {
 		t.Errorf("several: %v", err)
 	}
 }

@@ -3,11 +3,11 @@ package convert
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
@@ -19,14 +19,15 @@ const extentsAtOnce = 1 << 30
 // the distribution's own initrd: for trying a launch, not for secrets.
 func (c *conversion) copyPlain(ctx context.Context, s *source, sys *system) error {
 	c.record.ImageID = wire.NewUUID()
-	size := s.disk.Size()
+	total := s.disk.Size()
 	if c.Size != 0 {
-		if c.Size/alignment*alignment < size {
-			return option.Wrap("size", fmt.Errorf("a disk of %d bytes is too small: the source has %d", c.Size, size))
+		if c.Size/alignment*alignment < total {
+			need := (total + alignment - 1) / alignment
+			return option.Errorf("size", "a disk of %s is too small: the source has %s: want at least %dM", size.Text(c.Size), size.Text(total), need)
 		}
-		size = c.Size / alignment * alignment
+		total = c.Size / alignment * alignment
 	}
-	l := &layout{table: s.table, root: find(s.table, s.root.Partition.Number), size: size}
+	l := &layout{table: s.table, root: find(s.table, s.root.Partition.Number), size: total}
 	c.describe(l, sys)
 	c.record.Disk.PayloadOffset = 0
 	if s.converted {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 )
 
@@ -56,7 +57,7 @@ func (c *conversion) openSource(ctx context.Context) (*source, error) {
 	if s.converted && !c.NoEncryption {
 		c.Events.Note("the MBR becomes a GPT: partitions get new GUIDs")
 	}
-	c.Events.Note(fmt.Sprintf("%s, %d MiB, root on partition %d (%s)", s.image.Format, s.disk.Size()>>20, s.root.Partition.Number, s.root.Type))
+	c.Events.Note(fmt.Sprintf("%s, %s, root on partition %d (%s)", s.image.Format, size.Text(s.disk.Size()), s.root.Partition.Number, s.root.Type))
 	return s, nil
 }
 

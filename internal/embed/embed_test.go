@@ -128,7 +128,7 @@ func TestEmbedRefused(t *testing.T) {
 		"another key":   {image, func(o *Options) { o.Trust.Identity = make([]byte, 32) }, bundle.ErrSignature, ""},
 		"cut":           {image, func(o *Options) { o.Bundle = bytes.NewReader(one[:len(one)/2]) }, bundle.ErrBundle, "it is cut short"},
 		"too small":     {image, func(o *Options) { o.Size = 2 << 20 }, ErrTooLarge, "it has 2 MiB, 5 MiB are needed (--size 5M)"},
-		"too large":     {image, func(o *Options) { o.Size = 1 << 40 }, ErrTooLarge, "at most 65536 MiB"},
+		"too large":     {image, func(o *Options) { o.Size = 1 << 40 }, ErrTooLarge, "at most 64 GiB"},
 		"nothing there": {image, func(o *Options) { o.Update = true }, ErrNone, ""},
 		"no GPT":        {bare, nil, ErrDisk, "want GPT"},
 		"vmdk":          {vmdk, nil, nil, "only raw and qcow2"},

@@ -10,11 +10,12 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/ext4"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // lay lays the file system out, in which what is embedded and what is kept have
 // their places.
-func (e *embedding) lay(size int64) (*ext4.Layout, error) {
+func (e *embedding) lay(have int64) (*ext4.Layout, error) {
 	uuid, err := gpt.NewGUID(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -24,16 +25,16 @@ func (e *embedding) lay(size int64) (*ext4.Layout, error) {
 	if e.kept != nil {
 		nodes = append(nodes, slotNodes(e.kept.Name, e.kept.files)...)
 	}
-	layout, err := ext4.New(uuid, Label, size, nodes)
-	need := size
+	layout, err := ext4.New(uuid, Label, have, nodes)
+	need := have
 	if full := (*ext4.NoSpaceError)(nil); errors.As(err, &full) {
 		need = alignUp(full.Need)
 	}
 	switch {
 	case need > maxSize:
-		return nil, fmt.Errorf("%w: a partition has at most %d MiB", ErrTooLarge, int64(maxSize)>>20)
-	case need > size:
-		return nil, fmt.Errorf("%w: it has %d MiB, %d MiB are needed (--size %dM)", ErrTooLarge, size>>20, need>>20, need>>20)
+		return nil, fmt.Errorf("%w: a partition has at most %s", ErrTooLarge, size.Text(maxSize))
+	case need > have:
+		return nil, fmt.Errorf("%w: it has %s, %s are needed (--size %dM)", ErrTooLarge, size.Text(have), size.Text(need), need>>20)
 	}
 	return layout, err
 }

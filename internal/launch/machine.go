@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
@@ -30,6 +31,9 @@ const (
 // ParseMemory reads a size of whole MiB, such as 4G or 512M. The error wraps
 // ErrMachine.
 func ParseMemory(s string) (int64, error) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n < MinMemory {
+		return 0, fmt.Errorf("%w: memory %q has no unit, and would be bytes: want %dM", ErrMachine, s, n)
+	}
 	n, err := size.Parse(s)
 	if err != nil || n%(1<<20) != 0 || n < MinMemory || n > MaxMemory {
 		return 0, fmt.Errorf("%w: memory %q, want a size such as 4G or 512M, from %s to %s", ErrMachine, s, size.Text(MinMemory), size.Text(MaxMemory))

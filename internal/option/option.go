@@ -14,7 +14,17 @@ type Error struct {
 	Err    error
 }
 
-func (e *Error) Error() string { return e.Option + ": " + e.Err.Error() }
+func (e *Error) Error() string { return Sentence(e.Option, e.Err.Error()) }
+
+// Sentence says what is wrong with an option: "size is missing", or "size: 3 is odd".
+func Sentence(name, wrong string) string {
+	for _, verb := range []string{"is ", "are ", "excludes "} {
+		if strings.HasPrefix(wrong, verb) {
+			return name + " " + wrong
+		}
+	}
+	return name + ": " + wrong
+}
 
 // Unwrap returns what is wrong.
 func (e *Error) Unwrap() error { return e.Err }

@@ -15,6 +15,9 @@ func TestError(t *testing.T) {
 	if err.Error() != "size: no number: unexpected EOF" || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v", err)
 	}
+	if err := option.Errorf("size", "is missing"); err.Error() != "size is missing" {
+		t.Errorf("got %v", err)
+	}
 	if err := option.Wrap("size", nil); err != nil {
 		t.Errorf("no error became %v", err)
 	}

@@ -133,7 +133,7 @@ func TestSecondBoot(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "qga")
 
 	v := boot(t, &grown, bundle, append(append([]string{"--"}, inYears(-10)...), hostChannels(socket)...)...)
-	expect(t, v, `snpguard: .* disk: vda1 extended from \d+ to \d+ MiB`, untilAgent)
+	expect(t, v, `snpguard: .* disk: vda1 extended from [0-9.]+ [MG]iB to [0-9.]+ [MG]iB`, untilAgent)
 	expect(t, v, `EXT4-fs \(dm-0\): resized filesystem to \d+`, untilLogin)
 	expect(t, v, `localhost login:`, untilLogin)
 	commanded(t, v.Log(), socket)

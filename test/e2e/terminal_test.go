@@ -55,12 +55,12 @@ func newTerminal(t testing.TB, dir string, env []string) *terminal {
 		if t.Failed() {
 			t.Logf("a terminal:\n%s", s.text())
 		}
-		syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM)
-		s.stdin.Close()
+		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM)
+		_ = s.stdin.Close()
 		select {
 		case <-s.ended:
 		case <-time.After(time.Minute):
-			syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
+			_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
 		}
 	})
 	s.say(t, "trap : INT; set -e -o pipefail")

@@ -65,9 +65,9 @@ func TestValidateRefuses(t *testing.T) {
 		"vCPUs":             {first("[1]", "[0]"), "vcpus: 0 is not a number from 1"},
 		"guest policy":      {first("vcpus ", "guest_policy = \"magic\"\n    vcpus "), "guest_policy: "},
 		"TCB floor":         {first("vcpus ", "tcb_floors = [\"Milan:snp=1\"]\n    vcpus "), "tcb_floors: "},
-		"image name":        {first(`image_name  = "web"`, ""), "image_name: is missing"},
+		"image name":        {first(`image_name  = "web"`, ""), "image_name is missing"},
 		"token":             {first("{{.Token}}", "snpg_wrong"), "token: "},
-		"no token":          {first("{{.Token}}", ""), "token: is missing"},
+		"no token":          {first("{{.Token}}", ""), "token is missing"},
 		"service is away":   {strings.Replace(complete, `service_url = "{{.URL}}"`, `service_url = "`+away+`"`, 1), "service_url: "},
 		"unknown attribute": {first("vcpus ", "vcpu = 1\n    vcpus "), "Unsupported argument"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/retry"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // findRoot waits for the root's partition, extends it when its disk has grown,
@@ -28,10 +29,10 @@ func (b *Boot) findRoot(ctx context.Context) error {
 			}
 		}
 		if grown {
-			b.Log.Printf("disk", "%s extended from %d to %d MiB", b.root.Name, before>>20, b.root.Size>>20)
+			b.Log.Printf("disk", "%s extended from %s to %s", b.root.Name, size.Text(before), size.Text(b.root.Size))
 		}
 	}
-	b.Log.Printf("disk", "root is %s, %d MiB", b.root.Name, b.root.Size>>20)
+	b.Log.Printf("disk", "root is %s, %s", b.root.Name, size.Text(b.root.Size))
 	sealed, err := b.root.SealedVMK(b.config.Root.SealedVMKOffset, b.config.ImageID)
 	b.sealed = sealed
 	return err

@@ -17,6 +17,9 @@ var (
 
 	// ErrChanged: somebody else changed the password meanwhile.
 	ErrChanged = errors.New("password was changed meanwhile")
+
+	// ErrNoPassword is a database without a master password. The first start makes one.
+	ErrNoPassword = errors.New("there is no master password: start the service, which makes one")
 )
 
 // LockedError is a password that was not looked at, since too many wrong ones

@@ -98,7 +98,7 @@ func (p *Passwords) check(ctx context.Context, address, password string) ([]byte
 		return nil, err
 	}
 	if !found {
-		return nil, errors.New("there is no master password")
+		return nil, ErrNoPassword
 	}
 	encoded, err := p.sealer.Open(SecretPassword, sealed)
 	if err != nil {
@@ -159,6 +159,24 @@ func (p *Passwords) Change(ctx context.Context, address, password, next string) 
 		return nil, err
 	}
 	return &Change{p.store, old, sealed}, nil
+}
+
+// Reset prepares the replacement of the master password, which nobody knows any
+// more, by a new one, and returns that. The error wraps ErrNoPassword.
+func (p *Passwords) Reset(ctx context.Context) (string, *Change, error) {
+	old, found, err := p.store.Secret(ctx, SecretPassword)
+	if err != nil {
+		return "", nil, err
+	}
+	if !found {
+		return "", nil, ErrNoPassword
+	}
+	password, err := newPassword()
+	if err != nil {
+		return "", nil, err
+	}
+	sealed, err := p.seal(ctx, password)
+	return password, &Change{p.store, old, sealed}, err
 }
 
 // Apply puts the new password in force and ends all sessions. It is quick and

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
@@ -93,8 +94,11 @@ func classifyTyped(err error) *failure {
 	if large, ok := as[*registry.TooLargeError](err); ok {
 		return fail(wire.CodeTooLarge, "%s", large.Error())
 	}
+	if registered, ok := as[*registry.RegisteredError](err); ok {
+		return fail(wire.CodeConflict, "%s", registered.Error())
+	}
 	if tooLarge, ok := as[*http.MaxBytesError](err); ok {
-		return fail(wire.CodeTooLarge, "at most %d bytes are taken", tooLarge.Limit)
+		return fail(wire.CodeTooLarge, "at most %s are taken", size.Text(tooLarge.Limit))
 	}
 	return nil
 }
@@ -108,8 +112,8 @@ type sentinel struct {
 
 func sentinels() []sentinel {
 	return []sentinel{
-		{store.ErrNameTaken, wire.CodeConflict, "the name is taken"},
-		{store.ErrExists, wire.CodeConflict, "it exists already"},
+		{store.ErrNameTaken, wire.CodeConflict, "the name is taken: choose another"},
+		{store.ErrExists, wire.CodeConflict, "its ID is in use already"},
 		{store.ErrChanged, wire.CodeConflict, "it has changed meanwhile: read it again and repeat the change"},
 		{store.ErrNotFound, wire.CodeNotFound, ""},
 		{store.ErrInvalid, wire.CodeUnprocessable, fmt.Sprintf("it is more than is kept, such as %d releases of an image", store.MaxReleases)},

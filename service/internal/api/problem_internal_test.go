@@ -36,6 +36,7 @@ func TestClassify(t *testing.T) {
 		{&registry.TooLargeError{Part: "kernel", Limit: 1}, wire.CodeTooLarge},
 		{registry.ErrBusy, wire.CodeUnavailable},
 		{&http.MaxBytesError{Limit: 1}, wire.CodeTooLarge},
+		{&registry.RegisteredError{Name: "x"}, wire.CodeConflict},
 		{store.ErrNameTaken, wire.CodeConflict},
 		{store.ErrExists, wire.CodeConflict},
 		{store.ErrChanged, wire.CodeConflict},

@@ -63,9 +63,10 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.CRL, "crl", "strict", "without a current revocation list: strict (refuse), cached (take an outdated one), off")
 	f.DurationVar(&c.CRLMaxStale, "crl-max-stale", 7*24*time.Hour, "with --crl cached, how long after its time a list passes")
 	f.StringVar(&c.InsecureRoot, "insecure-trust-root", "", "PEM file with a SIMULATED AMD's root, trusted in place of AMD's")
-	f.Int64Var(&c.MaxFirmware, "max-firmware", 64<<20, "largest firmware upload in bytes")
-	f.Int64Var(&c.MaxKernel, "max-kernel", 256<<20, "largest kernel upload in bytes")
-	f.Int64Var(&c.MaxInitrd, "max-initrd", 1<<30, "largest initrd upload in bytes")
+	c.MaxFirmware, c.MaxKernel, c.MaxInitrd = 64<<20, 256<<20, 1<<30
+	f.Var((*bytesValue)(&c.MaxFirmware), "max-firmware", "largest firmware upload, such as 64M")
+	f.Var((*bytesValue)(&c.MaxKernel), "max-kernel", "largest kernel upload")
+	f.Var((*bytesValue)(&c.MaxInitrd), "max-initrd", "largest initrd upload")
 	f.Float64Var(&c.RatePerAddress, "rate-per-address", 5, "attestation requests a second that one address may make")
 	f.Float64Var(&c.RateTotal, "rate-total", 2000, "attestation requests a second in all")
 	f.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
@@ -106,8 +107,8 @@ func (c *Config) finish() error {
 	if _, err := kds.ParseFailMode(c.CRL); err != nil {
 		return fmt.Errorf("%w: --crl: %w", ErrUsage, err)
 	}
-	if c.RatePerAddress <= 0 || c.RateTotal <= 0 || c.MaxFirmware <= 0 || c.MaxKernel <= 0 || c.MaxInitrd <= 0 {
-		return fmt.Errorf("%w: rates and sizes are larger than zero", ErrUsage)
+	if c.RatePerAddress <= 0 || c.RateTotal <= 0 {
+		return fmt.Errorf("%w: --rate-per-address and --rate-total are requests a second, more than 0", ErrUsage)
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func TestDefaults(t *testing.T) {
 	}
 	if c.Listen != ":3000" || c.AdminListen != "127.0.0.1:3001" || c.Database != "sqlite:/var/lib/snpguard/snpguard.db" ||
 		c.KEKFile != "/var/lib/snpguard/kek" || c.Artifacts != "files" || c.CRL != "strict" || c.KDS != "https://kdsintf.amd.com" ||
-		c.InsecureRoot != "" || c.LogLevel != slog.LevelInfo {
+		c.MaxFirmware != 64<<20 || c.MaxKernel != 256<<20 || c.MaxInitrd != 1<<30 || c.InsecureRoot != "" || c.LogLevel != slog.LevelInfo {
 		t.Errorf("got %+v", c)
 	}
 }
@@ -54,12 +54,12 @@ func TestDefaults(t *testing.T) {
 // TestTheSameInEveryPlace says the same things by flag, variable and file.
 func TestTheSameInEveryPlace(t *testing.T) {
 	byFlag, err := parse([]string{"--data", "/d", "--hostname", "a.example", "--hostname", "192.0.2.1", "--crl=cached",
-		"--crl-max-stale", "1h", "--max-initrd", "5", "--kds-offline", "--rate-total", "1.5", "--log-level", "DEBUG"}, nil, "")
+		"--crl-max-stale", "1h", "--max-initrd", "5M", "--kds-offline", "--rate-total", "1.5", "--log-level", "DEBUG"}, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	byVariable, err := parse(nil, map[string]string{"SNPGUARD_DATA": "/d", "SNPGUARD_HOSTNAME": "a.example,192.0.2.1", "SNPGUARD_CRL": "cached",
-		"SNPGUARD_CRL_MAX_STALE": "1h", "SNPGUARD_MAX_INITRD": "5", "SNPGUARD_KDS_OFFLINE": "true", "SNPGUARD_RATE_TOTAL": "1.5", "SNPGUARD_LOG_LEVEL": "debug"}, "")
+		"SNPGUARD_CRL_MAX_STALE": "1h", "SNPGUARD_MAX_INITRD": "5242880", "SNPGUARD_KDS_OFFLINE": "true", "SNPGUARD_RATE_TOTAL": "1.5", "SNPGUARD_LOG_LEVEL": "debug"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ data: /d
 hostname: [a.example, 192.0.2.1]
 crl: cached
 crl-max-stale: 1h
-max-initrd: 5
+max-initrd: 5M
 kds-offline: true
 rate-total: 1.5
 log-level: debug
@@ -78,7 +78,7 @@ log-level: debug
 	}
 	for name, c := range map[string]*config.Config{"flag": byFlag, "variable": byVariable, "file": byFile} {
 		if c.Data != "/d" || !slices.Equal(c.Hostnames, []string{"a.example", "192.0.2.1"}) || c.CRL != "cached" || c.CRLMaxStale != time.Hour ||
-			c.MaxInitrd != 5 || !c.KDSOffline || c.RateTotal != 1.5 || c.LogLevel != slog.LevelDebug || c.KEKFile != "/d/kek" {
+			c.MaxInitrd != 5<<20 || !c.KDSOffline || c.RateTotal != 1.5 || c.LogLevel != slog.LevelDebug || c.KEKFile != "/d/kek" {
 			t.Errorf("by %s: got %+v", name, c)
 		}
 	}
@@ -131,10 +131,12 @@ func TestRefuses(t *testing.T) {
 		{"misspelt database", []string{"--database", "sqlite3:snpguard.db"}, nil, "", "want sqlite:PATH or postgres://"},
 		{"database without a kind", []string{"--database", "snpguard.db"}, nil, "", "want sqlite:PATH or postgres://"},
 		{"no host name", []string{"--config", "file.yaml"}, nil, "hostname: []\n", "--hostname is empty"},
-		{"rate", []string{"--rate-total", "0"}, nil, "", "larger than zero"},
+		{"rate", []string{"--rate-total", "0"}, nil, "", "--rate-total are requests a second, more than 0"},
 		{"two tasks", []string{"--backup", "b", "--rotate-kek", "k"}, nil, "", "one thing each"},
+		{"two other tasks", []string{"--reset-password", "--rotate-kek", "k"}, nil, "", "one thing each"},
+		{"reset by file", []string{"--config", "file.yaml"}, nil, "reset-password: true\n", "unknown option"},
 		{"rotation by file", []string{"--config", "file.yaml"}, nil, "rotate-kek: k\n", "unknown option"},
-		{"size", []string{"--max-initrd", "-1"}, nil, "", "larger than zero"},
+		{"size", nil, map[string]string{"SNPGUARD_MAX_INITRD": "-1"}, "", "SNPGUARD_MAX_INITRD: invalid argument \"-1\" for \"--max-initrd\" flag: \"-1\" is no size such as 20G or 512M"},
 	} {
 		if _, err := parse(tc.args, tc.env, tc.file); !errors.Is(err, config.ErrUsage) || !strings.Contains(err.Error(), tc.says) {
 			t.Errorf("%s: got %v, want one that says %q", tc.name, err, tc.says)

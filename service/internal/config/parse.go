@@ -27,6 +27,8 @@ type Options struct {
 	Backup    string // file to write a copy of a SQLite database to, and stop
 	RotateKEK string // file with the new KEK: seal all keys under it, and stop
 
+	ResetPassword bool // make a new master password, and stop
+
 	config Config
 	file   string
 	flags  *pflag.FlagSet
@@ -39,6 +41,7 @@ func (o *Options) Declare(f *pflag.FlagSet) {
 	f.StringVar(&o.file, "config", "", "YAML file with the same names, without dashes in front")
 	f.StringVar(&o.Backup, "backup", "", "write a copy of the SQLite database to this file and stop; others may use it meanwhile")
 	f.StringVar(&o.RotateKEK, "rotate-kek", "", "seal all keys under the key-encryption key in this file, which is made if it is not there, in place of --kek-file's, and stop")
+	f.BoolVar(&o.ResetPassword, "reset-password", false, "make a new master password in place of a lost one, print it and stop; it is in force at once, and all sessions end")
 }
 
 // Finish returns the configuration after the flags have been read. getenv and
@@ -57,15 +60,26 @@ func (o *Options) Finish(getenv func(string) (string, bool), readFile func(strin
 			return nil, fmt.Errorf("%w: %s: %w", ErrUsage, o.file, err)
 		}
 	}
-	if o.Backup != "" && o.RotateKEK != "" {
-		return nil, fmt.Errorf("%w: --backup and --rotate-kek do one thing each", ErrUsage)
+	if o.tasks() > 1 {
+		return nil, fmt.Errorf("%w: --backup, --rotate-kek and --reset-password do one thing each", ErrUsage)
 	}
 	return &o.config, o.config.finish()
 }
 
+// tasks counts what was asked for in place of serving.
+func (o *Options) tasks() int {
+	n := 0
+	for _, asked := range []bool{o.Backup != "", o.RotateKEK != "", o.ResetPassword} {
+		if asked {
+			n++
+		}
+	}
+	return n
+}
+
 // commandLineOnly names what is no option of a running service.
 func commandLineOnly(name string) bool {
-	return slices.Contains([]string{"help", "version", "backup", "rotate-kek"}, name)
+	return slices.Contains([]string{"help", "version", "backup", "rotate-kek", "reset-password"}, name)
 }
 
 // fromEnvironment sets what no flag has set.

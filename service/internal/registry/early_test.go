@@ -29,7 +29,7 @@ func TestEarlyRefusals(t *testing.T) {
 		t.Errorf("taken name: %v", err)
 	}
 	registration.ImageID, registration.Name = id, "b"
-	if _, err := w.registry.Begin(t.Context(), registration); !errors.Is(err, store.ErrExists) {
+	if _, err := w.registry.Begin(t.Context(), registration); !errors.Is(err, store.ErrExists) || !strings.Contains(err.Error(), `as "a": add a release`) {
 		t.Errorf("taken ID: %v", err)
 	}
 	other, _ := w.begin(t.Context(), "c")

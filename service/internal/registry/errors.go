@@ -3,6 +3,10 @@ package registry
 import (
 	"errors"
 	"fmt"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // ErrBusy means that as many uploads as the service takes are
@@ -28,5 +32,20 @@ type TooLargeError struct {
 
 // Error names the part and the limit.
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("part %s has more than %d bytes", e.Part, e.Limit)
+	return fmt.Sprintf("part %s has more than %s", e.Part, size.Text(e.Limit))
 }
+
+// RegisteredError is an image that is registered already, told by its ID. It wraps
+// store.ErrExists.
+type RegisteredError struct {
+	ID   wire.UUID
+	Name string // under which it is registered
+}
+
+// Error says which image it is and what can be done.
+func (e *RegisteredError) Error() string {
+	return fmt.Sprintf("image %s is registered already, as %q: add a release to it, or convert anew, which gives another ID", e.ID, e.Name)
+}
+
+// Unwrap returns store.ErrExists.
+func (e *RegisteredError) Unwrap() error { return store.ErrExists }

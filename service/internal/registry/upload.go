@@ -40,7 +40,7 @@ type Upload struct {
 }
 
 // Begin starts the registration of a new image. The error is a *RefusedError or
-// wraps ErrBusy, store.ErrNameTaken or store.ErrExists.
+// wraps ErrBusy or store.ErrNameTaken, or is a *RegisteredError.
 func (r *Registry) Begin(ctx context.Context, registration wire.Registration) (*Upload, error) {
 	p, err := newPlan(registration)
 	if err != nil {
@@ -50,11 +50,11 @@ func (r *Registry) Begin(ctx context.Context, registration wire.Registration) (*
 		return nil, err
 	}
 	// Finish finds out for certain; this is before the files are on their way.
+	if image, err := r.Store.ImageByID(ctx, p.ImageID); !errors.Is(err, store.ErrNotFound) {
+		return nil, orFound(err, &RegisteredError{p.ImageID, image.Name})
+	}
 	if _, err := r.Store.ImageByName(ctx, p.Name); !errors.Is(err, store.ErrNotFound) {
 		return nil, orFound(err, store.ErrNameTaken)
-	}
-	if _, err := r.Store.ImageByID(ctx, p.ImageID); !errors.Is(err, store.ErrNotFound) {
-		return nil, orFound(err, store.ErrExists)
 	}
 	return r.begin(p, nil)
 }

@@ -138,7 +138,7 @@ func (c chart) Describe() string {
 	if c.Busiest == nil {
 		return "No unlock was asked for."
 	}
-	return fmt.Sprintf("%s granted, %s denied. Most in the %s from %s UTC: %s granted, %s denied.",
-		grouped(c.Granted), grouped(c.Denied), span(c.Busiest.To.Sub(c.Busiest.From)), c.Busiest.From.Format("2006-01-02 15:04"),
+	return fmt.Sprintf("%s granted, %s denied. Most in the %s from %s: %s granted, %s denied.",
+		grouped(c.Granted), grouped(c.Denied), span(c.Busiest.To.Sub(c.Busiest.From)), c.Busiest.From.UTC().Format(time.RFC3339),
 		grouped(c.Busiest.Granted), grouped(c.Busiest.Denied))
 }

@@ -106,7 +106,6 @@ func (w *Web) funcs() template.FuncMap {
 		"ago":   func(t time.Time) string { return ago(w.Now(), t) },
 		"until": func(t time.Time) string { return until(w.Now(), t) },
 		"past":  func(t time.Time) bool { return !t.IsZero() && t.Before(w.Now()) },
-		"utc":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 		"rfc":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"bytes": size.Text,
 		"count": grouped, "plural": plural,

@@ -1,5 +1,6 @@
 # The qemu builder boots a cloud image and provisions it; what it made is converted
-# and registered. The disk in clear goes when the conversion is done.
+# and registered, and carries its launch bundle. The disk in clear goes when the
+# conversion is done.
 
 packer {
   required_plugins {
@@ -102,6 +103,12 @@ build {
       labels      = { team = "web" }
       vcpus       = [2]
       vcpu_types  = ["EPYC-Genoa"]
+    }
+
+    # The disk then boots with no bundle beside it.
+    post-processor "snpguard-embed" {
+      service_url = var.service_url
+      ca_file     = var.ca_file
     }
   }
 }

@@ -4,14 +4,17 @@ package packer
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 )
 
-// TestQemuChain converts and registers what the qemu builder leaves: the example.
+// TestQemuChain converts and registers what the qemu builder leaves, and embeds the
+// bundle: the example.
 func TestQemuChain(t *testing.T) {
 	w := newWorld(t)
 	cmd := packer(w.Dir, "build", "-except", "none", "-var", "image="+w.Image, "-var", "firmware="+w.Firmware,
@@ -26,6 +29,11 @@ func TestQemuChain(t *testing.T) {
 	}
 	if w.images(t)["web"].ID != c.ImageID {
 		t.Error("what was converted is not what is registered")
+	}
+	shown, err := exec.Command(filepath.Join(scratch, "snpguard"), "artifacts", "show", "--image", filepath.Join(w.Dir, "output-web", "web.qcow2"),
+		"--identity-key", w.Identity).CombinedOutput()
+	if err != nil || !regexp.MustCompile(`(?m)^A \(active\) +.*image `+c.ImageID.String()).Match(shown) {
+		t.Errorf("on the disk: %v\n%s", err, shown)
 	}
 	if left := exists(t, filepath.Join(w.Dir, "output-web-clear")); len(left) != 0 {
 		t.Error("the disk in clear is still there")

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -28,6 +29,7 @@ type service struct {
 	Token       string
 	CA          string // PEM
 	CAFile      string
+	Identity    string // path of the key that signs bundles
 	Fingerprint string
 	Client      *client.Client
 }
@@ -48,6 +50,11 @@ func startService(t *testing.T) *service {
 	}
 	s.CA, s.Fingerprint = found.Info.CACertificate, found.Info.CAFingerprint
 	s.CAFile = write(t, s.data, "ca.pem", []byte(s.CA))
+	identity, err := keyfile.Identity(found.Info.IdentityKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Identity = write(t, s.data, "identity.pem", identity)
 	c, err := client.New(s.URL, s.CA, "")
 	if err != nil {
 		t.Fatal(err)

@@ -44,6 +44,15 @@ func TestUnlock(t *testing.T) {
 	}
 }
 
+// withoutIDBlock makes the report what it is after a launch without an ID block:
+// all that comes from one is zero.
+func withoutIDBlock(g *guesttest.Guest) {
+	r := g.Report
+	clear(r.IDKeyDigest[:])
+	clear(r.AuthorKeyDigest[:])
+	r.AuthorKeyEn, r.FamilyID, r.ImageID, r.GuestSVN = false, wire.UUID{}, wire.UUID{}, 0
+}
+
 // TestAttacks changes one thing about an otherwise good request. Each attack is
 // denied for its own recorded reason, and the guest gets nothing.
 func TestAttacks(t *testing.T) {
@@ -69,6 +78,11 @@ func TestAttacks(t *testing.T) {
 		{"another ID key", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.IDKeyDigest[0]++ }, unlock.ReasonLaunchUnknown},
 		{"another author key", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.AuthorKeyDigest[0]++ }, unlock.ReasonLaunchUnknown},
 		{"no author key", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.AuthorKeyEn = false }, unlock.ReasonLaunchUnknown},
+		{"no ID block", func(_ *testing.T, _ *world, g *guesttest.Guest) { withoutIDBlock(g) }, unlock.ReasonBinding},
+		{"no ID block, and a guest that binds no image", func(_ *testing.T, _ *world, g *guesttest.Guest) {
+			withoutIDBlock(g)
+			g.Image = wire.UUID{}
+		}, unlock.ReasonLaunchUnknown},
 		{"another release", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.ImageID[0]++ }, unlock.ReasonLaunchUnknown},
 		{"disabled image", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.ImageEnabled = false }, unlock.ReasonImageDisabled},
 		{"disabled release", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.ReleaseEnabled = false }, unlock.ReasonReleaseDisabled},

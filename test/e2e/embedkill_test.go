@@ -12,20 +12,25 @@ import (
 	"time"
 )
 
-// TestEmbedKilled kills the command at many moments. The image is sound, and
+// TestEmbedKilled kills the command at moments all through its run, where
+// TestCutAnywhere of internal/embed has every single write. The image is sound, and
 // exports its old bundle or the new one.
 func TestEmbedKilled(t *testing.T) {
 	c := converted(t, "debian")
 	bundle, image := registered(t, "debian", c), ownImage(t, c)
 	snpguard(t, "embed", "--image", image, "--bundle", bundle)
+	began := time.Now()
+	snpguard(t, "embed", "--image", image, "--bundle", bundle, "--size", "700M")
+	took := time.Since(began)
 	before := rootOf(t, image)
 	killed := 0
-	for i := range 24 {
+	const moments = 24
+	for i := range moments {
 		cmd := exec.Command(program("snpguard"), "embed", "--image", image, "--bundle", bundle, "--size", fmt.Sprintf("%dM", 512+1+i))
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(i) * 60 * time.Millisecond)
+		time.Sleep(took * time.Duration(i) / moments)
 		_ = cmd.Process.Kill() // it may have ended
 		if cmd.Wait() != nil {
 			killed++
@@ -33,7 +38,7 @@ func TestEmbedKilled(t *testing.T) {
 		untilClosed(t, image)
 		snpguard(t, "artifacts", "export", "--image", image, "--bundle", bundle+".out", "--format", "tar")
 		if !bytes.Equal(rootOf(t, image), before) {
-			t.Fatalf("killed after %d steps: the root's partition has changed", i)
+			t.Fatalf("killed at %d of 24: the root's partition has changed", i)
 		}
 	}
 	if killed < 5 {

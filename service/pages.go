@@ -57,7 +57,7 @@ func (s *service) openTLS(context.Context) error {
 	if s.cfg.TLSCert != "" {
 		certificate, err := tls.LoadX509KeyPair(s.cfg.TLSCert, s.cfg.TLSKey)
 		if err != nil {
-			return fmt.Errorf("load server certificate: %w", err)
+			return fmt.Errorf("--tls-cert %s, --tls-key %s: %w", s.cfg.TLSCert, s.cfg.TLSKey, err)
 		}
 		s.tls.Certificates = []tls.Certificate{certificate}
 		return nil

@@ -41,7 +41,7 @@ checked by "export" and "launch".`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if image == "" {
-				return usageErrorf("--image is missing")
+				return usageErrorf("--image is missing: the disk image to look into")
 			}
 			trust, err := trusted.trust()
 			if err != nil {

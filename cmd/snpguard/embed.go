@@ -58,7 +58,7 @@ func runEmbed(cmd *cobra.Command, o *embedOptions) error {
 	options := &embed.Options{Image: o.image, Staging: o.staging, Update: o.update}
 	switch {
 	case o.image == "":
-		return usageErrorf("--image is missing")
+		return usageErrorf("--image is missing: the disk image to put the bundle into")
 	case (o.bundle == "") == (o.staging == ""):
 		return usageErrorf("want one of --bundle and --staging")
 	}

@@ -19,7 +19,7 @@ checked before it appears under its name; SquashFS is taken as it comes.`,
 		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
-				return usageErrorf("--bundle is missing")
+				return usageErrorf("--bundle is missing: the file to write")
 			}
 			f, err := bundle.ParseFormat(format)
 			if err != nil {

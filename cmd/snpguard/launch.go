@@ -127,7 +127,7 @@ func (o *launchOptions) prints() bool { return o.dryRun || o.format == formatLib
 func (o *launchOptions) check() error {
 	switch {
 	case o.disk == "":
-		return usageErrorf("--image is missing")
+		return usageErrorf("--image is missing: the converted disk image")
 	case o.format != formatQEMU && o.format != formatLibvirt:
 		return usageErrorf("--format: %q, want %s or %s", o.format, formatQEMU, formatLibvirt)
 	case o.format == formatLibvirt && len(o.extra) > 0:

@@ -31,7 +31,7 @@ func smallImage(t testing.TB, kind string) string {
 			"etc/os-release": "ID=debian\nPRETTY_NAME=\"A small Debian\"\nVERSION_ID=13\n",
 			"etc/fstab":      "PARTUUID=" + smallGUID + " / ext4 rw 0 1\n",
 			"boot/grub/grub.cfg": "menuentry 'Small' {\n linux /boot/" + nameOf(t, tree, "vmlinuz-*") + " root=PARTUUID=" + smallGUID +
-				" ro console=ttyS0 loglevel=6\n initrd /boot/" + nameOf(t, tree, "initrd.img-*") + "\n}\n",
+				" ro console=ttyS0 loglevel=6 no_timer_check\n initrd /boot/" + nameOf(t, tree, "initrd.img-*") + "\n}\n",
 		} {
 			writeFile(t, filepath.Join(tree, name), content)
 		}

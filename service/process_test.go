@@ -220,7 +220,7 @@ func TestRefusedStarts(t *testing.T) {
 		{"another KEK", []string{"--data", data, "--kek-file", other}, 3, "does not fit this database; " + putBackKEK},
 		{"lost KEK", []string{"--data", data, "--kek-file", lost}, 3, "no such file or directory; " + putBackKEK},
 		{"simulated root is none", []string{"--data", data, "--insecure-trust-root", garbage}, 3, "garbage"},
-		{"missing certificate", []string{"--data", data, "--tls-cert", garbage, "--tls-key", garbage}, 3, "server certificate"},
+		{"missing certificate", []string{"--data", data, "--tls-cert", garbage, "--tls-key", garbage}, 3, "--tls-cert "},
 		{"database that is none", []string{"--data", dir, "--database", "mysql://x"}, 2, "--database"},
 		{"address in use", []string{"--data", data, "--listen", "256.0.0.1:0"}, 3, "--listen 256.0.0.1:0: "},
 		{"no data for an address in use", []string{"--data", unmade, "--listen", "256.0.0.1:0"}, 3, "--listen 256.0.0.1:0: "},

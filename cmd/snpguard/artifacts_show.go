@@ -35,8 +35,7 @@ func newArtifactsShowCommand() *cobra.Command {
 		Short: "Show what is in both slots of a disk, and which is active",
 		Long: `Show what is in both slots of a disk, and which is active. What a manifest says is
 shown only when the service's identity key has signed it, or with --unsigned when
-nobody has; the files themselves are
-checked by "export" and "launch".`,
+nobody has; "export" and "launch" check the files themselves.`,
 		Example: "  snpguard artifacts show --image debian-snp.qcow2",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

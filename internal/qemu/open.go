@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/nbd"
@@ -134,21 +135,37 @@ func serve(ctx context.Context, source *Source, a access) (*server, error) {
 	cmd, words, err := program(ctx, "qemu-nbd", append(args, name)...)
 	if err == nil {
 		s.words = words
-		if err = cmd.Start(); err != nil {
-			err = fmt.Errorf("start qemu-nbd: %w", err)
-		}
+		err = s.start(cmd)
 	}
 	if err != nil {
 		s.cancel()
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
+	return s, nil
+}
+
+// start runs the process on a thread that stays until it has ended: endWithParent
+// goes by the thread.
+func (s *server) start(cmd *exec.Cmd) error {
+	endWithParent(cmd)
+	started := make(chan error)
 	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
 		defer close(s.ended)
 		// How it ended says nothing that the connection has not said.
 		_ = cmd.Wait()
-		_ = os.RemoveAll(dir)
+		_ = os.RemoveAll(s.dir)
 	}()
-	return s, nil
+	if err := <-started; err != nil {
+		return fmt.Errorf("start qemu-nbd: %w", err)
+	}
+	return nil
 }
 
 // stop ends the process and waits for it.

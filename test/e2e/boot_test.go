@@ -53,10 +53,18 @@ func expect(t testing.TB, v *vm.VM, pattern string, within time.Duration) []stri
 	return found
 }
 
+// prompt waits for the login prompt, which getty writes in pieces.
+func prompt(t testing.TB, v *vm.VM) {
+	t.Helper()
+	if _, err := v.Prompt(`localhost login:`, 20*time.Second, untilLogin); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // login waits for the login prompt, with nothing that failed on the way.
 func login(t testing.TB, v *vm.VM) {
 	t.Helper()
-	expect(t, v, `localhost login:`, untilLogin)
+	prompt(t, v)
 	if failed := regexp.MustCompile(`.*FAILED.*`).FindString(v.Log()); failed != "" {
 		t.Errorf("on the way: %s", failed)
 	}

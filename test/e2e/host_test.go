@@ -116,7 +116,7 @@ func TestLateService(t *testing.T) {
 	time.Sleep(30 * time.Second)
 	close(opens)
 	expect(t, v, `snpguard: .* unlock: key released by https://`, untilAgent)
-	expect(t, v, `localhost login:`, untilLogin)
+	prompt(t, v)
 }
 
 // TestSecondBoot boots a real image ten years in the past, on a disk that has grown
@@ -135,7 +135,7 @@ func TestSecondBoot(t *testing.T) {
 	v := boot(t, &grown, bundle, append(append([]string{"--"}, inYears(-10)...), hostChannels(socket)...)...)
 	expect(t, v, `snpguard: .* disk: vda1 extended from \d+ to \d+ MiB`, untilAgent)
 	expect(t, v, `EXT4-fs \(dm-0\): resized filesystem to \d+`, untilLogin)
-	expect(t, v, `localhost login:`, untilLogin)
+	prompt(t, v)
 	commanded(t, v.Log(), socket)
 	v.Stop()
 
@@ -146,5 +146,5 @@ func TestSecondBoot(t *testing.T) {
 	}
 	// The power was cut while services of the first boot were writing, so some of
 	// them may fail now; the root has to open and the system has to come up.
-	expect(t, v, `localhost login:`, untilLogin)
+	prompt(t, v)
 }

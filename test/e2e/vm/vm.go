@@ -95,6 +95,21 @@ func (v *VM) Expect(pattern string, within time.Duration) ([]string, error) {
 	}
 }
 
+// Prompt is Expect for something that asks for input. It presses Enter again and
+// again to be asked once more: what others print may have come between its words.
+func (v *VM) Prompt(pattern string, again, within time.Duration) ([]string, error) {
+	deadline := time.Now().Add(within)
+	for {
+		m, err := v.Expect(pattern, min(again, time.Until(deadline)))
+		if err == nil || !errors.Is(err, ErrExpected) || !time.Now().Before(deadline) {
+			return m, err
+		}
+		if v.Send("\n") != nil { // it has ended
+			return nil, err
+		}
+	}
+}
+
 func groups(text string, index []int) []string {
 	var out []string
 	for i := 0; i < len(index); i += 2 {

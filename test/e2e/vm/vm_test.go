@@ -43,6 +43,21 @@ func TestConsole(t *testing.T) {
 	}
 }
 
+// TestPrompt shows a prompt that something else was printed into.
+func TestPrompt(t *testing.T) {
+	v := start(t, `printf 'host [1.0] noise\nlogin: '; read x; printf 'host login: '; sleep 600`)
+	if _, err := v.Prompt("host login: ", 20*time.Millisecond, long); err != nil {
+		t.Error(err)
+	}
+	if _, err := v.Prompt("Password: ", 20*time.Millisecond, 100*time.Millisecond); !errors.Is(err, vm.ErrExpected) {
+		t.Errorf("got %v", err)
+	}
+	v = start(t, "echo none; exit 1")
+	if _, err := v.Prompt("login: ", time.Millisecond, long); !errors.Is(err, vm.ErrExpected) {
+		t.Errorf("of a machine that ends: %v", err)
+	}
+}
+
 // TestExpectGoesOn shows that a match is used up, also when the machine has ended.
 func TestExpectGoesOn(t *testing.T) {
 	v := start(t, "echo first; echo second")

@@ -45,7 +45,7 @@ func TestConsole(t *testing.T) {
 
 // TestPrompt shows a prompt that something else was printed into.
 func TestPrompt(t *testing.T) {
-	v := start(t, `printf 'host [1.0] noise\nlogin: '; read x; printf 'host login: '; sleep 600`)
+	v := start(t, `printf 'host [1.0] noise\nlogin: '; read x; printf 'host login: '; exec sleep 600`)
 	if _, err := v.Prompt("host login: ", 20*time.Millisecond, long); err != nil {
 		t.Error(err)
 	}
@@ -76,7 +76,7 @@ func TestExpectGoesOn(t *testing.T) {
 }
 
 func TestTimeouts(t *testing.T) {
-	v := start(t, "echo login:; sleep 600")
+	v := start(t, "echo login:; exec sleep 600")
 	_, err := v.Expect("never", 200*time.Millisecond)
 	if !errors.Is(err, vm.ErrExpected) {
 		t.Errorf("got %v", err)

@@ -10,15 +10,24 @@ import (
 	"time"
 )
 
-// Compare runs reference and subject in turn for as long as the benchmark lasts
-// and reports the median of subject's time over reference's under the given
-// unit, such as "x-hashing", beside the target that it should stay under.
+// rounds is how many the median is taken of, at least.
+const rounds = 5
+
+// Compare runs reference and subject in turn for as long as the benchmark lasts, and
+// five times or more. It reports the median of subject's time over reference's under
+// the given unit, such as "x-hashing", beside the target that it should stay under.
 func Compare(b *testing.B, unit string, limit float64, reference, subject func()) {
 	b.Helper()
 	var ratios []float64
-	for b.Loop() {
+	round := func() {
 		base := duration(reference)
 		ratios = append(ratios, float64(duration(subject))/float64(base))
+	}
+	for b.Loop() {
+		round()
+	}
+	for len(ratios) < rounds {
+		round()
 	}
 	slices.Sort(ratios)
 	Report(b, unit, limit, ratios[len(ratios)/2])

@@ -7,5 +7,8 @@ func oneArg(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return usageErrorf("%d arguments are given, want %q", len(args), cmd.UseLine())
 	}
+	if args[0] == "" {
+		return usageErrorf("the argument is empty, want %q", cmd.UseLine())
+	}
 	return nil
 }

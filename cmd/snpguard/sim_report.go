@@ -46,7 +46,7 @@ Chips are named: the same name and product always give the same chip.`,
 
 func runSimReport(cmd *cobra.Command, o *simReportOptions) error {
 	if o.out == "" {
-		return usageErrorf("--out is missing")
+		return usageErrorf("--out is missing: the file to write the report to")
 	}
 	chip, err := o.simChip()
 	if err != nil {

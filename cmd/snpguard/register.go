@@ -70,7 +70,10 @@ func runRegister(cmd *cobra.Command, o *registerOptions) error {
 	registered, err := request.Send(cmd.Context(), service.Client, bar.add)
 	bar.done()
 	if problem := (*wire.Problem)(nil); errors.As(err, &problem) && problem.Code == wire.CodeConflict && !o.AddRelease {
-		return fmt.Errorf("%w; --add-release adds a release to the image with this ID", err)
+		// A conflict may be about the name alone: of another image, a release helps nobody.
+		if _, unknown := service.Image(cmd.Context(), request.Registration.ImageID); unknown == nil {
+			return fmt.Errorf("%w; --add-release adds one", err)
+		}
 	}
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kmod"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // maxPackage bounds a module package, in bytes. Ubuntu's have some 120 MiB.
@@ -114,7 +115,7 @@ func download(ctx context.Context, from, to string) (string, error) {
 		return "", err
 	}
 	if n > maxPackage {
-		return "", fmt.Errorf("more than %d bytes", maxPackage)
+		return "", fmt.Errorf("it has more than %s", size.Text(maxPackage))
 	}
 	return to, f.Close()
 }

@@ -15,7 +15,7 @@ import (
 // checkOutput takes a name for the image that is free, or a file that may be
 // replaced. The source is never that.
 func (o *Options) checkOutput() error {
-	info, err := o.checkPlace(o.Output)
+	info, err := o.checkPlace(o.Output, "where the new image goes")
 	if err != nil || info == nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (o *Options) checkOutput() error {
 // checkStaging takes a name for the staging directory that is free, or what an
 // earlier conversion left there: another directory is never removed.
 func (o *Options) checkStaging() error {
-	info, err := o.checkPlace(o.Staging)
+	info, err := o.checkPlace(o.Staging, "the directory for what registration needs")
 	if err != nil {
 		return err
 	}
@@ -54,9 +54,9 @@ func (o *Options) checkStaging() error {
 }
 
 // checkPlace returns what is at a path already, nil for nothing.
-func (o *Options) checkPlace(path string) (fs.FileInfo, error) {
+func (o *Options) checkPlace(path, what string) (fs.FileInfo, error) {
 	if path == "" {
-		return nil, errors.New("is missing")
+		return nil, fmt.Errorf("is missing: %s", what)
 	}
 	parent := filepath.Dir(path)
 	if info, err := os.Stat(parent); err != nil {

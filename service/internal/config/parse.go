@@ -112,7 +112,7 @@ func fromEnvironment(f *pflag.FlagSet, getenv func(string) (string, bool)) error
 // names are errors: a misspelt option must not be passed over.
 func fromFile(f *pflag.FlagSet, data []byte) error {
 	if len(data) > maxFile {
-		return fmt.Errorf("the file has %s, at most %s are taken", size.Text(int64(len(data))), size.Text(maxFile))
+		return fmt.Errorf("the file has more than %s", size.Text(maxFile))
 	}
 	options := make(map[string]any)
 	dec := yaml.NewDecoder(bytes.NewReader(data))

@@ -164,7 +164,7 @@ func checkText(s string) error {
 func checkCloudInit(s string) error {
 	for name := range strings.SplitSeq(s, ",") {
 		if strings.ContainsFunc(name, func(r rune) bool { return !isAlphanumeric(r) }) {
-			return fmt.Errorf("%q is not the name of a data source", name)
+			return fmt.Errorf("%q is not the name of a data source: want none, keep or names such as NoCloud,Azure", name)
 		}
 	}
 	return nil

@@ -23,7 +23,7 @@ func (o *Options) checkOutput() error {
 		return fmt.Errorf("%s is no file that could be replaced", o.Output)
 	}
 	if sameFile(o.Output, o.Input) {
-		return fmt.Errorf("%s is the source image itself", o.Output)
+		return fmt.Errorf("%s is the source image itself, which is never written to: choose another name", o.Output)
 	}
 	return nil
 }
@@ -37,7 +37,7 @@ func (o *Options) checkStaging() error {
 	}
 	for _, file := range []string{o.Input, o.Output} {
 		if file != "" && within(o.Staging, file) {
-			return fmt.Errorf("%s lies in it, and it is made anew", file)
+			return fmt.Errorf("%s lies in it, and it is made anew: choose another directory", file)
 		}
 	}
 	if info == nil {
@@ -78,10 +78,10 @@ func (o *Options) checkPlace(path, what string) (fs.FileInfo, error) {
 func (o *Options) checkBacking(source *qemu.Source) error {
 	for s := source.Backing; s != nil; s = s.Backing {
 		if sameFile(o.Output, s.Path) {
-			return option.Wrap("out", fmt.Errorf("%s is a backing file of the source image", o.Output))
+			return option.Wrap("out", fmt.Errorf("%s is a backing file of the source image: choose another name", o.Output))
 		}
 		if within(o.Staging, s.Path) {
-			return option.Wrap("staging", fmt.Errorf("%s lies in it, a backing file of the source image", s.Path))
+			return option.Wrap("staging", fmt.Errorf("%s lies in it, a backing file of the source image: choose another directory", s.Path))
 		}
 	}
 	return nil

@@ -79,7 +79,7 @@ Exit codes:
 		Example: `  snpguard-service --data /var/lib/snpguard --hostname attest.example.com
   snpguard-service --config /etc/snpguard/service.yaml --backup /var/backups/snpguard.db`,
 		Version:       version.Line(),
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -95,6 +95,14 @@ Exit codes:
 	options.Declare(root.Flags())
 	root.AddCommand(manual.NewCommand(root, "8"))
 	return root
+}
+
+// noArgs refuses arguments: all there is to say are flags.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("the service takes no arguments, %q is given: flags begin with two dashes", args[0])
+	}
+	return nil
 }
 
 // work serves, or does the one thing that a flag asks for instead.

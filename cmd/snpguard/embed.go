@@ -40,7 +40,7 @@ export" has written it.
 Exit codes here: 1 the bundle is not genuine.`,
 		Example: `  snpguard embed --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz
   snpguard launch --image debian-snp.qcow2`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runEmbed(cmd, &o) },
 	}
 	f := cmd.Flags()

@@ -35,7 +35,7 @@ The files hold the structures as the AMD-SP reads them; QEMU wants them in
 base64, which --json prints. The same inputs give the same bytes.`,
 		Example: `  snpguard id-block --measurement "$(cat measurement)" --id-key id.pem --author-key author.pem \
       --guest-policy abi=0.31,smt --id-block-out id-block.bin --id-auth-out id-auth.bin`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runIDBlock(cmd, &o) },
 	}
 	f := cmd.Flags()

@@ -31,7 +31,7 @@ launch bundle. The first variant is the default.
 An image of which a release is registered already takes --add-release.`,
 		Example: `  snpguard register --staging out/staging --name debian-13 --vcpus 2,4 --vcpu-type EPYC-Milan,EPYC-Genoa \
       --tcb-floor Milan:bootloader=4,tee=0,snp=24,microcode=217 --bundle launch-artifacts.tar.gz`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRegister(cmd, &o) },
 	}
 	f := cmd.Flags()

@@ -14,11 +14,14 @@ import (
 func Flag(err error) error {
 	var invalid *pflag.InvalidValueError
 	var none *pflag.ValueRequiredError
+	var unknown *pflag.NotExistError
 	switch {
 	case errors.As(err, &invalid):
 		return &Error{"--" + invalid.GetFlag().Name, Value(err)}
 	case errors.As(err, &none):
 		return Errorf("--"+none.GetFlag().Name, "is given without a value")
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
+		return fmt.Errorf("unknown flag: -%s; flags begin with two dashes", unknown.GetSpecifiedShortnames())
 	}
 	return err
 }

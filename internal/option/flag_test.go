@@ -20,6 +20,7 @@ func TestFlag(t *testing.T) {
 		{"--json=maybe", `--json: "maybe" is neither true nor false`},
 		{"--until=later", `--until: no such time`},
 		{"--since", `--since is given without a value`},
+		{"-since=1h", `unknown flag: -since=1h; flags begin with two dashes`},
 		{"--sense=1", `unknown flag: --sense`},
 	} {
 		if err := option.Flag(flags().Parse([]string{tc.arg})); err == nil || err.Error() != tc.want {

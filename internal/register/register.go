@@ -73,7 +73,7 @@ func (c *Config) addUploads(r *Request) error {
 		path := f.path
 		if path == "" {
 			if c.Staging == "" {
-				return option.Errorf(f.option, "is missing: %s; staging, the directory that the conversion has written, stands for all files", f.what)
+				return option.Errorf(f.option, "is missing: %s, unless a staging directory has it", f.what)
 			}
 			path = filepath.Join(c.Staging, f.name)
 		}

@@ -1,6 +1,7 @@
 package option_test
 
 import (
+	"errors"
 	"io"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestValue(t *testing.T) {
 	if err := option.Value(flags().Set("limit", "ten")); err == nil || err.Error() != `"ten" is no whole number` {
 		t.Errorf("got %v", err)
 	}
-	if err := option.Value(io.EOF); err != io.EOF {
+	if err := option.Value(io.EOF); !errors.Is(err, io.EOF) {
 		t.Errorf("another error became %v", err)
 	}
 }

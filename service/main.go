@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/manual"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/config"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
@@ -78,7 +79,7 @@ Exit codes:
 		Example: `  snpguard-service --data /var/lib/snpguard --hostname attest.example.com
   snpguard-service --config /etc/snpguard/service.yaml --backup /var/backups/snpguard.db`,
 		Version:       version.Line(),
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -89,10 +90,19 @@ Exit codes:
 		},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return option.Flag(err) })
 	root.Flags().SortFlags = false
 	options.Declare(root.Flags())
 	root.AddCommand(manual.NewCommand(root, "8"))
 	return root
+}
+
+// noArgs refuses arguments: all there is to say are flags.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("the service takes no arguments, %q is given: flags begin with two dashes", args[0])
+	}
+	return nil
 }
 
 // work serves, or does the one thing that a flag asks for instead.

@@ -65,7 +65,7 @@ type service struct {
 // puts the parts together.
 func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*service, error) {
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("make data directory: %w", err)
+		return nil, fmt.Errorf("--data: %w", err)
 	}
 	s := &service{cfg: cfg, log: log, names: keyring.ParseNames(cfg.Hostnames), metrics: metrics.New()}
 	var err error
@@ -148,14 +148,14 @@ func (s *service) openRoots(context.Context) error {
 	}
 	data, err := os.ReadFile(s.cfg.InsecureRoot)
 	if err != nil {
-		return fmt.Errorf("read simulated root: %w", err)
+		return fmt.Errorf("--insecure-trust-root: %w", err)
 	}
 	certs, err := attest.ParseCertificates(data)
 	if err != nil {
-		return fmt.Errorf("simulated root %s: %w", s.cfg.InsecureRoot, err)
+		return fmt.Errorf("--insecure-trust-root %s: %w", s.cfg.InsecureRoot, err)
 	}
 	if s.roots, err = attest.NewRoots(certs); err != nil {
-		return fmt.Errorf("simulated root %s: %w", s.cfg.InsecureRoot, err)
+		return fmt.Errorf("--insecure-trust-root %s: %w", s.cfg.InsecureRoot, err)
 	}
 	s.info.Simulated = true
 	s.metrics.Simulated()

@@ -37,7 +37,7 @@ file in it are checked before it appears under its name.
 
 Exit codes here: 1 what is on the disk is not genuine.`,
 		Example: "  snpguard artifacts export --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if image == "" || out == "" {
 				return usageErrorf("--image and --bundle are needed")
@@ -118,7 +118,7 @@ func newArtifactsActivateCommand() *cobra.Command {
 		Long: `Switch a disk to the bundle in a slot, by one write of one sector: the disk has
 the old bundle or the new one at any moment. An empty slot is refused.`,
 		Example: "  snpguard artifacts activate --image debian-snp.qcow2 --slot B",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if image == "" || slot != embed.SlotA && slot != embed.SlotB {
 				return usageErrorf("--image and --slot A or --slot B are needed")

@@ -37,7 +37,7 @@ func newArtifactsShowCommand() *cobra.Command {
 shown only when the service's identity key has signed it, or with --unsigned when
 nobody has; "export" and "launch" check the files themselves.`,
 		Example: "  snpguard artifacts show --image debian-snp.qcow2",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if image == "" {
 				return usageErrorf("--image is missing: the disk image to look into")

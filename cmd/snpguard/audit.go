@@ -37,8 +37,11 @@ func newAuditListCommand() *cobra.Command {
 		Long: `List audit records, newest first: every grant and denial of a key, with the rule
 that failed, what it expected and what it found, and every change to the service.`,
 		Example: "  snpguard audit list --outcome denied --since 24h",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkRecords(f.Limit, since); err != nil {
+				return err
+			}
 			if since > 0 {
 				f.Since = time.Now().Add(-since)
 			}
@@ -71,6 +74,17 @@ that failed, what it expected and what it found, and every change to the service
 	return cmd
 }
 
+// checkRecords refuses what would list all records, or none, without being said.
+func checkRecords(limit int, since time.Duration) error {
+	if limit < 0 {
+		return usageErrorf("--limit: %d is less than 0, which lists all", limit)
+	}
+	if since < 0 {
+		return usageErrorf("--since: %s is in the future: give the time that has passed, such as 24h", since)
+	}
+	return nil
+}
+
 // detailText writes what a change set, such as "enabled=false name=web", in order.
 func detailText(details map[string]string) string {
 	var words []string
@@ -99,7 +113,7 @@ func newAuditVerifyCommand() *cobra.Command {
 between. Keep the head that it prints in another place and give it the next time:
 then it also shows that the end was not cut off. Exit code 1 when it is broken.`,
 		Example: "  snpguard audit verify --head 1042:5f3a...",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			expected, err := parseHead(head)
 			if err != nil {

@@ -39,7 +39,7 @@ the files that "snpguard keys" writes; --service names the URLs under which the
 guests reach it, tried in turn, where those differ from the login's.`,
 		Example: `  snpguard convert --in debian-13-genericcloud-amd64.qcow2 --out debian-13-snp.qcow2 \
       --staging staging --firmware /usr/share/ovmf/OVMF.amdsev.fd`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	o.addFlags(cmd)

@@ -40,7 +40,7 @@ export" has written it.
 Exit codes here: 1 the bundle is not genuine.`,
 		Example: `  snpguard embed --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz
   snpguard launch --image debian-snp.qcow2`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runEmbed(cmd, &o) },
 	}
 	f := cmd.Flags()
@@ -59,8 +59,11 @@ func runEmbed(cmd *cobra.Command, o *embedOptions) error {
 	switch {
 	case o.image == "":
 		return usageErrorf("--image is missing: the disk image to put the bundle into")
-	case (o.bundle == "") == (o.staging == ""):
-		return usageErrorf("want one of --bundle and --staging")
+	case o.bundle == "" && o.staging == "":
+		return usageErrorf("what is put into the image? Give --bundle, the launch bundle of a registration, " +
+			"or --staging, the directory of a conversion with --no-encryption")
+	case o.bundle != "" && o.staging != "":
+		return usageErrorf("--bundle excludes --staging: a launch bundle is of a registration, the directory of a conversion with --no-encryption")
 	}
 	var err error
 	if o.size != "" {

@@ -35,7 +35,7 @@ The files hold the structures as the AMD-SP reads them; QEMU wants them in
 base64, which --json prints. The same inputs give the same bytes.`,
 		Example: `  snpguard id-block --measurement "$(cat measurement)" --id-key id.pem --author-key author.pem \
       --guest-policy abi=0.31,smt --id-block-out id-block.bin --id-auth-out id-auth.bin`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runIDBlock(cmd, &o) },
 	}
 	f := cmd.Flags()
@@ -70,15 +70,21 @@ func runIDBlock(cmd *cobra.Command, o *idBlockOptions) error {
 	if o.blockOut != "" && filepath.Clean(o.blockOut) == filepath.Clean(o.authOut) {
 		return usageErrorf("--id-block-out and --id-auth-out name one file, want two")
 	}
+	if o.idKey == "" {
+		return usageErrorf("--id-key is missing: the PEM file with the private key that signs the ID block, ECDSA P-384")
+	}
+	if o.authorKey == "" {
+		return usageErrorf("--author-key is missing: the PEM file with the private key that signs the ID key, ECDSA P-384")
+	}
 	block, err := o.block()
 	if err != nil {
 		return usageError{err}
 	}
-	idKey, err := readKey(o.idKey, "--id-key", idblock.ParsePrivateKey)
+	idKey, err := readKey(o.idKey, idblock.ParsePrivateKey)
 	if err != nil {
 		return err
 	}
-	authorKey, err := readKey(o.authorKey, "--author-key", idblock.ParsePrivateKey)
+	authorKey, err := readKey(o.authorKey, idblock.ParsePrivateKey)
 	if err != nil {
 		return err
 	}
@@ -186,12 +192,9 @@ func (o *idBlockOptions) writeFiles(block, auth []byte) error {
 // KiB.
 const maxKeySize = 64 << 10
 
-// readKey reads a key from the PEM file that a flag names.
-func readKey[K any](path, flag string, parse func([]byte) (K, error)) (K, error) {
+// readKey reads a key from a PEM file.
+func readKey[K any](path string, parse func([]byte) (K, error)) (K, error) {
 	var none K
-	if path == "" {
-		return none, usageErrorf("%s is missing", flag)
-	}
 	data, err := readWhole(path, maxKeySize)
 	if err != nil {
 		return none, err

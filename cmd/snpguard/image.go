@@ -36,7 +36,7 @@ func newImageListCommand() *cobra.Command {
 		Use:     "list",
 		Short:   "List images",
 		Example: "  snpguard image list --label team=web --enabled",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if onlyEnabled && onlyDisabled {
 				return usageErrorf("--enabled and --disabled exclude each other")

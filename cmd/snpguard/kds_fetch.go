@@ -38,7 +38,7 @@ crl.der. The JSON is one object with "product", "chip_id", "tcb" and the times
 Exit code 1 means that KDS does not know the chip.`,
 		Example: `  snpguard kds fetch --report report.bin --out certs/
   snpguard kds fetch --product Milan --chip-id "$CHIP_ID" --tcb bootloader=4,tee=0,snp=24,microcode=219`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runKDSFetch(cmd, &o) },
 	}
 	o.addFlags(cmd)
@@ -50,9 +50,6 @@ Exit code 1 means that KDS does not know the chip.`,
 	f.BoolVar(&o.noCRL, "no-crl", false, "do not fetch revocation lists")
 	f.StringVar(&o.out, "out", "", "directory to write the files to")
 	addJSONFlag(cmd, &o.json)
-	cmd.MarkFlagsMutuallyExclusive("report", "chip-id")
-	cmd.MarkFlagsRequiredTogether("chip-id", "tcb")
-	cmd.MarkFlagsOneRequired("report", "chip-id")
 	return cmd
 }
 
@@ -80,8 +77,13 @@ func runKDSFetch(cmd *cobra.Command, o *kdsFetchOptions) error {
 
 // key returns what the flags or the report name.
 func (o *kdsFetchOptions) key(cmd *cobra.Command) (kds.Key, error) {
-	if o.report != "" {
+	switch {
+	case o.report != "" && (o.chip != "" || o.tcb != ""):
+		return kds.Key{}, usageErrorf("--report excludes --chip-id and --tcb: the report says both")
+	case o.report != "":
 		return o.reportKey(cmd)
+	case o.chip == "" || o.tcb == "" || o.product == "":
+		return kds.Key{}, usageErrorf("whose certificates? Give --report with a report of the chip, or all of --product, --chip-id and --tcb")
 	}
 	p, err := snp.ParseProduct(o.product)
 	if err != nil {

@@ -21,7 +21,7 @@ The JSON is an array of objects with "name", "kind" (vcek, chain, crl), "product
 "signing_key", "chip_id", "tcb", "size", "fetched_at", "not_after", "crl" (number,
 this_update, next_update, revoked), "usable" and, when not usable, "problem".`,
 		Example: "  snpguard kds status --json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runKDSStatus(cmd, &o, asJSON) },
 	}
 	o.addCacheFlags(cmd)

@@ -17,7 +17,7 @@ and author key digests of an attestation report carry it.`,
 		Example: "  snpguard key-digest id.pem",
 		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			key, err := readKey(args[0], "PEM", idblock.ParsePublicKey)
+			key, err := readKey(args[0], idblock.ParsePublicKey)
 			if err != nil {
 				return err
 			}

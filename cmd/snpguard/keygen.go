@@ -23,7 +23,7 @@ func newKeygenCommand() *cobra.Command {
 one for every image. Together with seal and unseal it moves an image to another
 service, or gives it a new key pair, when its VMK was recovered.`,
 		Example: `  snpguard keygen --private unsealing.key --public unsealing.pub`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			if private == "" || public == "" {
 				return usageErrorf("--private and --public say where the keys go")

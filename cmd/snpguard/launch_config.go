@@ -22,10 +22,10 @@ func newLaunchConfigCommand() *cobra.Command {
 ID block and nobody's signature. What has secrets is registered. The JSON is what
 is in the file, whose names are QEMU's.`,
 		Example: "  snpguard launch-config --staging out/staging --vcpus 2 --vcpu-type EPYC-Milan",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" || vcpuType == "" {
-				return usageErrorf("--staging, --vcpus and --vcpu-type are needed")
+				return usageErrorf("--staging, --vcpus and --vcpu-type are needed: the directory of a conversion, and the size of the guest")
 			}
 			t, err := measure.ParseVCPUType(vcpuType)
 			if err != nil {

@@ -17,7 +17,7 @@ func newLogoutCommand() *cobra.Command {
 		Long: `Forget the attestation service and the token for it. The token stays valid:
 "snpguard token revoke" ends it.`,
 		Example: "  snpguard logout",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			path, err := client.LoginPath()
 			if err != nil {

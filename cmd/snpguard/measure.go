@@ -91,7 +91,10 @@ func (o *measureOptions) addFlags(cmd *cobra.Command) {
 
 // runMeasure measures what all variants share once, then each variant.
 func runMeasure(cmd *cobra.Command, o *measureOptions) error {
-	firmware, err := readFirmware(o.firmware, "--firmware")
+	if o.firmware == "" {
+		return usageErrorf("--firmware is missing: the OVMF build for SEV-SNP that the guest starts with")
+	}
+	firmware, err := readFirmware(o.firmware)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (o *measureOptions) config(firmware *measure.Firmware) (measure.Config, err
 		config.FirmwareDigest = &digest
 	}
 	if o.svsm != "" {
-		if config.SVSM, err = readFirmware(o.svsm, "--svsm"); err != nil {
+		if config.SVSM, err = readFirmware(o.svsm); err != nil {
 			return config, err
 		}
 	}
@@ -151,10 +151,7 @@ func count(conditions ...bool) int {
 }
 
 // readFirmware parses a firmware file, whose size it bounds before it reads.
-func readFirmware(path, flag string) (*measure.Firmware, error) {
-	if path == "" {
-		return nil, usageErrorf("%s is missing", flag)
-	}
+func readFirmware(path string) (*measure.Firmware, error) {
 	data, err := readBounded(path, measure.MaxFirmwareSize+1)
 	if err != nil {
 		return nil, err

@@ -2,10 +2,21 @@ package main
 
 import "github.com/spf13/cobra"
 
+// noArgs wants none: an argument is mostly a flag without its dashes.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageErrorf("%q takes no arguments, %q is given: flags begin with two dashes", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
 // oneArg wants one argument, and says which: by the command's own line of use.
 func oneArg(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return usageErrorf("%d arguments are given, want %q", len(args), cmd.UseLine())
+	}
+	if args[0] == "" {
+		return usageErrorf("the argument is empty, want %q", cmd.UseLine())
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ launch bundle. The first variant is the default.
 An image of which a release is registered already takes --add-release.`,
 		Example: `  snpguard register --staging out/staging --name debian-13 --vcpus 2,4 --vcpu-type EPYC-Milan,EPYC-Genoa \
       --tcb-floor Milan:bootloader=4,tee=0,snp=24,microcode=217 --bundle launch-artifacts.tar.gz`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRegister(cmd, &o) },
 	}
 	f := cmd.Flags()
@@ -70,7 +70,10 @@ func runRegister(cmd *cobra.Command, o *registerOptions) error {
 	registered, err := request.Send(cmd.Context(), service.Client, bar.add)
 	bar.done()
 	if problem := (*wire.Problem)(nil); errors.As(err, &problem) && problem.Code == wire.CodeConflict && !o.AddRelease {
-		return fmt.Errorf("%w; --add-release adds a release to the image with this ID", err)
+		// A conflict may be about the name alone: of another image, a release helps nobody.
+		if _, unknown := service.Image(cmd.Context(), request.Registration.ImageID); unknown == nil {
+			return fmt.Errorf("%w; --add-release adds one", err)
+		}
 	}
 	if err != nil {
 		return err

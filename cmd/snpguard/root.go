@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/manual"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
 
@@ -74,6 +75,7 @@ Exit codes:
 		newVersionCommand(),
 		manual.NewCommand(root, "1"),
 	)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return option.Flag(err) })
 	markRunErrors(root)
 	return root
 }

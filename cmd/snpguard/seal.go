@@ -100,7 +100,7 @@ func (o *sealOptions) seal(name string) error {
 	if err != nil {
 		return err
 	}
-	key, err := readKey(o.key, "key", keyfile.ParsePublic)
+	key, err := readKey(o.key, keyfile.ParsePublic)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (o *sealOptions) seal(name string) error {
 // plain reads the secret to be sealed.
 func (o *sealOptions) plain(name string, kind secret) ([]byte, error) {
 	if name == "unsealing-key" {
-		private, err := readKey(o.in, "in", keyfile.ParsePrivate)
+		private, err := readKey(o.in, keyfile.ParsePrivate)
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +145,7 @@ func (o *sealOptions) unseal(name string) error {
 	if err != nil {
 		return err
 	}
-	key, err := readKey(o.key, "key", keyfile.ParsePrivate)
+	key, err := readKey(o.key, keyfile.ParsePrivate)
 	if err != nil {
 		return err
 	}

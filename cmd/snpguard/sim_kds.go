@@ -36,7 +36,7 @@ stays the same as long as that file is kept.`,
 		Example: `  snpguard sim kds --state sim.json --root-out sim-root.pem &
   snpguard sim report --state sim.json --product Milan --out report.bin
   snpguard report verify report.bin --kds http://127.0.0.1:4080 --insecure-trust-root sim-root.pem`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSimKDS(cmd, &o) },
 	}
 	f := cmd.Flags()

@@ -29,7 +29,7 @@ func newSimReportCommand() *cobra.Command {
 
 Chips are named: the same name and product always give the same chip.`,
 		Example: `  snpguard sim report --state sim.json --product Turin --measurement "$(cat measurement)" --out report.bin`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runSimReport(cmd, &o) },
 	}
 	f := cmd.Flags()
@@ -46,7 +46,7 @@ Chips are named: the same name and product always give the same chip.`,
 
 func runSimReport(cmd *cobra.Command, o *simReportOptions) error {
 	if o.out == "" {
-		return usageErrorf("--out is missing")
+		return usageErrorf("--out is missing: the file to write the report to")
 	}
 	chip, err := o.simChip()
 	if err != nil {

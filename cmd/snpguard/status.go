@@ -12,7 +12,7 @@ func newStatusCommand() *cobra.Command {
 		Use:     "status",
 		Short:   "Show the attestation service that is logged in to",
 		Example: "  snpguard status",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			service, err := connect()
 			if err != nil {

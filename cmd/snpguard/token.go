@@ -65,7 +65,7 @@ func newTokenListCommand() *cobra.Command {
 		Use:     "list",
 		Short:   "List the tokens",
 		Example: "  snpguard token list --json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			service, err := connect()
 			if err != nil {

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // Read lists what an image offers to boot, in the order of the menu, with one
@@ -126,7 +128,7 @@ func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	if int64(len(content)) > limit {
-		return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrMalformed, name, limit)
+		return nil, fmt.Errorf("%w: %s has more than %s", ErrMalformed, name, size.Text(limit))
 	}
 	if strings.IndexByte(string(content), 0) >= 0 {
 		return nil, fmt.Errorf("%w: %s is no text", ErrMalformed, name)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -148,7 +149,7 @@ func (m *Manifest) check() error {
 		}
 		seen[f.Name] = true
 		if f.Size < 0 || f.Size > maxFileSize {
-			return fmt.Errorf("%w: %s has %d bytes, at most %d are taken", ErrBundle, f.Name, f.Size, int64(maxFileSize))
+			return fmt.Errorf("%w: %s has more than %s", ErrBundle, f.Name, size.Text(maxFileSize))
 		}
 		if sum, err := hex.DecodeString(f.SHA256); err != nil || len(sum) != 32 {
 			return fmt.Errorf("%w: %s: SHA-256 is not 64 hexadecimal digits", ErrBundle, f.Name)

@@ -14,6 +14,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // Trust says which bundles are taken. The zero value takes none.
@@ -143,7 +145,7 @@ func (a *archive) manifest(t Trust, create func(ManifestEntry) (io.WriteCloser, 
 }
 
 // next wants a regular file of that name and at most that size.
-func (a *archive) next(name string, limit int64) (size int64, err error) {
+func (a *archive) next(name string, limit int64) (int64, error) {
 	header, err := a.Next()
 	switch {
 	case errors.Is(err, io.EOF):
@@ -155,7 +157,7 @@ func (a *archive) next(name string, limit int64) (size int64, err error) {
 	case header.Name != name || header.Typeflag != tar.TypeReg:
 		return 0, fmt.Errorf("%w: found %.100q (type %q) where %s should be", ErrBundle, header.Name, header.Typeflag, name)
 	case header.Size < 0 || header.Size > limit:
-		return 0, fmt.Errorf("%w: %s has %d bytes, at most %d are taken", ErrBundle, name, header.Size, limit)
+		return 0, fmt.Errorf("%w: %s has more than %s", ErrBundle, name, size.Text(limit))
 	}
 	return header.Size, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/xts"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/initrd"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kmod"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 )
 
@@ -41,7 +42,7 @@ func (c *conversion) writeBootFiles(sys *system) error {
 		return fmt.Errorf("kernel: %w", err)
 	}
 	defer kernel.Close()
-	if err := c.stageFrom(staging.NameKernel, &limited{kernel, maxKernel}); err != nil {
+	if err := c.stageFrom(staging.NameKernel, &limited{r: kernel, most: maxKernel}); err != nil {
 		return fmt.Errorf("kernel: %w", err)
 	}
 	return c.stageBytes(staging.NameCmdline, []byte(sys.cmdline), 0o644)
@@ -87,7 +88,7 @@ func openInitrd(sys *system) (r io.Reader, closeAll func(), err error) {
 	if len(files) == 0 {
 		return nil, nil, errors.New("the boot entry has no initrd, and the agent needs one to run in")
 	}
-	return &limited{io.MultiReader(readers...), maxInitrd}, closeAll, nil
+	return &limited{r: io.MultiReader(readers...), most: maxInitrd}, closeAll, nil
 }
 
 // segment is what makes the initrd, read before the root changes: the
@@ -212,13 +213,14 @@ func writeNew(path string, r io.Reader) error {
 // limited fails when there is more to read than there may be.
 type limited struct {
 	r    io.Reader
-	left int64
+	most int64 // bytes
+	seen int64
 }
 
 func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return 0, errors.New("is too large")
+	if l.seen += int64(n); l.seen > l.most {
+		return 0, fmt.Errorf("it has more than %s", size.Text(l.most))
 	}
 	return n, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // editRoot makes the changes of the root file system: the files of a separate
@@ -73,7 +74,7 @@ func moduleFiles(from fs.FS) (changes []rootfs.Change, err error) {
 			return err
 		}
 		if info.Size() > maxModuleFile {
-			return fmt.Errorf("%s has more than %d bytes", name, maxModuleFile)
+			return fmt.Errorf("%s has more than %s", name, size.Text(maxModuleFile))
 		}
 		content, err := fs.ReadFile(from, name)
 		if err != nil {

@@ -54,7 +54,7 @@ func Inspect(ctx context.Context, path string, packages []string) (*Inspection, 
 	if err != nil {
 		return nil, err
 	}
-	if err := checkReadable(path); err != nil {
+	if err := checkReadable(path, "the image to look at"); err != nil {
 		return nil, err
 	}
 	s, err := openSource(ctx, path)

@@ -91,7 +91,7 @@ func (o *Options) Check() error {
 			problems = append(problems, option.Wrap(name, err))
 		}
 	}
-	bad("in", checkReadable(o.Input))
+	bad("in", checkReadable(o.Input, "the image to convert"))
 	bad("out", o.checkOutput())
 	bad("staging", o.checkStaging())
 	bad("firmware", checkFirmware(o.Firmware))
@@ -107,7 +107,7 @@ func (o *Options) Check() error {
 	if !o.NoEncryption {
 		problems = append(problems, o.Service.check())
 		if len(o.Agent) == 0 {
-			bad("agent_path", errors.New("there is none to put into the image"))
+			bad("agent_path", errors.New("is missing: there is none to put into the initrd of the image"))
 		}
 	}
 	return errors.Join(problems...)
@@ -120,16 +120,16 @@ func (s *Service) check() error {
 	case !x509.NewCertPool().AppendCertsFromPEM([]byte(s.CA)):
 		return option.Errorf("ca_file", "no CA certificate: guests trust this one alone, also where a service has a public certificate")
 	case len(s.IdentityKey) != ed25519.PublicKeySize:
-		return option.Errorf("identity_key", "is missing")
+		return option.Errorf("identity_key", "is missing: the public key that signs the answers of the service; \"snpguard keys\" writes it")
 	case s.IngestionKey == nil:
-		return option.Errorf("ingestion_key", "is missing")
+		return option.Errorf("ingestion_key", "is missing: the public key of the service that unsealing keys are sealed to; \"snpguard keys\" writes it")
 	}
 	return nil
 }
 
-func checkReadable(path string) error {
+func checkReadable(path, what string) error {
 	if path == "" {
-		return errors.New("is missing")
+		return fmt.Errorf("is missing: %s", what)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -164,7 +164,7 @@ func checkText(s string) error {
 func checkCloudInit(s string) error {
 	for name := range strings.SplitSeq(s, ",") {
 		if strings.ContainsFunc(name, func(r rune) bool { return !isAlphanumeric(r) }) {
-			return fmt.Errorf("%q is not the name of a data source", name)
+			return fmt.Errorf("%q is not the name of a data source: want none, keep or names such as NoCloud,Azure", name)
 		}
 	}
 	return nil
@@ -193,7 +193,7 @@ func parseRecipients(list []string) ([]age.Recipient, error) {
 
 // checkFirmware takes what measures kernel, initrd and command line.
 func checkFirmware(path string) error {
-	if err := checkReadable(path); err != nil {
+	if err := checkReadable(path, "an OVMF build for SEV-SNP, such as OVMF.amdsev.fd of the Debian package ovmf-amdsev"); err != nil {
 		return err
 	}
 	data, err := os.ReadFile(path)

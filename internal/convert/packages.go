@@ -17,6 +17,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kmod"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // maxPackage bounds a module package, in bytes. Ubuntu's have some 120 MiB.
@@ -58,7 +59,7 @@ func openPackage(ctx context.Context, spec, dir, target string, events Events) (
 		return nil, err
 	}
 	if want != "" && got != want {
-		return nil, fmt.Errorf("SHA-256 is %s, want %s", got, want)
+		return nil, fmt.Errorf("its SHA-256 is %s, not %s as it was given: it is damaged, or another version", got, want)
 	}
 	p, err := kmod.OpenPackage(file, dir)
 	if err != nil {
@@ -82,7 +83,7 @@ func parsePackage(spec string) (file, sum string, err error) {
 		return file, strings.ToLower(sum), nil
 	}
 	if isURL(file) {
-		return "", "", errors.New("a URL needs #sha256=HEX")
+		return "", "", errors.New("a URL needs #sha256=HEX behind it: what comes over a network is told by its hash")
 	}
 	return file, "", nil
 }
@@ -114,7 +115,7 @@ func download(ctx context.Context, from, to string) (string, error) {
 		return "", err
 	}
 	if n > maxPackage {
-		return "", fmt.Errorf("more than %d bytes", maxPackage)
+		return "", fmt.Errorf("it has more than %s", size.Text(maxPackage))
 	}
 	return to, f.Close()
 }

@@ -61,7 +61,7 @@ func TestOpenPackages(t *testing.T) {
 		path:                                 "",
 		path + "#sha256=" + sum:              "",
 		url + "#sha256=" + sum:               "",
-		path + "#sha256=" + wrong:            "SHA-256 is " + sum + ", want " + wrong,
+		path + "#sha256=" + wrong:            "SHA-256 is " + sum + ", not " + wrong,
 		url + "#sha256=" + wrong:             "SHA-256 is " + sum,
 		url + "#sha256=" + "x":               "64 hexadecimal digits",
 		server.URL + "/none#sha256=" + sum:   "404",

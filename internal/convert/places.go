@@ -15,7 +15,7 @@ import (
 // checkOutput takes a name for the image that is free, or a file that may be
 // replaced. The source is never that.
 func (o *Options) checkOutput() error {
-	info, err := o.checkPlace(o.Output)
+	info, err := o.checkPlace(o.Output, "where the new image goes")
 	if err != nil || info == nil {
 		return err
 	}
@@ -23,7 +23,7 @@ func (o *Options) checkOutput() error {
 		return fmt.Errorf("%s is no file that could be replaced", o.Output)
 	}
 	if sameFile(o.Output, o.Input) {
-		return fmt.Errorf("%s is the source image itself", o.Output)
+		return fmt.Errorf("%s is the source image itself, which is never written to: choose another name", o.Output)
 	}
 	return nil
 }
@@ -31,13 +31,13 @@ func (o *Options) checkOutput() error {
 // checkStaging takes a name for the staging directory that is free, or what an
 // earlier conversion left there: another directory is never removed.
 func (o *Options) checkStaging() error {
-	info, err := o.checkPlace(o.Staging)
+	info, err := o.checkPlace(o.Staging, "the directory for what registration needs")
 	if err != nil {
 		return err
 	}
 	for _, file := range []string{o.Input, o.Output} {
 		if file != "" && within(o.Staging, file) {
-			return fmt.Errorf("%s lies in it, and it is made anew", file)
+			return fmt.Errorf("%s lies in it, and it is made anew: choose another directory", file)
 		}
 	}
 	if info == nil {
@@ -54,9 +54,9 @@ func (o *Options) checkStaging() error {
 }
 
 // checkPlace returns what is at a path already, nil for nothing.
-func (o *Options) checkPlace(path string) (fs.FileInfo, error) {
+func (o *Options) checkPlace(path, what string) (fs.FileInfo, error) {
 	if path == "" {
-		return nil, errors.New("is missing")
+		return nil, fmt.Errorf("is missing: %s", what)
 	}
 	parent := filepath.Dir(path)
 	if info, err := os.Stat(parent); err != nil {
@@ -78,10 +78,10 @@ func (o *Options) checkPlace(path string) (fs.FileInfo, error) {
 func (o *Options) checkBacking(source *qemu.Source) error {
 	for s := source.Backing; s != nil; s = s.Backing {
 		if sameFile(o.Output, s.Path) {
-			return option.Wrap("out", fmt.Errorf("%s is a backing file of the source image", o.Output))
+			return option.Wrap("out", fmt.Errorf("%s is a backing file of the source image: choose another name", o.Output))
 		}
 		if within(o.Staging, s.Path) {
-			return option.Wrap("staging", fmt.Errorf("%s lies in it, a backing file of the source image", s.Path))
+			return option.Wrap("staging", fmt.Errorf("%s lies in it, a backing file of the source image: choose another directory", s.Path))
 		}
 	}
 	return nil

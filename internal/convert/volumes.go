@@ -118,11 +118,11 @@ func findRoot(list []Volume) (*Volume, error) {
 	case len(roots) == 1:
 		return roots[0], nil
 	case len(roots) > 1:
-		return nil, fmt.Errorf("partitions %d and %d may both hold an operating system: one is wanted", roots[0].Partition.Number, roots[1].Partition.Number)
+		return nil, fmt.Errorf("partitions %d and %d may both hold an operating system: take an image with one", roots[0].Partition.Number, roots[1].Partition.Number)
 	case len(problems) > 0:
 		return nil, fmt.Errorf("%w: %w", errNoRoot, inOneLine(problems))
 	}
-	return nil, fmt.Errorf("%w: no partition has /etc/os-release", errNoRoot)
+	return nil, fmt.Errorf("%w: no partition has /etc/os-release, as that of an operating system has", errNoRoot)
 }
 
 // inOneLine joins errors for a reader of lines.
@@ -163,7 +163,7 @@ func findBoot(list []Volume, root *Volume) (*Volume, error) {
 	if root.FS == nil {
 		return nil, nil
 	}
-	return nil, errors.New("no kernel: neither /boot of the root nor another partition has a file vmlinuz-VERSION")
+	return nil, errors.New("no kernel: neither /boot of the root nor another partition has a file vmlinuz-VERSION; install a kernel in the image")
 }
 
 func hasKernel(fsys fs.FS, dir string) bool {

@@ -42,7 +42,7 @@ func openWorkspace(output string) (*workspace, error) {
 }
 
 // errLocked is a directory that another conversion works in.
-var errLocked = errors.New("another conversion is at work there")
+var errLocked = errors.New("another conversion is at work there: wait for its end, or choose another directory")
 
 // lockDir takes a lock that ends with the process, however it ends.
 func lockDir(dir string) (*os.File, error) {

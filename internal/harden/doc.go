@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // ErrMalformed is a file of an image that is not as it must be to be edited.
@@ -65,7 +67,7 @@ func (r *reader) text(name string) string {
 	}
 	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(content) > maxFile {
-		err = fmt.Errorf("%w: more than %d bytes", ErrMalformed, maxFile)
+		err = fmt.Errorf("%w: it has more than %s", ErrMalformed, size.Text(maxFile))
 	}
 	r.note(name, err)
 	return string(content)

@@ -11,6 +11,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/cpio"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/decompress"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // Limits on what is read. A Debian initrd with all modules unpacks to 300 MB.
@@ -151,7 +152,7 @@ func (b *budget) walkSegment(in *bufio.Reader, entry func(*cpio.Header, io.Reade
 	for {
 		start, err := skipZeros(plain)
 		if limited.N == 0 {
-			return s, fmt.Errorf("%w: it unpacks to more than %d bytes", ErrMalformed, int64(maxUnpacked))
+			return s, fmt.Errorf("%w: it unpacks to more than %s", ErrMalformed, size.Text(maxUnpacked))
 		}
 		if err != nil {
 			return s, fmt.Errorf("%w: %w", ErrMalformed, err)

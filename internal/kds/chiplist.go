@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
@@ -54,7 +55,7 @@ func ParseChipList(r io.Reader) ([]Key, error) {
 		return nil, fmt.Errorf("chip list, line %d: %w", n+1, err)
 	}
 	if limited.N <= 0 {
-		return nil, fmt.Errorf("chip list has more than %d bytes", maxChipBytes)
+		return nil, fmt.Errorf("chip list has more than %s", size.Text(maxChipBytes))
 	}
 	return keys, nil
 }

@@ -69,8 +69,8 @@ func TestParseBadChipLists(t *testing.T) {
 
 func TestChipListIsBounded(t *testing.T) {
 	for limit, list := range map[string]io.Reader{
-		"more than 100000 chips":   &endless{line: func(i int) string { return fmt.Sprintf("Turin,%016x,fmc=1,bootloader=2,tee=3,snp=4,microcode=71\n", i) }},
-		"more than 67108864 bytes": &endless{line: func(int) string { return "#" + strings.Repeat("x", 4000) + "\n" }},
+		"more than 100000 chips": &endless{line: func(i int) string { return fmt.Sprintf("Turin,%016x,fmc=1,bootloader=2,tee=3,snp=4,microcode=71\n", i) }},
+		"more than 64 MiB":       &endless{line: func(int) string { return "#" + strings.Repeat("x", 4000) + "\n" }},
 	} {
 		if _, err := kds.ParseChipList(list); err == nil || !strings.Contains(err.Error(), limit) {
 			t.Errorf("got %v, want %s", err, limit)

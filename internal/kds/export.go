@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // Export writes the whole cache as one archive for Import on a machine that
@@ -22,7 +24,7 @@ func (c *Client) Export(ctx context.Context, w io.Writer) (exported []Key, left 
 			return nil //nolint:nilerr // the caller is told, the others are exported
 		}
 		if total += len(in.data); total > maxArchiveSize || len(data) == maxArchiveEntries {
-			return fmt.Errorf("the cache is too large for an archive of %d entries and %d bytes", maxArchiveEntries, maxArchiveSize)
+			return fmt.Errorf("the cache is too large for an archive of %d entries and %s", maxArchiveEntries, size.Text(maxArchiveSize))
 		}
 		m.Entries = append(m.Entries, newManifestEntry(in.Key, Entry{in.data, in.FetchedAt}))
 		data = append(data, in.data)

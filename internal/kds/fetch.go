@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // maxHeaderSize bounds the header of an answer, in bytes.
@@ -102,7 +104,7 @@ func (f *fetcher) once(ctx context.Context, key Key) ([]byte, error) {
 		return nil, fmt.Errorf("%w: read answer: %w", ErrUnavailable, err)
 	}
 	if int64(len(body)) > limit {
-		return nil, fmt.Errorf("%w: it has more than %d bytes", ErrAnswer, limit)
+		return nil, fmt.Errorf("%w: it has more than %s", ErrAnswer, size.Text(limit))
 	}
 	return body, nil
 }

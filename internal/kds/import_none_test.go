@@ -86,7 +86,7 @@ func TestArchiveOfHeaders(t *testing.T) {
 func TestArchiveTooLarge(t *testing.T) {
 	for want, tc := range map[string]struct{ entries, size int }{
 		"100001 entries, want at most 100000": {100_001, 1},
-		"want at most 536870912":              {513, 1 << 20},
+		"more than 512 MiB":                   {513, 1 << 20},
 	} {
 		members := edit(t, unpack(t, export(t, newWorld(t).client())), func([]map[string]any) []map[string]any {
 			var e []map[string]any

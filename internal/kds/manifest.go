@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // Limits of an archive.
@@ -77,8 +79,8 @@ func parseManifest(data []byte) (*manifest, error) {
 		}
 		seen[e.key] = true
 	}
-	if size := m.size(); size > maxArchiveSize {
-		return nil, fmt.Errorf("the entries have %d bytes, want at most %d", size, maxArchiveSize)
+	if m.size() > maxArchiveSize {
+		return nil, fmt.Errorf("the entries have more than %s", size.Text(maxArchiveSize))
 	}
 	return &m, nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // Module is a module to be loaded.
@@ -156,7 +158,7 @@ func (w *walk) load(name string, above []string) (*node, error) {
 	}
 	w.total += int64(len(n.module.Data))
 	if len(w.seen) >= maxModules || w.total > maxTotal {
-		return nil, fmt.Errorf("%w: the agent's modules need more than %d files or %d bytes", ErrMalformed, maxModules, int64(maxTotal))
+		return nil, fmt.Errorf("%w: the agent's modules need more than %d files or %s", ErrMalformed, maxModules, size.Text(maxTotal))
 	}
 	w.seen[name] = n
 	return n, nil

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // Name returns a module's name from that of its file: without directory and
@@ -126,7 +128,7 @@ func readIndex(fsys fs.FS, file string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	if len(content) > maxIndex {
-		return nil, fmt.Errorf("%w: %s: more than %d bytes", ErrMalformed, file, maxIndex)
+		return nil, fmt.Errorf("%w: %s: more than %s", ErrMalformed, file, size.Text(maxIndex))
 	}
 	return content, nil
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // ErrDisk is a disk image that must not be given to QEMU.
@@ -61,7 +63,7 @@ func OpenDisk(path string) (Disk, error) {
 		return Disk{}, err
 	}
 	if !info.Mode().IsRegular() || info.Size() < minDiskSize {
-		return Disk{}, fmt.Errorf("%w: %s: want a regular file of at least %d bytes", ErrDisk, path, minDiskSize)
+		return Disk{}, fmt.Errorf("%w: %s: want a regular file of at least %s", ErrDisk, path, size.Text(minDiskSize))
 	}
 	f, err := os.Open(absolute)
 	if err != nil {

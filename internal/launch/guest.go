@@ -9,6 +9,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 
@@ -143,7 +144,7 @@ func readSmall(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if info.Size() > limit {
-		return nil, fmt.Errorf("%w: %s has %d bytes, want at most %d", ErrGuest, filepath.Base(path), info.Size(), limit)
+		return nil, fmt.Errorf("%w: %s has more than %s", ErrGuest, filepath.Base(path), size.Text(limit))
 	}
 	return os.ReadFile(path)
 }

@@ -3,6 +3,7 @@
 package manual
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ func NewCommand(root *cobra.Command, section string) *cobra.Command {
 		Use:     "man DIRECTORY",
 		Short:   "Write man pages",
 		Example: "  " + root.Name() + " man /usr/local/share/man/man" + section,
-		Args:    cobra.ExactArgs(1),
+		Args:    oneDirectory,
 		Hidden:  true,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
@@ -31,4 +32,11 @@ func NewCommand(root *cobra.Command, section string) *cobra.Command {
 			}, args[0])
 		},
 	}
+}
+
+func oneDirectory(_ *cobra.Command, args []string) error {
+	if len(args) != 1 || args[0] == "" {
+		return fmt.Errorf("%d arguments are given, want one: the directory for the man pages", len(args))
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootentry"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // Scan reads all that it needs to know of an image. An image without a boot menu
@@ -81,7 +82,7 @@ func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	if int64(len(content)) > limit {
-		return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrMalformed, name, limit)
+		return nil, fmt.Errorf("%w: %s has more than %s", ErrMalformed, name, size.Text(limit))
 	}
 	return content, nil
 }

@@ -57,8 +57,8 @@ func open(ctx context.Context, source *Source, a access) (*Disk, error) {
 	if err := os.RemoveAll(s.dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("remove directory of socket: %w", err), d.Close())
 	}
-	if size := d.Size(); size < 1 || size > MaxSize {
-		return nil, errors.Join(fmt.Errorf("%w %s: a virtual disk of %d bytes", ErrImage, source.Path, size), d.Close())
+	if n := d.Size(); n < 1 || n > MaxSize {
+		return nil, errors.Join(fmt.Errorf("%s: %w", source.Path, wrongSize(uint64(n))), d.Close())
 	}
 	return d, nil
 }

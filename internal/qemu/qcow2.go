@@ -119,7 +119,7 @@ func (q *qcow2) check() error {
 		return fmt.Errorf("%w: it is encrypted (method %d)", ErrImage, crypt)
 	}
 	if q.size == 0 || q.size > MaxSize {
-		return fmt.Errorf("%w: a virtual disk of %d bytes, want 1 to %d", ErrImage, q.size, int64(MaxSize))
+		return wrongSize(q.size)
 	}
 	perTable := q.cluster() / uint64(q.entry) * q.cluster()
 	need := (q.size + perTable - 1) / perTable

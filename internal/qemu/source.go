@@ -91,7 +91,7 @@ func (p *prober) probe(f *os.File, path string, format Format) (*Source, error) 
 		return nil, err
 	}
 	if h.size < 1 || h.size > MaxSize {
-		return nil, fmt.Errorf("%w: a virtual disk of %d bytes, want 1 to %d", ErrImage, h.size, int64(MaxSize))
+		return nil, wrongSize(uint64(h.size))
 	}
 	source := &Source{Path: path, Format: h.format, VirtualSize: h.size, ClusterSize: h.cluster}
 	if h.backing != "" {

@@ -38,7 +38,7 @@ func (f *image) vdi() (*header, error) {
 	}
 	size := le64(b, vdiDiskSize)
 	if size == 0 || size > MaxSize {
-		return nil, fmt.Errorf("%w: a virtual disk of %d bytes, want 1 to %d", ErrImage, size, int64(MaxSize))
+		return nil, wrongSize(size)
 	}
 	end := uint64(le32(b, vdiDataOffset)) + uint64(le32(b, vdiBlockSize))*uint64(le32(b, vdiAllocated))
 	if end > uint64(f.size) {

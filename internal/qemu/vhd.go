@@ -34,8 +34,11 @@ func (f *image) vhd() (*header, error) {
 		}
 	}
 	kind, size := be32(footer, vhdType), be64(footer, vhdCurrentSize)
-	if string(footer[:8]) != "conectix" || size == 0 || size > MaxSize {
-		return nil, fmt.Errorf("%w: vhd of %d bytes, want 1 to %d", ErrImage, size, int64(MaxSize))
+	if string(footer[:8]) != "conectix" {
+		return nil, fmt.Errorf("%w: the vhd has no footer: truncated?", ErrImage)
+	}
+	if size == 0 || size > MaxSize {
+		return nil, wrongSize(size)
 	}
 	switch {
 	case kind == vhdFixed && size <= uint64(f.size-vhdFooter):

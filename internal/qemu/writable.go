@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strconv"
 	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // Writable is an image that is being changed in place. What was written is durable
@@ -64,21 +66,22 @@ func (w *Writable) Close() error {
 	return errors.Join(err, os.RemoveAll(w.server.dir))
 }
 
-// Resize makes the virtual disk larger, to size bytes; what is new reads as
+// Resize makes the virtual disk larger, to so many bytes; what is new reads as
 // zeros. A disk is never made smaller. A cut leaves it with the old or the new
 // size.
-func Resize(ctx context.Context, source *Source, size int64) error {
+func Resize(ctx context.Context, source *Source, to int64) error {
 	if err := source.changeable(); err != nil {
 		return err
 	}
-	if size < source.VirtualSize || size > MaxSize {
-		return fmt.Errorf("resize image %s: %d bytes, want %d to %d", source.Path, size, source.VirtualSize, int64(MaxSize))
+	if to < source.VirtualSize || to > MaxSize {
+		return fmt.Errorf("resize image %s: to %s, want %s at least, which it has, and %s at most",
+			source.Path, size.Text(to), size.Text(source.VirtualSize), size.Text(MaxSize))
 	}
 	name, err := source.name(readWrite)
 	if err != nil {
 		return err
 	}
-	cmd, words, err := program(ctx, "qemu-img", "resize", "-q", name, strconv.FormatInt(size, 10))
+	cmd, words, err := program(ctx, "qemu-img", "resize", "-q", name, strconv.FormatInt(to, 10))
 	if err != nil {
 		return err
 	}
@@ -89,6 +92,6 @@ func Resize(ctx context.Context, source *Source, size int64) error {
 	if err != nil {
 		return fmt.Errorf("resize image %s: %w", source.Path, err)
 	}
-	source.VirtualSize = size
+	source.VirtualSize = to
 	return nil
 }

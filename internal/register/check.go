@@ -34,7 +34,7 @@ func (c *Config) Check() error {
 func (c *Config) complete() error {
 	var problems []error
 	if c.Name == "" && !c.AddRelease {
-		problems = append(problems, option.Errorf("image_name", "is missing"))
+		problems = append(problems, option.Errorf("image_name", "is missing: what the service is to call the image, as in debian-13"))
 	}
 	if len(c.VCPUs) == 0 {
 		problems = append(problems, option.Errorf("vcpus", "is missing: it says, with the vCPU types, which sizes may be launched"))

@@ -63,17 +63,17 @@ func (c *Config) image() (wire.UUID, error) {
 
 // addUploads finds the files and their size in all.
 func (c *Config) addUploads(r *Request) error {
-	for _, f := range []struct{ option, part, path, name string }{
-		{"firmware", "firmware", c.Firmware, bundle.NameFirmware},
-		{"kernel", "kernel", c.Kernel, bundle.NameKernel},
-		{"initrd", "initrd", c.Initrd, bundle.NameInitrd},
-		{"cmdline_file", "cmdline", c.CmdlineFile, bundle.NameCmdline},
-		{"unsealing_key", "unsealing_key", c.UnsealingKey, staging.NameUnsealingKey},
+	for _, f := range []struct{ option, part, path, name, what string }{
+		{"firmware", "firmware", c.Firmware, bundle.NameFirmware, "the OVMF build that the image is launched with"},
+		{"kernel", "kernel", c.Kernel, bundle.NameKernel, "the kernel that the image boots"},
+		{"initrd", "initrd", c.Initrd, bundle.NameInitrd, "the initrd with the agent"},
+		{"cmdline_file", "cmdline", c.CmdlineFile, bundle.NameCmdline, "the file with the kernel command line"},
+		{"unsealing_key", "unsealing_key", c.UnsealingKey, staging.NameUnsealingKey, "the unsealing key, sealed to the service"},
 	} {
 		path := f.path
 		if path == "" {
 			if c.Staging == "" {
-				return option.Errorf(f.option, "is missing")
+				return option.Errorf(f.option, "is missing: %s, unless a staging directory has it", f.what)
 			}
 			path = filepath.Join(c.Staging, f.name)
 		}

@@ -50,12 +50,12 @@ func TestHostileDisks(t *testing.T) {
 			return path
 		}, []string{"truncated"}},
 		"qcow2 that points outside of itself": {func(t *testing.T) string { return put(t, qcow, 40, binary.BigEndian.AppendUint64(nil, 1<<40)) }, []string{"L1 table"}},
-		"qcow2 of petabytes":                  {func(t *testing.T) string { return put(t, qcow, 24, binary.BigEndian.AppendUint64(nil, 1<<51)) }, []string{"2251799813685248 bytes"}},
+		"qcow2 of petabytes":                  {func(t *testing.T) string { return put(t, qcow, 24, binary.BigEndian.AppendUint64(nil, 1<<51)) }, []string{"a virtual disk of 2 PiB"}},
 		"empty file": {func(t *testing.T) string {
 			path := filepath.Join(t.TempDir(), "empty")
 			write(t, filepath.Dir(path), "empty", "")
 			return path
-		}, []string{"disk of 0 bytes"}},
+		}, []string{"the virtual disk is empty"}},
 		"backing file elsewhere":       {func(t *testing.T) string { return backed(t, raw) }, []string{"backing file", "outside of the image's directory"}},
 		"backing file by a path above": {func(t *testing.T) string { return backed(t, "../good.qcow2") }, []string{"backing file", "outside of the image's directory"}},
 		"backing file by a protocol":   {func(t *testing.T) string { return backed(t, "nbd://127.0.0.1:1/x") }, []string{"backing file", "protocol"}},

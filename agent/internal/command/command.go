@@ -76,7 +76,7 @@ func (p *Program) Run(args []string) int {
 
 func (p *Program) run(args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("%w: no command", errUsage)
+		return fmt.Errorf("%w: want the command status, report or version", errUsage)
 	}
 	switch args[0] {
 	case "status":
@@ -101,6 +101,10 @@ func parse(flags *pflag.FlagSet, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, pflag.ErrHelp) {
 			return err
+		}
+		var invalid *pflag.InvalidValueError
+		if errors.As(err, &invalid) { // --json=word: no other flag refuses a word
+			return fmt.Errorf("%w: --%s takes no value", errUsage, invalid.GetFlag().Name)
 		}
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}

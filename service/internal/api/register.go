@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -111,7 +112,7 @@ func firstPart(parts *multipart.Reader) (wire.Registration, error) {
 		return registration, bodyError(err)
 	}
 	if len(data) > maxRegistration {
-		return registration, fail(wire.CodeTooLarge, "part %s has more than %d bytes", partRegistration, maxRegistration)
+		return registration, fail(wire.CodeTooLarge, "part %s has more than %s", partRegistration, size.Text(maxRegistration))
 	}
 	return registration, decodeJSON(data, &registration)
 }

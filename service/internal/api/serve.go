@@ -9,6 +9,7 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 )
@@ -101,7 +102,7 @@ func checkBody(w http.ResponseWriter, r *request, rt route) error {
 		return err
 	}
 	if r.ContentLength > rt.body.most {
-		return fail(wire.CodeTooLarge, "at most %d bytes are taken", rt.body.most)
+		return fail(wire.CodeTooLarge, "at most %s are taken", size.Text(rt.body.most))
 	}
 	r.Body = &seenBody{http.MaxBytesReader(w, r.Body, rt.body.most), exchangeOf(r.Context())}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -39,7 +40,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	if int64(len(p)) > w.limit-w.size {
-		w.err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, w.limit)
+		w.err = fmt.Errorf("%w: more than %s", ErrTooLarge, size.Text(w.limit))
 		return 0, w.err
 	}
 	if err := w.sink.write(p); err != nil {

@@ -69,7 +69,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.Var((*bytesValue)(&c.MaxInitrd), "max-initrd", "largest initrd upload")
 	f.Float64Var(&c.RatePerAddress, "rate-per-address", 5, "attestation requests a second that one address may make")
 	f.Float64Var(&c.RateTotal, "rate-total", 2000, "attestation requests a second in all")
-	f.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
+	f.Var((*levelValue)(&c.LogLevel), "log-level", "DEBUG, INFO, WARN or ERROR")
 	f.StringVar(&c.LogFormat, "log-format", "json", "json or text")
 }
 

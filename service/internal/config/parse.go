@@ -10,6 +10,9 @@ import (
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // envPrefix starts the name of every variable: --admin-listen is
@@ -99,7 +102,7 @@ func fromEnvironment(f *pflag.FlagSet, getenv func(string) (string, bool)) error
 			return
 		}
 		if setErr := f.Set(flag.Name, value); setErr != nil {
-			err = fmt.Errorf("%w: %s: %w", ErrUsage, name, setErr)
+			err = fmt.Errorf("%w: %s: %w", ErrUsage, name, option.Value(setErr))
 		}
 	})
 	return err
@@ -109,7 +112,7 @@ func fromEnvironment(f *pflag.FlagSet, getenv func(string) (string, bool)) error
 // names are errors: a misspelt option must not be passed over.
 func fromFile(f *pflag.FlagSet, data []byte) error {
 	if len(data) > maxFile {
-		return fmt.Errorf("%d bytes, at most %d are taken", len(data), maxFile)
+		return fmt.Errorf("the file has more than %s", size.Text(maxFile))
 	}
 	options := make(map[string]any)
 	dec := yaml.NewDecoder(bytes.NewReader(data))
@@ -119,7 +122,7 @@ func fromFile(f *pflag.FlagSet, data []byte) error {
 	for name, value := range options {
 		flag := f.Lookup(name)
 		if flag == nil || name == "config" || commandLineOnly(name) {
-			return fmt.Errorf("unknown option %q", name)
+			return fmt.Errorf("unknown option %q: options are called as the flags are, without the dashes in front", name)
 		}
 		if flag.Changed {
 			continue
@@ -129,7 +132,7 @@ func fromFile(f *pflag.FlagSet, data []byte) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if err := f.Set(name, text); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, option.Value(err))
 		}
 	}
 	return nil

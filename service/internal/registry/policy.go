@@ -6,6 +6,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -30,7 +31,7 @@ func parsePolicy(document json.RawMessage) (*attest.Policy, []byte, error) {
 		return nil, nil, refused("policy: %v", err)
 	}
 	if compact.Len() > store.MaxBytes {
-		return nil, nil, refused("policy: it has more than %d bytes", store.MaxBytes)
+		return nil, nil, refused("policy: it has more than %s", size.Text(store.MaxBytes))
 	}
 	return policy, compact.Bytes(), nil
 }

@@ -84,7 +84,10 @@ func (p sqlitePath) migrate(ctx context.Context) error {
 	}
 	db := p.writer()
 	defer closing(db)
-	return migrate(ctx, db, goose.DialectSQLite3)
+	if err := migrate(ctx, db, goose.DialectSQLite3); err != nil {
+		return fmt.Errorf("%s: %w", string(p), err)
+	}
+	return nil
 }
 
 // create makes an empty database file that its owner alone may read; SQLite

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -270,6 +271,12 @@ func TestHostileBundlesAreRefused(t *testing.T) {
 		{"signed without firmware", func(e []entry) []entry {
 			resign(t, e, func(m *bundle.Manifest) { m.Files = m.Files[1:] })
 			return append(e[:2], e[3:]...)
+		}, bundle.ErrBundle},
+		{"signed without ID block", func(e []entry) []entry {
+			resign(t, e, func(m *bundle.Manifest) {
+				m.Files = slices.DeleteFunc(m.Files, func(f bundle.ManifestEntry) bool { return f.Name == bundle.NameIDBlock })
+			})
+			return e
 		}, bundle.ErrBundle},
 		{"signed other format", func(e []entry) []entry {
 			resign(t, e, func(m *bundle.Manifest) { m.Format = 2 })

@@ -175,6 +175,34 @@ func TestChangePassword(t *testing.T) {
 	}
 }
 
+// TestResetPassword replaces a password that nobody knows any more.
+func TestResetPassword(t *testing.T) {
+	w := newWorld(t)
+	if _, _, err := w.passwords.Reset(t.Context()); !errors.Is(err, access.ErrNoPassword) {
+		t.Errorf("where none was ever set: got %v", err)
+	}
+	old, session := w.setPassword(t), w.newSession(t)
+	next, change, err := w.passwords.Reset(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.passwords.Check(t.Context(), "192.0.2.1", next); !errors.Is(err, access.ErrWrongPassword) {
+		t.Errorf("the new password before it is in force: got %v", err)
+	}
+	if err := change.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !w.sessionEnded(t, session.Secret) {
+		t.Error("a session outlives the password")
+	}
+	if err := w.passwords.Check(t.Context(), "192.0.2.1", next); err != nil {
+		t.Errorf("new password: %v", err)
+	}
+	if err := w.passwords.Check(t.Context(), "192.0.2.1", old); !errors.Is(err, access.ErrWrongPassword) {
+		t.Errorf("old password: got %v", err)
+	}
+}
+
 func TestPasswordsNotTaken(t *testing.T) {
 	w := newWorld(t)
 	password := w.setPassword(t)

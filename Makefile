@@ -71,7 +71,7 @@ plugin: agent $(TOOLS)/packer $(TOOLS)/packer-sdc ## build the Packer plugin as 
 
 .PHONY: packer-test
 packer-test: plugin ## every component under the real Packer
-	$(GO) test -tags e2e -count=1 -timeout 60m ./test/packer
+	@$(MAKE) --no-print-directory e2e-packer
 
 .PHONY: lint
 lint: deps $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/packer-sdc ## gofmt, go vet, golangci-lint, shellcheck, govulncheck, go.mod
@@ -89,7 +89,7 @@ test: deps agent ## everything that this machine can check; what CI runs
 	$(MAKE) --no-print-directory plugin
 	GO=$(GO) scripts/coverage $(COVERAGE) -race
 	$(GO) test -race -tags sim ./agent/...
-	$(MAKE) --no-print-directory -j2 -Oline e2e-boots e2e-conversions
+	$(MAKE) --no-print-directory -j3 -Oline e2e-boots e2e-conversions e2e-packer
 
 COVERAGE := $(BIN)/coverage.out
 
@@ -98,18 +98,23 @@ cover: deps ## how much of what faces an attacker the tests reach; fails under 8
 	@mkdir -p $(BIN)
 	@STRICT=1 GO=$(GO) scripts/coverage $(COVERAGE)
 
-# Two halves, since a guest under emulation keeps one core busy. They run programs
-# that go test does not know of: what it remembers of them does not count.
+# Side by side, since a guest under emulation keeps one core busy at most, and one
+# that is refused waits before it asks again. They run programs that go test does not
+# know of: what it remembers of them does not count.
 CONVERSIONS := ^Test(Converted|Missing|Layouts|Source|Conversion|NoEncryption|HostileTrees|HostileDisks|HostileBoot|Edits|Further|Interrupted|Killed|FullDisk|Existing|Unwritable|SideBySide|Keep|Terminated)
+E2E := $(GO) test -tags e2e -count 1 -timeout 30m
 
 .PHONY: e2e-boots
 e2e-boots:
-	$(GO) test -tags e2e -count 1 -timeout 30m -skip '$(CONVERSIONS)' ./test/e2e
+	$(E2E) -parallel 3 -skip '$(CONVERSIONS)' ./test/e2e
 
 .PHONY: e2e-conversions
 e2e-conversions:
-	$(GO) test -tags e2e -count 1 -timeout 30m -run '$(CONVERSIONS)' ./test/e2e
-	$(GO) test -tags e2e -count 1 -timeout 30m ./test/packer
+	$(E2E) -run '$(CONVERSIONS)' ./test/e2e
+
+.PHONY: e2e-packer
+e2e-packer:
+	$(E2E) ./test/packer
 
 # Apart from lint: goreleaser takes ten minutes to compile.
 .PHONY: release-check

@@ -16,6 +16,7 @@ import (
 // TestCutAnywhere of internal/embed has every single write. The image is sound, and
 // exports its old bundle or the new one.
 func TestEmbedKilled(t *testing.T) {
+	t.Parallel()
 	c := converted(t, "debian")
 	bundle, image := registered(t, "debian", c), ownImage(t, c)
 	snpguard(t, "embed", "--image", image, "--bundle", bundle)

@@ -109,6 +109,7 @@ func inYears(n int) []string {
 // TestLateService boots a real image whose first service is dead and whose second
 // comes up 30 s after the guest has first asked, ten years in the future.
 func TestLateService(t *testing.T) {
+	t.Parallel()
 	opens := make(chan struct{})
 	c := convertImage(t, "debian", filepath.Join(scratch, "late"), "--service", deadService(t), "--service", lateService(t, opens))
 	v := boot(t, c, registered(t, "late", c), append([]string{"--snapshot", "--"}, inYears(10)...)...)

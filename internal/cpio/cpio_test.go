@@ -8,7 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/iotest"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/cpio"
 )
@@ -66,6 +68,24 @@ func TestWrittenIsRead(t *testing.T) {
 	}
 	if rest, err := io.ReadAll(source); err != nil || string(rest) != behind {
 		t.Errorf("behind the trailer is %q, %v", rest, err)
+	}
+}
+
+// TestEndWithLastBytes reads from one who tells the end along with the last bytes.
+func TestEndWithLastBytes(t *testing.T) {
+	good := archive(t)
+	to := bytes.Index(good, []byte("etc/four")) + 10 + len("four") // the name's padding is 1 byte, the content has none
+	for _, missing := range []int{0, 1} {
+		r := cpio.NewReader(iotest.DataErrReader(bytes.NewReader(good[:to-missing])))
+		for range 3 {
+			if _, err := r.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		content, err := io.ReadAll(r)
+		if errors.Is(err, cpio.ErrMalformed) != (missing > 0) || err == nil && string(content) != "four" {
+			t.Errorf("%d bytes missing: %q, %v", missing, content, err)
+		}
 	}
 }
 
@@ -154,6 +174,21 @@ func TestUnfitNamesAreNotWritten(t *testing.T) {
 		if err := cpio.NewWriter(io.Discard).Add(cpio.Header{Name: name}, nil); err == nil {
 			t.Errorf("%.20q was written", name)
 		}
+	}
+}
+
+// TestHugeContentIsNotWritten maps memory that nobody looks at.
+func TestHugeContentIsNotWritten(t *testing.T) {
+	huge, err := syscall.Mmap(-1, 0, 1<<32, syscall.PROT_READ, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := cpio.NewWriter(io.Discard)
+	if err := w.Add(cpio.Header{Name: "huge"}, huge); err == nil || !strings.Contains(err.Error(), "4294967296 bytes do not fit") {
+		t.Errorf("got %v", err)
+	}
+	if err := errors.Join(w.Add(cpio.Header{Name: "large"}, huge[1:]), syscall.Munmap(huge)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -63,9 +63,6 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if errors.Is(err, io.EOF) && r.left > 0 {
 		err = fmt.Errorf("%w: content is cut off", ErrMalformed)
 	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
 	return n, err
 }
 

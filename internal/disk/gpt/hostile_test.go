@@ -118,6 +118,19 @@ func TestOneWholeCopyIsEnough(t *testing.T) {
 	}
 }
 
+// TestDamageIsToldOfTheRightSectors has no header that is whole; the signature
+// alone says how large the sectors are.
+func TestDamageIsToldOfTheRightSectors(t *testing.T) {
+	for sectorSize, want := range map[int]string{512: "no whole GPT: ", 4096: "no whole GPT, with sectors of 4096 bytes: "} {
+		m := written(t, cloud(t, sectorSize), size)
+		m[sectorSize+56] ^= 1
+		m[size-sectorSize+56] ^= 1
+		if _, _, err := gpt.Detect(m, size); !errors.Is(err, gpt.ErrTable) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "checksum of the GPT header in sector 1 ") {
+			t.Errorf("sectors of %d bytes: %v", sectorSize, err)
+		}
+	}
+}
+
 // power cuts the writing of a table short.
 type power struct {
 	memory

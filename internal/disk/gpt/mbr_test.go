@@ -61,6 +61,21 @@ func TestMBR(t *testing.T) {
 	}
 }
 
+func TestTypesOfMBR(t *testing.T) {
+	for want, kinds := range map[string][]byte{
+		gpt.TypeLinux: {0x83}, gpt.TypeSwap: {0x82}, gpt.TypeESP: {0xef}, gpt.TypeLVM: {0x8e}, gpt.TypeRAID: {0xfd},
+		gpt.TypeBasicData: {0x01, 0x04, 0x06, 0x07, 0x0b, 0x0c, 0x0e}, gpt.TypeXBOOTLDR: {0xea},
+	} {
+		for _, kind := range kinds {
+			m := &gpt.MBR{Partitions: []gpt.MBRPartition{{Number: 1, Type: kind, First: 2048, Last: 4095}}}
+			table, err := m.ToGPT(strings.NewReader(strings.Repeat("x", 64)))
+			if err != nil || table.Partitions[0].Type.String() != want {
+				t.Errorf("0x%02x: %+v, %v; want %s", kind, table, err, want)
+			}
+		}
+	}
+}
+
 func TestTypesWithoutCounterpartAreRefused(t *testing.T) {
 	m := &gpt.MBR{Partitions: []gpt.MBRPartition{{Number: 1, Type: 0xa5, First: 2048, Last: 4095}}}
 	if _, err := m.ToGPT(strings.NewReader(strings.Repeat("x", 64))); !errors.Is(err, gpt.ErrTable) || !strings.Contains(err.Error(), "0xa5") {
@@ -99,6 +114,17 @@ func TestHostileMBR(t *testing.T) {
 		damage(hostile)
 		if _, err := gpt.ReadMBR(hostile, size); !errors.Is(err, gpt.ErrTable) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestMBRWithoutDisk gives a record to read where the disk is said to end before it.
+func TestMBRWithoutDisk(t *testing.T) {
+	m := mbr(t)
+	m[mbrEntry(0, 2)+4] = 0 // no extended partition
+	for size, want := range map[int64]string{-1: "a disk of 0 sectors", 511: "a disk of 0 sectors", 512: "a disk of 1 sectors", 1024: "outside of 1 to 1"} {
+		if _, err := gpt.ReadMBR(m, size); !errors.Is(err, gpt.ErrTable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("a disk of %d bytes: %v", size, err)
 		}
 	}
 }

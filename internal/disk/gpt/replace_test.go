@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -162,6 +163,64 @@ func TestReplaceInterruptedTwice(t *testing.T) {
 	}
 }
 
+// fragile is a disk of which one read, or write, fails: the one after so many.
+type fragile struct {
+	memory
+	reads, writes int
+	failed        bool
+}
+
+func (f *fragile) ReadAt(p []byte, off int64) (int, error) {
+	if f.reads--; f.reads == -1 {
+		f.failed = true
+		return 0, io.ErrNoProgress
+	}
+	return f.memory.ReadAt(p, off)
+}
+
+func (f *fragile) WriteAt(p []byte, off int64) (int, error) {
+	if f.writes--; f.writes == -1 {
+		f.failed = true
+		return 0, io.ErrShortWrite
+	}
+	return f.memory.WriteAt(p, off)
+}
+
+func (*fragile) Sync() error { return nil }
+
+// atBackup is a disk that has grown, whose primary header points to the backup's
+// entries as an interrupted Replace leaves it.
+func atBackup(t *testing.T) memory {
+	t.Helper()
+	m := written(t, cloud(t, 512), size)
+	put64(headerAt+72, arrayAt/512)(m)
+	put64(headerAt+32, backupAt/512)(m)
+	reseal(m, 512)
+	return append(m, make(memory, 4<<20)...)
+}
+
+// TestReplaceTellsEachFailure fails every read and every write of it in turn.
+func TestReplaceTellsEachFailure(t *testing.T) {
+	start := atBackup(t)
+	for want, disk := range map[error]func(n int) *fragile{
+		io.ErrNoProgress: func(n int) *fragile { return &fragile{reads: n, writes: 1000} },
+		io.ErrShortWrite: func(n int) *fragile { return &fragile{reads: 1000, writes: n} },
+	} {
+		for n, failed := 0, true; failed; n++ {
+			f := disk(n)
+			f.memory = bytes.Clone(start)
+			err := cloud(t, 512).Replace(f, int64(len(start)))
+			if failed = f.failed; errors.Is(err, want) != failed {
+				t.Fatalf("%d before %v: %v", n, want, err)
+			}
+			clear(f.memory[len(f.memory)-512:]) // the backup cannot stand in
+			if _, err := gpt.Read(f.memory, int64(len(start)), 512); err != nil {
+				t.Fatalf("after %d and %v: %v", n, want, err)
+			}
+		}
+	}
+}
+
 func TestReplaceRefused(t *testing.T) {
 	table := cloud(t, 512)
 	m := written(t, table, size)
@@ -172,6 +231,13 @@ func TestReplaceRefused(t *testing.T) {
 	}
 	if err := table.Replace(r, 1<<20); !errors.Is(err, gpt.ErrTable) {
 		t.Errorf("too small: %v", err)
+	}
+	m = atBackup(t)
+	r.memory = m
+	put64(headerAt+40, 3)(m) // room for one sector of entries in front of the partitions
+	reseal(m, 512)
+	if err := table.Replace(r, int64(len(m))); !errors.Is(err, gpt.ErrTable) || !strings.Contains(err.Error(), "16384 bytes of entries do not fit before sector 3") {
+		t.Errorf("entries over a partition: %v", err)
 	}
 	if len(r.writes) != 0 {
 		t.Error("written all the same")

@@ -64,12 +64,12 @@ func Dial(ctx context.Context, socket, name string) (*Conn, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	export, err := negotiate(conn, name)
-	if !stop() && err == nil {
-		err = ctx.Err()
+	if !stop() {
+		err = errors.Join(err, ctx.Err())
 	}
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("negotiate with NBD server: %w", errors.Join(err, ctx.Err()))
+		return nil, fmt.Errorf("negotiate with NBD server: %w", err)
 	}
 	c := &Conn{conn: conn, export: export, calls: map[uint64]*call{}, ended: make(chan struct{})}
 	go c.receive()

@@ -178,7 +178,7 @@ func TestAnswersToReads(t *testing.T) {
 }
 
 func TestAnswersToStatus(t *testing.T) {
-	c := talk(t, true, chunk(chunkDone, chunkStatus, 1, u32(9)+u32(512)+u32(3)+u32(512)+u32(2)+u32(1<<32-1)+u32(1)), true)
+	c := talk(t, true, chunk(chunkDone, chunkStatus, 1, u32(9)+u32(512)+u32(3)+u32(512)+u32(2)+u32(1<<32-1)+u32(1)+u32(512)+u32(2)), true)
 	extents, err := c.Extents(512, 2048)
 	if err != nil || len(extents) != 2 || extents[0] != (Extent{512, 1024, true}) || extents[1] != (Extent{1536, 1024, false}) {
 		t.Errorf("%v, %v", extents, err)

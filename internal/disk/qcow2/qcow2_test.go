@@ -94,6 +94,8 @@ func TestAnyPieceInAnyOrder(t *testing.T) {
 		write(4<<20-77, noise(4, 154))
 		write(34<<20, make([]byte, 2<<20))
 		write(9<<20, nil)
+		write(30<<20, noise(5, 100))
+		write(30<<20-100, noise(6, 200)) // lies in the file behind what follows it on the disk
 		same(t, w, f, want)
 	}
 }

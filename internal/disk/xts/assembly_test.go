@@ -5,6 +5,8 @@ package xts
 import (
 	"encoding/hex"
 	"testing"
+
+	"golang.org/x/sys/cpu"
 )
 
 const pureGo = false
@@ -25,6 +27,26 @@ func TestWipeOverwritesSchedule(t *testing.T) {
 	c.Wipe()
 	if *s != (schedule{}) {
 		t.Error("round keys are left")
+	}
+}
+
+// TestOtherProcessors takes away what the assembly needs.
+func TestOtherProcessors(t *testing.T) {
+	for name, has := range map[string]*bool{"AES": &cpu.X86.HasAES, "AVX": &cpu.X86.HasAVX} {
+		was := *has
+		*has = false
+		c, err := New(random(t, KeySize))
+		*has = was
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, isPlain := c.core.(portable); !isPlain {
+			t.Errorf("without %s: core is %T", name, c.core)
+		}
+		c.Wipe()
+		if c.core != nil {
+			t.Errorf("without %s: the keys are kept", name)
+		}
 	}
 }
 

@@ -37,10 +37,7 @@ func attach(w http.ResponseWriter, contentType, name string) {
 
 // disposition encodes a name that is not plain ASCII as RFC 8187 says.
 func disposition(name string) string {
-	if text := mime.FormatMediaType("attachment", map[string]string{"filename": name}); text != "" {
-		return text
-	}
-	return "attachment"
+	return mime.FormatMediaType("attachment", map[string]string{"filename": name})
 }
 
 // reprDigest is the value of the header that names a file's hash (RFC 9530).

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // TestListImages goes through pages of images that match filters.
@@ -38,6 +39,17 @@ func TestListImages(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", query, got, want)
 		}
 	}
+}
+
+// TestTooManyLabels asks for more labels than an image can have.
+func TestTooManyLabels(t *testing.T) {
+	w := newWorld(t)
+	query := "/v1/images?limit=1"
+	for i := range store.MaxLabels {
+		query += fmt.Sprintf("&label=n%d=x", i)
+	}
+	w.get(query, wire.RoleRead).want(200)
+	w.get(query+"&label=more=x", wire.RoleRead).problem(wire.CodeMalformed)
 }
 
 func TestPatchImage(t *testing.T) {

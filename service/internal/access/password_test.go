@@ -243,6 +243,32 @@ func TestRehash(t *testing.T) {
 	}
 }
 
+// lateStore finds that another replica has replaced the password's hash.
+type lateStore struct{ *store.Store }
+
+func (lateStore) ReplaceSecret(context.Context, string, []byte, []byte) error {
+	return store.ErrChanged
+}
+
+// TestRehashOfTwo logs in at two replicas whose costs were raised: the one that
+// comes second keeps what it has read.
+func TestRehashOfTwo(t *testing.T) {
+	w := newWorld(t)
+	password := w.setPassword(t)
+	dearer := access.NewPasswords(lateStore{w.store}, w.kek, access.Params{Time: 2, Memory: 16, Threads: 1}, w.clock.Now)
+	if err := dearer.Check(t.Context(), "192.0.2.1", password); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNoPassword checks one before there is any.
+func TestNoPassword(t *testing.T) {
+	w := newWorld(t)
+	if err := w.passwords.Check(t.Context(), "192.0.2.1", ""); !errors.Is(err, access.ErrNoPassword) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // watchedSealer counts the hashes that are computed, each of which opens the
 // stored one first, and how many at a time.
 type watchedSealer struct {

@@ -103,6 +103,20 @@ func TestSessionForged(t *testing.T) {
 	}
 }
 
+// TestEndOfNothing ends what is no session: others go on.
+func TestEndOfNothing(t *testing.T) {
+	w := newWorld(t)
+	session := w.newSession(t)
+	for _, secret := range []string{"", "nonsense", session.Secret + "x", session.Secret[:len(session.Secret)-1]} {
+		if err := w.sessions.End(t.Context(), secret); err != nil {
+			t.Errorf("%q: %v", secret, err)
+		}
+	}
+	if w.sessionEnded(t, session.Secret) {
+		t.Error("the session has ended")
+	}
+}
+
 // TestEndedSessionStaysEnded ends all sessions while one is used.
 func TestEndedSessionStaysEnded(t *testing.T) {
 	w := newWorld(t)

@@ -109,6 +109,44 @@ func TestReadErrors(t *testing.T) {
 	}
 }
 
+// TestReadErrorAtTheLimit breaks the body where it has to end: whether it does is
+// not known.
+func TestReadErrorAtTheLimit(t *testing.T) {
+	w := newWorld(t, &faults{})
+	w.registry.Limits.Kernel = 100
+	broken := errors.New("broken")
+	u, _ := w.begin(t.Context(), "a")
+	defer u.Abort()
+	body := io.MultiReader(bytes.NewReader(make([]byte, 100)), iotest.ErrReader(broken))
+	if err := u.Add(t.Context(), registry.PartKernel, body); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestAbortThatFails says so in the log, and makes room for other uploads.
+func TestAbortThatFails(t *testing.T) {
+	w := newWorld(t, &faults{})
+	u, _ := w.begin(t.Context(), "a")
+	must(t, u.Add(t.Context(), registry.PartKernel, strings.NewReader("kernel")))
+	incoming := filepath.Join(w.dir, "incoming")
+	left, err := os.ReadDir(incoming)
+	if err != nil || len(left) != 1 {
+		t.Fatalf("%v, %v", left, err)
+	}
+	// A directory that is not empty cannot be removed as a file.
+	upload := filepath.Join(incoming, left[0].Name())
+	must(t, os.Remove(upload))
+	must(t, os.MkdirAll(filepath.Join(upload, "full"), 0o700))
+	u.Abort()
+	if !strings.Contains(w.log.String(), "upload was not removed") {
+		t.Errorf("log: %s", w.log)
+	}
+	for range registry.DefaultLimits().Uploads {
+		u, _ := w.begin(t.Context(), "a")
+		defer u.Abort()
+	}
+}
+
 // TestFileLimits uploads files that are as large as they may be, and one byte more.
 func TestFileLimits(t *testing.T) {
 	w := newWorld(t, &faults{})

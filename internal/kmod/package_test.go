@@ -199,6 +199,7 @@ func TestBrokenPackagesAreRefused(t *testing.T) {
 		"modules elsewhere": deb(named{"data.tar", string(tarOf(t, named{"./lib/modules/../../x/a.ko", ""}, named{"./lib/modules/6.1 2/a.ko", ""}, named{"./lib/modules/modules.dep", ""}))}),
 		"twice":             deb(named{"data.tar", string(tarOf(t, append(twice, twice...)...))}),
 		"damaged":           deb(named{"data.tar.xz", "\xfd7zXZ\x00 no"}),
+		"cut behind a file": goodDeb[:len(goodDeb)-1024],
 		"cut deb":           goodDeb[:len(goodDeb)-2000],
 		"cut rpm":           goodRPM[:len(goodRPM)-200],
 		"lead only":         goodRPM[:96],

@@ -3,6 +3,7 @@ package idblock_test
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
@@ -50,6 +51,14 @@ func TestParseKeyRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ed25519Key, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := x509.MarshalPKIXPublicKey(ed25519Key)
+	if err != nil {
+		t.Fatal(err)
+	}
 	sec1 := keys["id1.sec1.pem"]
 	for _, tc := range []struct {
 		name string
@@ -60,6 +69,7 @@ func TestParseKeyRefuses(t *testing.T) {
 		{"DER", bytes.Repeat([]byte{0x30}, 100), "not a PEM file"},
 		{"P-256", keys["wrong_p256.pem"], "P-256, SEV-SNP wants P-384"},
 		{"P-256 public", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), "P-256"},
+		{"Ed25519 public", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: other}), "not an EC public key"},
 		{"RSA", keys["wrong_rsa.pem"], "not an EC private key"},
 		{"certificate", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE"}), `only ["CERTIFICATE"]`},
 		{"encrypted PKCS #8", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY"}), "encrypted"},

@@ -150,6 +150,25 @@ func TestExplanationSurvivesJSON(t *testing.T) {
 	}
 }
 
+func TestHashesAreHexadecimal(t *testing.T) {
+	digits := strings.Repeat("0a", 32)
+	var h measure.Hash
+	if err := h.UnmarshalText([]byte(digits)); err != nil || h.String() != digits {
+		t.Errorf("%s: %s, %v", digits, h, err)
+	}
+	for text, says := range map[string]string{
+		"":                "hash has 0 characters",
+		digits[2:]:        "hash has 62 characters",
+		digits + "0a":     "hash has 66 characters",
+		"x" + digits[1:]:  "invalid byte",
+		digits[:62] + "é": "invalid byte",
+	} {
+		if err := h.UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestWriteTextNamesEverything(t *testing.T) {
 	e := newGuest(t).explain(t)
 	var b bytes.Buffer

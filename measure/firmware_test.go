@@ -1,8 +1,10 @@
 package measure_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +74,11 @@ func TestParseFirmwareRefuses(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	const hashEntryAt = metadataEntryAt - 26 // the place of the hashes table
+	// The last two sections: memory, which makes room, and SNP_KERNEL_HASHES.
+	twoPages := slices.Concat(le32(0x812000), le32(0xE000), le32(1), le32(0x810000), le32(0x2000))
+	svsmBehind := vectors.MustRead(t, "measure/inputs/fw/svsm.bin")
+	info := []byte("\x12\xa6\x89\xa7\x97\x05\x4b\x4c\xa4\x9f\xcb\xb1\xfe\x9d\x1d\xdd") // SVSM_INFO_GUID
+	copy(svsmBehind[bytes.LastIndex(svsmBehind, info)-6:], le32(uint32(len(svsmBehind))))
 	good := parse(t, broken(t, 0))
 	suffix := parse(t, vectors.MustRead(t, "measure/inputs/fw/ovmf_OvmfX64_suffix.bin"))
 	svsm := parse(t, vectors.MustRead(t, "measure/inputs/fw/svsm.bin"))
@@ -87,6 +94,7 @@ func TestNewRefuses(t *testing.T) {
 		{"kernel without hashes place", measure.Config{Firmware: parse(t, broken(t, hashEntryAt, le32(0)...)), Kernel: kernel}, measure.ErrNoKernelHashes, "names no place"},
 		{"hashes outside their section", measure.Config{Firmware: parse(t, broken(t, hashEntryAt, le32(0x80D000)...)), Kernel: kernel}, measure.ErrBadMetadata, "does not fit the SNP_KERNEL_HASHES section"},
 		{"hashes past their section", measure.Config{Firmware: parse(t, broken(t, hashEntryAt, le32(0x810F51)...)), Kernel: kernel}, measure.ErrBadMetadata, "at 0x810f51 does not fit"},
+		{"hashes in two pages", measure.Config{Firmware: parse(t, broken(t, firstSectionAt+5*12, twoPages...)), Kernel: kernel}, measure.ErrBadMetadata, "SNP_KERNEL_HASHES at 0x810000 has 0x2000 bytes, want one page"},
 		{"no reset vector", measure.Config{Firmware: parse(t, broken(t, hashEntryAt-26-22+6, 0xFF))}, measure.ErrNoResetVector, "SEV-ES"},
 		{"SVSM under EC2", measure.Config{VMM: measure.EC2, Firmware: good, SVSM: svsm, SVSMVarsSize: 4096}, measure.ErrConfig, "needs QEMU, not ec2"},
 		{"SVSM with kernel", measure.Config{Firmware: good, SVSM: svsm, SVSMVarsSize: 4096, Kernel: kernel}, measure.ErrConfig, "behind an SVSM"},
@@ -94,6 +102,7 @@ func TestNewRefuses(t *testing.T) {
 		{"SVSM without variables", measure.Config{Firmware: good, SVSM: svsm}, measure.ErrConfig, "whole pages"},
 		{"SVSM without room", measure.Config{Firmware: good, SVSM: svsm, SVSMVarsSize: 0xFFFFF000}, measure.ErrConfig, "no room"},
 		{"variables without SVSM", measure.Config{Firmware: good, SVSMVarsSize: 4096}, measure.ErrConfig, "without an SVSM"},
+		{"SVSM that starts behind itself", measure.Config{Firmware: good, SVSM: parse(t, svsmBehind), SVSMVarsSize: 4096}, measure.ErrBadFooter, "SVSM starts at offset"},
 		{"firmware as SVSM", measure.Config{Firmware: good, SVSM: good, SVSMVarsSize: 4096}, measure.ErrBadFooter, "COCONUT-SVSM"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

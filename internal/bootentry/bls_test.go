@@ -2,6 +2,7 @@ package bootentry_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +62,26 @@ func TestHugeBLSEntriesAreRefused(t *testing.T) {
 	boot["loader/entries/abc-6.9.12.conf"] = file(strings.Repeat("#", 64<<10+1))
 	if _, err := bootentry.Read(fstest.MapFS{}, boot, nil); !errors.Is(err, bootentry.ErrMalformed) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestDirectoriesOfBLSEntries(t *testing.T) {
+	crowd := func(n int) fstest.MapFS {
+		boot := fedora()
+		for len(boot) < n+2 { // grub.cfg and grubenv are elsewhere
+			boot[fmt.Sprintf("loader/entries/%d", len(boot))] = file("")
+		}
+		return boot
+	}
+	if _, err := bootentry.Read(fstest.MapFS{}, crowd(1024), nil); err != nil {
+		t.Errorf("as many as may be: %v", err)
+	}
+	if _, err := bootentry.Read(fstest.MapFS{}, crowd(1025), nil); !errors.Is(err, bootentry.ErrMalformed) || !strings.Contains(err.Error(), "more than 1024 files") {
+		t.Errorf("too many: %v", err)
+	}
+	boot := fstest.MapFS{"loader/entries": file("linux /vmlinuz\n")}
+	if _, err := bootentry.Read(fstest.MapFS{}, boot, boot); err == nil || !strings.Contains(err.Error(), "list loader/entries") {
+		t.Errorf("a file: %v", err)
 	}
 }
 

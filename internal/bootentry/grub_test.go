@@ -44,7 +44,8 @@ func TestDebian(t *testing.T) {
 	}
 }
 
-// fourEntries has a plain entry, two in a submenu, and one that boots no Linux.
+// fourEntries has a plain entry, two in a submenu, one that boots no Linux and a
+// submenu of such.
 const fourEntries = `
 set default="${saved_entry}"
 menuentry 'A' --class x --id a { linux /vmlinuz-1 root=/dev/sda1 }
@@ -53,6 +54,7 @@ submenu 'More' --id more {
   menuentry "C \"quoted\"" --id c { linux ($root)/vmlinuz-3 }
 }
 menuentry 'Firmware' { fwsetup }
+submenu 'Tools' { menuentry 'Shell' { chainloader /shell.efi } }
 `
 
 func TestDefault(t *testing.T) {
@@ -67,6 +69,8 @@ func TestDefault(t *testing.T) {
 		"more>nothing":    "/vmlinuz-2",
 		`More>C "quoted"`: "/vmlinuz-3",
 		"2":               "/vmlinuz-1",
+		"3":               "/vmlinuz-1",
+		"3>0":             "/vmlinuz-1",
 		"9":               "/vmlinuz-1",
 		"nothing":         "/vmlinuz-1",
 	} {
@@ -99,6 +103,7 @@ func TestScripts(t *testing.T) {
 		"if":              {`if [ "$x" ]; then k=/a; elif [ $grub_platform = efi -a -z "$x" ]; then k=/b; else k=/c; fi; menuentry x { linux $k }`, "/b", ""},
 		"if within":       {`menuentry x { if test ! "$x"; then linux /yes; else linux /no; fi }`, "/yes", ""},
 		"or, not equal":   {`if [ a = b -o a != b ]; then k=/yes; fi; menuentry x { linux $k }`, "/yes", ""},
+		"not empty":       {`if [ -n "$x" ]; then k=/no; elif [ -n y ]; then k=/yes; fi; menuentry x { linux $k }`, "/yes", ""},
 		"false":           {`if false; then k=/a; else k=/b; fi; menuentry x { linux $k }`, "/b", ""},
 		"no such file":    {`if [ -f /etc/shadow ]; then k=/a; else k=/b; fi; menuentry x { linux $k }`, "/b", ""},
 		"function":        {`function f { set k=/f; }; f; menuentry x { linux $k }`, "/f", ""},

@@ -28,10 +28,7 @@ func parse(script string) ([]statement, error) {
 		return nil, err
 	}
 	p := &parser{tokens: tokens}
-	all, end, err := p.list("")
-	if err == nil && end != "" {
-		err = fmt.Errorf("%w: %q without a beginning", ErrMalformed, end)
-	}
+	all, _, err := p.list("")
 	return all, err
 }
 

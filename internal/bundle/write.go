@@ -121,9 +121,6 @@ func Write(w io.Writer, r Release, identity ed25519.PrivateKey, format Format) e
 
 // files returns the manifest and what it names.
 func (r Release) files(unsigned bool) (manifest file, files []file, err error) {
-	if len(r.Variants) == 0 {
-		return file{}, nil, errors.New("release has no variants")
-	}
 	files = []file{
 		{NameFirmware, r.Firmware, nil}, {NameKernel, r.Kernel, nil}, {NameInitrd, r.Initrd, nil},
 		bytesFile(NameCmdline, []byte(r.Cmdline)),
@@ -165,7 +162,7 @@ func writeTar(w io.Writer, files []file, modified time.Time) error {
 			Typeflag: tar.TypeReg, Name: f.name, Size: f.Size, Mode: 0o644,
 			ModTime: modified.Truncate(time.Second), Format: tar.FormatUSTAR,
 		}
-		if f.Size >= 8<<30 || len(f.name) > 100 {
+		if len(f.name) > 100 {
 			header.Format = tar.FormatPAX
 		}
 		if err := tw.WriteHeader(header); err != nil {

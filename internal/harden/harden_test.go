@@ -137,18 +137,6 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
-// A later list of data sources counts, an earlier one does not.
-func TestLastDataSourceListCounts(t *testing.T) {
-	root := debian()
-	root["etc/cloud/cloud.cfg.d/50.cfg"] = file("datasource_list: [ None ]\n")
-	root["etc/cloud/cloud.cfg.d/90_dpkg.cfg"] = file("datasource_list: [ NoCloud, None ]\n")
-	all, err := harden.Inspect(root, harden.Options{})
-	at := slices.IndexFunc(all, func(f harden.Finding) bool { return f.Code == "cloud-init" })
-	if err != nil || at < 0 || all[at].Path != "etc/cloud/cloud.cfg.d/90_dpkg.cfg" || !strings.Contains(all[at].Detail, "NoCloud, None") {
-		t.Errorf("%+v, %v", all, err)
-	}
-}
-
 func edit(tb testing.TB, root fs.FS, o harden.Options, path string) *harden.Edit {
 	tb.Helper()
 	edits, err := harden.Edits(root, o)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -214,6 +215,37 @@ func TestBrokenInitrdsAreRefused(t *testing.T) {
 		if _, err := initrd.Inspect(bytes.NewReader(raw)); !errors.Is(err, initrd.ErrMalformed) {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+// TestBounds lowers those of Walk to what a test can reach: the first archive
+// ends where no more may be unpacked, or holds as many files as there may be.
+func TestBounds(t *testing.T) {
+	first, second := archive(t, "a", "b"), archive(t, "c")
+	whole, both := int64(len(first)+len(second)+1), zipped(t, slices.Concat(first, second))
+	for name, test := range map[string]struct {
+		bytes   int64
+		entries int
+		initrd  []byte
+		want    string
+	}{
+		"enough":                 {whole, 3, both, "<nil>"},
+		"too many bytes":         {int64(len(first)), 3, both, "it unpacks to more than"},
+		"too many files":         {whole, 2, both, "more than 1048576 files"},
+		"too many in plain ones": {whole, 2, slices.Concat(first, second), "more than 1048576 files"},
+	} {
+		err := initrd.WalkWithin(test.bytes, test.entries, bytes.NewReader(test.initrd))
+		if !strings.Contains(fmt.Sprint(err), test.want) || err != nil && !errors.Is(err, initrd.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWalkEndsWithItsCaller(t *testing.T) {
+	enough, called := errors.New("enough"), 0
+	entry := func(*cpio.Header, io.Reader) error { called++; return enough }
+	if err := initrd.Walk(bytes.NewReader(debian(t)), entry, func(initrd.SegmentInfo) {}); !errors.Is(err, enough) || called != 1 {
+		t.Errorf("%v after %d files", err, called)
 	}
 }
 

@@ -86,7 +86,10 @@ func (i *Info) note(h *cpio.Header) {
 // Walk calls entry for each file of each archive, in order, and segment after
 // each archive. The content may be read during the call.
 func Walk(r io.Reader, entry func(*cpio.Header, io.Reader) error, segment func(SegmentInfo)) error {
-	budget := &budget{bytes: maxUnpacked, entries: maxEntries}
+	return walk(&budget{bytes: maxUnpacked, entries: maxEntries}, r, entry, segment)
+}
+
+func walk(b *budget, r io.Reader, entry func(*cpio.Header, io.Reader) error, segment func(SegmentInfo)) error {
 	in := bufio.NewReader(r)
 	for n := 0; ; n++ {
 		start, err := skipZeros(in)
@@ -102,7 +105,7 @@ func Walk(r io.Reader, entry func(*cpio.Header, io.Reader) error, segment func(S
 		if n == maxSegments {
 			return fmt.Errorf("%w: more than %d archives", ErrMalformed, maxSegments)
 		}
-		s, err := budget.walkSegment(in, entry)
+		s, err := b.walkSegment(in, entry)
 		if err != nil {
 			return fmt.Errorf("archive %d of initrd: %w", n+1, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,6 +70,16 @@ func TestExportOfNothing(t *testing.T) {
 	w := newWorld(t)
 	if keys, err := newWorld(t).client().Import(t.Context(), bytes.NewReader(export(t, w.client()))); err != nil || len(keys) != 0 {
 		t.Errorf("got %v, %v", keys, err)
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestExportToFullDisk(t *testing.T) {
+	if keys, _, err := filled(t).client().Export(t.Context(), fullDisk{}); !errors.Is(err, syscall.ENOSPC) || keys != nil {
+		t.Errorf("exported %v: %v", keys, err)
 	}
 }
 

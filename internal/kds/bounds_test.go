@@ -3,6 +3,7 @@ package kds
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +69,49 @@ func TestGateFailsWithoutQueueing(t *testing.T) {
 	_, err := g.enter(ctx, now.Add(time.Minute))
 	if !errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Who gives up while others ask, or while KDS wants to be left alone, leaves no
+// slot taken.
+func TestGateLeftEarly(t *testing.T) {
+	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		prepare func(*gate, context.CancelFunc)
+		taken   int
+		says    string
+	}{
+		"all slots are taken": {func(g *gate, cancel context.CancelFunc) { g.slots <- struct{}{}; cancel() }, 1, "wait for other requests"},
+		"KDS has refused": {func(g *gate, cancel context.CancelFunc) {
+			g.refused(10 * time.Second)
+			g.sleep = func(ctx context.Context, d time.Duration) error { cancel(); return sleep(ctx, d) }
+		}, 0, "wait before asking"},
+	} {
+		g := &gate{slots: make(chan struct{}, 1), pace: Pace{}.withDefaults(), clock: func() time.Time { return now }}
+		ctx, cancel := context.WithCancel(t.Context())
+		tc.prepare(g, cancel)
+		_, err := g.enter(ctx, now.Add(time.Minute))
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), tc.says) || len(g.slots) != tc.taken {
+			t.Errorf("%s: %v, %d slots taken", name, err, len(g.slots))
+		}
+	}
+}
+
+// RFC 9110 has seconds and dates; a date of long ago is no wait either.
+func TestRetryAfterForms(t *testing.T) {
+	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	for header, want := range map[string]time.Duration{
+		"17":                            17 * time.Second,
+		"Sun, 01 Mar 2026 12:00:30 GMT": 30 * time.Second,
+		"Sun, 01 Mar 2026 11:59:59 GMT": -time.Second,
+		"-1":                            0,
+		"4294967296":                    0,
+		"soon":                          0,
+		"":                              0,
+	} {
+		if got := retryAfter(header, now); got != want {
+			t.Errorf("%q: got %s, want %s", header, got, want)
+		}
 	}
 }
 

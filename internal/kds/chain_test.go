@@ -1,6 +1,7 @@
 package kds_test
 
 import (
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -49,6 +50,7 @@ func TestPoisonedChains(t *testing.T) {
 		"ASK by itself":     slices.Concat(selfSignedASK(t), ark),
 		"ASK is the ARK":    slices.Concat(ark, ark),
 		"too large":         []byte(expectASK + strings.Repeat(" ", 1<<20)),
+		"ASK by PKCS #1":    slices.Concat(askByPKCS1(t, line), ark),
 		"ASK of lower rank": slices.Concat(askByASK(t, line), ark),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -82,6 +84,18 @@ func askByASK(t *testing.T, line *sim.Line) []byte {
 	tmpl := sim.ASKTemplate(line.Product, line.ARK)
 	tmpl.RawIssuer = line.ARK.Certificate.RawSubject
 	return reissuedASK(t, tmpl, line.ASK, line)
+}
+
+// askByPKCS1 is signed by the ARK, but as AMD never does.
+func askByPKCS1(t *testing.T, line *sim.Line) []byte {
+	t.Helper()
+	tmpl := sim.ASKTemplate(line.Product, line.ARK)
+	tmpl.SignatureAlgorithm = x509.SHA384WithRSA
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, line.ARK.Certificate, line.ASK.Key.Public(), line.ARK.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 func selfSignedASK(t *testing.T) []byte {

@@ -132,8 +132,12 @@ func TestStaleCRL(t *testing.T) {
 			if tc.mode == nil {
 				tc.mode = func(*kds.Config) {}
 			}
-			if err := w.check(w.client(tc.mode)); !errors.Is(err, tc.want) {
+			c := w.client(tc.mode)
+			if err := w.check(c); !errors.Is(err, tc.want) {
 				t.Errorf("got %v, want %v", err, tc.want)
+			}
+			if _, err := c.CRL(t.Context(), snp.Milan, snp.SignedByVCEK); !errors.Is(err, tc.want) {
+				t.Errorf("the list: got %v, want %v", err, tc.want)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package kds_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -82,5 +83,11 @@ func TestFileCacheIgnoresForeignFiles(t *testing.T) {
 	}
 	if listed, err := cache.List(t.Context()); err != nil || len(listed) != 0 {
 		t.Errorf("got %v, %v", listed, err)
+	}
+	if err := os.RemoveAll(cache.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cache.List(t.Context()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without its directory: %v", err)
 	}
 }

@@ -36,15 +36,26 @@ func readDeb(r io.Reader, s *sink) error {
 		if err != nil {
 			return err
 		}
-		content := io.LimitReader(r, size)
 		if strings.HasPrefix(name, "data.tar") {
-			return readTar(content, s)
+			return readData(&io.LimitedReader{R: r, N: size}, s)
 		}
 		if n, err := io.Copy(io.Discard, io.LimitReader(r, size+size%2)); err != nil || n != size+size%2 {
 			return fmt.Errorf("%w: %s is cut off", ErrPackage, name)
 		}
 	}
 	return fmt.Errorf("%w: it has no data.tar", ErrPackage)
+}
+
+// readData reads data.tar, all of it: a plain one that is cut off between two
+// files is an archive that ends there, to the reader of archives.
+func readData(content *io.LimitedReader, s *sink) error {
+	if err := readTar(content, s); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, content); err != nil || content.N > 0 {
+		return fmt.Errorf("%w: data.tar is cut off", ErrPackage)
+	}
+	return nil
 }
 
 // arMember reads a member's header; io.EOF is the archive's end.

@@ -56,7 +56,11 @@ func rpm(tb testing.TB, suffix string, files ...named) []byte {
 	var payload bytes.Buffer
 	w := cpio.NewWriter(&payload)
 	for _, f := range files {
-		if err := w.Add(cpio.Header{Name: f.name, Mode: cpio.ModeRegular | 0o644}, []byte(f.content)); err != nil {
+		mode := uint32(cpio.ModeRegular | 0o644)
+		if strings.HasSuffix(f.name, "/") {
+			mode = cpio.ModeDir | 0o755
+		}
+		if err := w.Add(cpio.Header{Name: strings.TrimSuffix(f.name, "/"), Mode: mode}, []byte(f.content)); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -109,6 +113,7 @@ func extra(tb testing.TB, prefix string) []named {
 		{at + tsmFile + ".zst", string(pack(tb, ".zst", built("tsm", "configfs")))},
 		{prefix + "etc/shadow", "root::0:0:::::"},
 		{prefix + kmod.Dir + "/../../../../evil.ko", "no"},
+		{at + "kernel/", ""}, // a directory, as packages list them
 	}
 }
 
@@ -198,7 +203,9 @@ func TestBrokenPackagesAreRefused(t *testing.T) {
 		"no modules":        deb(named{"data.tar", string(tarOf(t, named{"./usr/bin/true", ""}))}),
 		"modules elsewhere": deb(named{"data.tar", string(tarOf(t, named{"./lib/modules/../../x/a.ko", ""}, named{"./lib/modules/6.1 2/a.ko", ""}, named{"./lib/modules/modules.dep", ""}))}),
 		"twice":             deb(named{"data.tar", string(tarOf(t, append(twice, twice...)...))}),
+		"file in the way":   deb(named{"data.tar", string(tarOf(t, named{"./lib/modules/6.1/a.ko", ""}, named{"./lib/modules/6.1/a.ko/b.ko", ""}))}),
 		"damaged":           deb(named{"data.tar.xz", "\xfd7zXZ\x00 no"}),
+		"cut behind a file": goodDeb[:len(goodDeb)-1024],
 		"cut deb":           goodDeb[:len(goodDeb)-2000],
 		"cut rpm":           goodRPM[:len(goodRPM)-200],
 		"lead only":         goodRPM[:96],

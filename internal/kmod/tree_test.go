@@ -219,6 +219,52 @@ func TestSoftCirclesAreCut(t *testing.T) {
 	}
 }
 
+// What a soft dependency needs may come by two ways, but in no circle.
+func TestWhatSoftDependenciesNeed(t *testing.T) {
+	root := debian(t)
+	put(root, "kernel/crypto/ecb.ko", built("ecb", "cryptd,crypto_simd,aes_generic"))
+	c, err := open(t, root).Closure(kmod.ForAgent())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := loaded(c)[2:6]; !slices.Equal(got, []string{"cryptd", "crypto_simd", "ecb", "xts"}) {
+		t.Errorf("load order %v", loaded(c))
+	}
+	put(root, "kernel/crypto/cryptd.ko.gz", pack(t, ".gz", built("cryptd", "ecb")))
+	if _, err := open(t, root).Closure(kmod.ForAgent()); !errors.Is(err, kmod.ErrCycle) {
+		t.Errorf("a circle: %v", err)
+	}
+}
+
+func TestClosuresAreBounded(t *testing.T) {
+	root, dep, names := debian(t), path.Join(kmod.Dir, release, "modules.dep"), []string{}
+	for n := range 512 {
+		name := fmt.Sprintf("m%d", n)
+		put(root, name+".ko", built(name, ""))
+		root[dep].Data = fmt.Appendf(root[dep].Data, "%s.ko:\n", name)
+		names = append(names, name)
+	}
+	put(root, "kernel/drivers/md/dm-mod.ko.xz", built("dm_mod", strings.Join(names, ",")))
+	if _, err := open(t, root).Closure(kmod.ForAgent()); !errors.Is(err, kmod.ErrMalformed) || !strings.Contains(err.Error(), "more than 512 files") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// unlistable is a package whose directories cannot be read.
+type unlistable struct{ fstest.MapFS }
+
+func (unlistable) ReadDir(string) ([]fs.DirEntry, error) { return nil, fs.ErrPermission }
+
+func TestPackagesThatDoNotFit(t *testing.T) {
+	other := fstest.MapFS{path.Join(kmod.Dir, "5.10", sevGuestFile): {}}
+	if tree := open(t, debian(t), other); tree.State("sev-guest") != kmod.Loadable {
+		t.Error("a package of another release counts")
+	}
+	if _, err := kmod.Open(debian(t), release, unlistable{debian(t)}); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("a package that cannot be listed: %v", err)
+	}
+}
+
 func TestBrokenIndexesAreRefused(t *testing.T) {
 	for name, content := range map[string]string{
 		"no colon":       "kernel/fs/ext4/ext4.ko\n",

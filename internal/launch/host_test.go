@@ -38,21 +38,29 @@ func TestMissing(t *testing.T) {
 	write := func(name, data string) func(*Host) error {
 		return func(h *Host) error { return os.WriteFile(filepath.Join(h.Root, name), []byte(data), 0o700) }
 	}
+	link := func(name, target string) func(*Host) error {
+		return func(h *Host) error {
+			return errors.Join(remove(name)(h), os.Symlink(target, filepath.Join(h.Root, name)))
+		}
+	}
 	for name, tc := range map[string]struct {
 		change func(*Host) error
 		says   string
 	}{
-		"processor":    {func(h *Host) error { h.SNP = false; return nil }, "processor: "},
-		"old kernel":   {func(h *Host) error { h.Kernel = "6.10.9"; return nil }, "kernel: 6.10.9; Linux 6.11"},
-		"odd kernel":   {func(h *Host) error { h.Kernel = "rolling"; return nil }, "kernel: rolling"},
-		"no module":    {remove("sys/module/kvm_amd/parameters/sev_snp"), "load the module kvm_amd"},
-		"SNP disabled": {write("sys/module/kvm_amd/parameters/sev_snp", "N\n"), "BIOS"},
-		"no /dev/sev":  {remove("dev/sev"), "/dev/sev: it does not exist"},
-		"no /dev/kvm":  {remove("dev/kvm"), "/dev/kvm: it does not exist"},
-		"no QEMU":      {func(h *Host) error { h.Program = "qemu-none-such"; return nil }, "Debian's package is qemu-system-x86"},
-		"old QEMU":     {write("qemu", "#!/bin/sh\necho 'QEMU emulator version 9.0.4'\n"), "is version 9.0; SEV-SNP came with 9.1"},
-		"broken QEMU":  {write("qemu", "#!/bin/sh\nexit 1\n"), "QEMU: no usable"},
-		"other QEMU":   {write("qemu", "#!/bin/sh\necho hello\n"), `its version is "hello\n"`},
+		// Not even root may open a read-only sysctl for writing.
+		"locked /dev/sev": {link("dev/sev", "/proc/sys/kernel/osrelease"), "/dev/sev: it cannot be opened by this user"},
+		"odd /dev/kvm":    {link("dev/kvm", "/"), "is a directory"},
+		"processor":       {func(h *Host) error { h.SNP = false; return nil }, "processor: "},
+		"old kernel":      {func(h *Host) error { h.Kernel = "6.10.9"; return nil }, "kernel: 6.10.9; Linux 6.11"},
+		"odd kernel":      {func(h *Host) error { h.Kernel = "rolling"; return nil }, "kernel: rolling"},
+		"no module":       {remove("sys/module/kvm_amd/parameters/sev_snp"), "load the module kvm_amd"},
+		"SNP disabled":    {write("sys/module/kvm_amd/parameters/sev_snp", "N\n"), "BIOS"},
+		"no /dev/sev":     {remove("dev/sev"), "/dev/sev: it does not exist"},
+		"no /dev/kvm":     {remove("dev/kvm"), "/dev/kvm: it does not exist"},
+		"no QEMU":         {func(h *Host) error { h.Program = "qemu-none-such"; return nil }, "Debian's package is qemu-system-x86"},
+		"old QEMU":        {write("qemu", "#!/bin/sh\necho 'QEMU emulator version 9.0.4'\n"), "is version 9.0; SEV-SNP came with 9.1"},
+		"broken QEMU":     {write("qemu", "#!/bin/sh\nexit 1\n"), "QEMU: no usable"},
+		"other QEMU":      {write("qemu", "#!/bin/sh\necho hello\n"), `its version is "hello\n"`},
 	} {
 		h := snpHost(t)
 		if err := tc.change(&h); err != nil {

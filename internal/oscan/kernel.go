@@ -45,6 +45,7 @@ type Feature struct {
 func (k *Kernel) Capable() bool { return len(k.Lacks) == 0 }
 
 // Locate finds a path that an entry names: in a separate /boot, or in the root.
+// The error wraps fs.ErrNotExist.
 func (in Input) Locate(name string) (fs.FS, File, error) {
 	name = strings.TrimPrefix(path.Clean("/"+name), "/")
 	if in.Boot != nil {
@@ -64,11 +65,8 @@ func (in Input) Locate(name string) (fs.FS, File, error) {
 func kernels(in Input, entries []bootentry.Entry, id string) (all []Kernel, err error) {
 	for _, e := range entries {
 		fsys, file, err := in.Locate(e.Kernel)
-		if errors.Is(err, fs.ErrNotExist) || slices.ContainsFunc(all, func(k Kernel) bool { return k.File == file }) {
+		if err != nil || slices.ContainsFunc(all, func(k Kernel) bool { return k.File == file }) {
 			continue
-		}
-		if err != nil {
-			return nil, err
 		}
 		if len(all) == maxKernel {
 			return nil, fmt.Errorf("%w: more than %d kernels", ErrMalformed, maxKernel)

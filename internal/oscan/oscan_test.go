@@ -153,6 +153,22 @@ func TestNoKernel(t *testing.T) {
 	if _, err := scan(t, in).Choose(in, ""); !errors.Is(err, oscan.ErrNoKernel) {
 		t.Errorf("nothing: %v", err)
 	}
+	in = oscan.Input{Root: debian("6.1.9")}
+	found := scan(t, in)
+	in.Boot = fstest.MapFS{"boot/vmlinuz-6.1.9": bzImage("6.1.9")}
+	if _, err := found.Choose(in, ""); !errors.Is(err, oscan.ErrNoKernel) || len(found.Candidates(in)) != 0 {
+		t.Errorf("a kernel that was not scanned: %v", err)
+	}
+	root = debian("6.1.9")
+	root["boot/vmlinuz-6.1.9"] = file("MZ")
+	in = oscan.Input{Root: root}
+	if _, err := scan(t, in).Choose(in, ""); !errors.Is(err, oscan.ErrNoKernel) || !strings.Contains(err.Error(), "seen: vmlinuz-6.1.9: it cannot be read") {
+		t.Errorf("unreadable: %v", err)
+	}
+	delete(root, "boot/vmlinuz-6.1.9")
+	if _, err := scan(t, in).Choose(in, ""); !errors.Is(err, oscan.ErrNoKernel) || !strings.Contains(err.Error(), "seen: vmlinuz-6.1.9: the file is not there") {
+		t.Errorf("without file: %v", err)
+	}
 }
 
 // Ubuntu has a separate /boot, and sev-guest and tsm in a package of their own.
@@ -188,16 +204,26 @@ func TestReleaseIsTheKernels(t *testing.T) {
 	if k := scan(t, oscan.Input{Root: root}).Kernels; len(k) != 1 || k[0].Release != "6.1.9" {
 		t.Errorf("%+v", k)
 	}
-	for name, image := range map[string]*fstest.MapFile{
-		"short":      file("MZ"),
-		"no magic":   file(strings.Repeat("x", 0x400)),
-		"escape":     bzImage("6.1\x1b[2J"),
-		"leads up":   bzImage("../../etc"),
-		"no release": bzImage(""),
+	at := func(offset uint16) *fstest.MapFile {
+		image := bzImage("6.1.9")
+		binary.LittleEndian.PutUint16(image.Data[0x20E:], offset)
+		return image
+	}
+	for name, test := range map[string]struct {
+		image *fstest.MapFile
+		says  string
+	}{
+		"short":         {file("MZ"), "no bzImage for x86"},
+		"no magic":      {file(strings.Repeat("x", 0x400)), "no bzImage for x86"},
+		"no offset":     {at(0), "no version in its setup header"},
+		"behind itself": {at(0x200), "no version in its setup header"},
+		"escape":        {bzImage("6.1\x1b[2J"), "version"},
+		"leads up":      {bzImage("../../etc"), "version"},
+		"no release":    {bzImage(""), "version"},
 	} {
-		root["boot/vmlinuz-linux"] = image
+		root["boot/vmlinuz-linux"] = test.image
 		k := scan(t, oscan.Input{Root: root}).Kernels[0]
-		if k.Capable() || !strings.HasPrefix(k.Lacks[0], "it cannot be read: ") || strings.Contains(k.Lacks[0], "\x1b") {
+		if k.Capable() || !strings.HasPrefix(k.Lacks[0], "it cannot be read: ") || !strings.Contains(k.Lacks[0], test.says) || strings.Contains(k.Lacks[0], "\x1b") {
 			t.Errorf("%s: %+v", name, k)
 		}
 	}

@@ -62,6 +62,7 @@ func TestLeases(t *testing.T) {
 		"first router":    {[]dhcpv4.Option{mask(24), router(net.IPv4(224, 0, 0, 1), gw, net.IPv4(10, 0, 2, 9))}, "[10.0.2.15/24] 0.0.0.0/0>10.0.2.2 dns [] mtu 0 renew 6h0m0s"},
 		"no router":       {[]dhcpv4.Option{mask(24)}, "[10.0.2.15/24] dns [] mtu 0 renew 6h0m0s"},
 		"classless":       {[]dhcpv4.Option{mask(32), router(net.IPv4(9, 9, 9, 9)), raw(121, []byte{32, 10, 0, 2, 2, 0, 0, 0, 0, 0, 10, 0, 2, 2})}, "[10.0.2.15/32] 10.0.2.2/32>invalid IP 0.0.0.0/0>10.0.2.2 dns [] mtu 0 renew 6h0m0s"},
+		"bad gateway":     {[]dhcpv4.Option{mask(24), raw(121, []byte{8, 9, 224, 0, 0, 1, 0, 10, 0, 2, 2})}, "[10.0.2.15/24] 0.0.0.0/0>10.0.2.2 dns [] mtu 0 renew 6h0m0s"},
 		"broken routes":   {[]dhcpv4.Option{mask(24), router(gw), raw(121, []byte{33, 1})}, "[10.0.2.15/24] 0.0.0.0/0>10.0.2.2 dns [] mtu 0 renew 6h0m0s"},
 		"three servers":   {[]dhcpv4.Option{mask(24), dhcpv4.OptDNS(net.IPv4(127, 0, 0, 1), net.IPv4(1, 1, 1, 1), net.IPv4(2, 2, 2, 2), net.IPv4(3, 3, 3, 3), net.IPv4(4, 4, 4, 4))}, "[10.0.2.15/24] dns [1.1.1.1 2.2.2.2 3.3.3.3] mtu 0 renew 6h0m0s"},
 		"mtu":             {[]dhcpv4.Option{mask(24), raw(26, []byte{5, 180})}, "[10.0.2.15/24] dns [] mtu 1460 renew 6h0m0s"},

@@ -25,6 +25,7 @@ type fakeKernel struct {
 	up      []string
 	down    []string
 	fail    error // of Apply
+	deaf    error // of Autoconfigured
 }
 
 func (f *fakeKernel) Links() ([]Link, error) { return f.links(), nil }
@@ -50,7 +51,7 @@ func (f *fakeKernel) Apply(l Link, s Settings) error {
 	return f.fail
 }
 
-func (f *fakeKernel) Autoconfigured(l Link) (Settings, error) { return f.auto[l.Name], nil }
+func (f *fakeKernel) Autoconfigured(l Link) (Settings, error) { return f.auto[l.Name], f.deaf }
 
 func eth(n int) Link {
 	return Link{Name: fmt.Sprintf("eth%d", n), Index: n + 2, MAC: net.HardwareAddr{2, 0, 0, 0, 0, byte(n)}, MTU: 1500}
@@ -195,22 +196,32 @@ func TestStaticMode(t *testing.T) {
 
 func TestNetworkNeverComes(t *testing.T) {
 	late := errors.New("the deadline has passed")
+	nothing := func(*fakeKernel, *Net) {}
 	for name, tc := range map[string]struct {
-		links []Link
-		mac   string
-		fail  error
-		want  string
+		links  []Link
+		config bootconf.Network
+		change func(*fakeKernel, *Net)
+		want   string
 	}{
-		"no interface":    {nil, "", nil, "no network interface: is the driver"},
-		"no such address": {[]Link{eth(0)}, "02:00:00:00:00:07", nil, "address 02:00:00:00:00:07 among 1"},
-		"no server":       {[]Link{eth(0)}, "", nil, "eth0: no DHCP lease"},
+		"no interface":    {nil, dhcpMode(), nothing, "no network interface: is the driver"},
+		"no such address": {[]Link{eth(0)}, bootconf.Network{Mode: bootconf.ModeDHCP, MAC: "02:00:00:00:00:07"}, nothing, "address 02:00:00:00:00:07 among 1"},
+		"no server":       {[]Link{eth(0)}, dhcpMode(), nothing, "eth0: no DHCP lease"},
+		"bad settings":    {[]Link{eth(0)}, bootconf.Network{Mode: bootconf.ModeStatic, DNS: []string{"x"}}, nothing, `ParseAddr("x")`},
+		"refused settings": {[]Link{eth(0)}, bootconf.Network{Mode: bootconf.ModeStatic, Addresses: []string{"192.0.2.9/32"}},
+			func(k *fakeKernel, _ *Net) { k.fail = errors.New("no buffers") }, "no buffers"},
+		"no word of IPv6": {[]Link{eth(0)}, dhcpMode(), func(k *fakeKernel, _ *Net) { k.deaf = errors.New("no netlink") }, "no netlink"},
+		"no ear for routers": {[]Link{eth(0)}, dhcpMode(), func(_ *fakeKernel, n *Net) {
+			n.Lease = func(ctx context.Context, _ Link) (Settings, error) { <-ctx.Done(); return Settings{}, ctx.Err() }
+			n.Advertised = func(context.Context, int, func([]netip.Addr)) error { return errors.New("no raw socket") }
+		}, "no raw socket"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			k := &fakeKernel{links: func() []Link { return tc.links }, fail: tc.fail}
+			k := &fakeKernel{links: func() []Link { return tc.links }}
 			n := newNet(k)
+			tc.change(k, n)
 			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, late)
 			defer cancel()
-			err := n.Up(ctx, bootconf.Network{Mode: bootconf.ModeDHCP, MAC: tc.mac})
+			err := n.Up(ctx, tc.config)
 			if !errors.Is(err, late) || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -218,6 +229,22 @@ func TestNetworkNeverComes(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestBindNothing has a socket that is closed already, so that no option can be
+// set: it may not go out unbound.
+func TestBindNothing(t *testing.T) {
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := conn.SyscallConn()
+	if err := errors.Join(err, conn.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Way{Link: eth(0)}).bind("", "", raw); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -58,76 +56,6 @@ func TestUnlock(t *testing.T) {
 	data := w.binding.ReportData()
 	if !bytes.Equal(sent.Report[0x50:0x90], data[:]) || !bytes.Equal(sent.SealedVMK, w.sealed) || string(sent.Certificates) != "table" {
 		t.Error("the request does not carry what the agent has")
-	}
-}
-
-// TestDatesAreIgnored has certificates that are valid at no common time.
-func TestDatesAreIgnored(t *testing.T) {
-	year := 365 * 24 * time.Hour
-	for name, tc := range map[string]struct{ ca, leaf time.Duration }{
-		"long over":        {-20 * year, -10 * year},
-		"not yet":          {20 * year, 10 * year},
-		"authority over":   {-20 * year, 0},
-		"leaf much before": {0, -20 * year},
-	} {
-		w := newWorld(t)
-		at := func(d time.Duration) (time.Time, time.Time) {
-			return time.Now().Add(d - time.Hour), time.Now().Add(d + time.Hour)
-		}
-		from, to := at(tc.ca)
-		w.ca = newAuthority(t, from, to)
-		w.config.CA = w.ca.pem()
-		leaf := goodLeaf()
-		leaf.NotBefore, leaf.NotAfter = at(tc.leaf)
-		w.config.Services = []string{w.serve(t, w.handler(nil), w.ca.leaf(t, leaf))}
-		if _, err := run(t, w, 1, nil); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// TestCertificates has services that the measured CA does not vouch for.
-func TestCertificates(t *testing.T) {
-	for name, tc := range map[string]struct {
-		cert func(w *world) tls.Certificate
-		want string
-	}{
-		"other authority of the same name": {func(*world) tls.Certificate {
-			return newAuthority(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour)).leaf(t, goodLeaf())
-		}, "unknown authority"},
-		"other host": {func(w *world) tls.Certificate {
-			leaf := goodLeaf()
-			leaf.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 2)}
-			return w.ca.leaf(t, leaf)
-		}, "127.0.0.2"},
-		"for clients": {func(w *world) tls.Certificate {
-			leaf := goodLeaf()
-			leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-			return w.ca.leaf(t, leaf)
-		}, "incompatible key usage"},
-	} {
-		w := newWorld(t)
-		w.config.Services = []string{w.serve(t, w.handler(nil), tc.cert(w))}
-		r, err := runLogged(t, w, func(*unlock.Session) {})
-		if r != nil || w.challenges != 0 || !strings.Contains(err, tc.want) {
-			t.Errorf("%s: %d challenges, %s", name, w.challenges, err)
-		}
-	}
-}
-
-func TestOldTLS(t *testing.T) {
-	w := newWorld(t)
-	cert := w.ca.leaf(t, goodLeaf())
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: tls.VersionTLS12})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: w.handler(nil), ReadHeaderTimeout: time.Second}
-	go server.Serve(listener) //nolint:errcheck // ends with Close
-	defer server.Close()
-	w.config.Services = []string{"https://" + listener.Addr().String()}
-	if _, err := run(t, w, 1, nil); err == nil || w.challenges != 0 {
-		t.Errorf("got %v after %d challenges", err, w.challenges)
 	}
 }
 
@@ -334,8 +262,28 @@ func TestNothingToWorkWith(t *testing.T) {
 	if _, err := s.Run(ctx, loop(t)); !errors.Is(err, broken) && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("without a report: %v", err)
 	}
-	w.config.CA = "none"
-	if _, err := unlock.New(w.config, w.sealed, attest); err == nil {
-		t.Error("a configuration without a CA was taken")
+}
+
+// TestErrorsInOneLine has a service that is listed twice and two ways to it:
+// each way is told, and told once.
+func TestErrorsInOneLine(t *testing.T) {
+	w := newWorld(t)
+	w.config.Services = []string{"https://127.0.0.1:1", "https://127.0.0.1:1"}
+	s, err := unlock.New(w.config, w.sealed, attest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no carrier") }
+	ctx, cancel := context.WithCancel(t.Context())
+	l := loop(t)
+	l.Paths = func() []unlock.Path { return []unlock.Path{{Name: "eth0", Dial: broken}, {Name: "eth1", Dial: broken}} }
+	l.Log = func(_ string, args ...any) {
+		if got, want := args[0].(error).Error(), "https://127.0.0.1:1 by eth0: no carrier; https://127.0.0.1:1 by eth1: no carrier"; got != want {
+			t.Errorf("logged %s", got)
+		}
+		cancel()
+	}
+	if _, err := s.Run(ctx, l); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }

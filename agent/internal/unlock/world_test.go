@@ -35,14 +35,23 @@ type authority struct {
 
 func newAuthority(tb testing.TB, from, to time.Time) authority {
 	tb.Helper()
+	return authority{cert: &x509.Certificate{Subject: pkix.Name{CommonName: "CA"}}}.below(tb, "CA", from, to)
+}
+
+// below is an authority that a vouches for, or a root when a has no key.
+func (a authority) below(tb testing.TB, name string, from, to time.Time) authority {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	if a.key == nil {
+		a.key = key
+	}
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, NotBefore: from, NotAfter: to,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: to,
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}, &x509.Certificate{Subject: pkix.Name{CommonName: "CA"}}, key.Public(), key)
+	}, a.cert, key.Public(), a.key)
 	if err != nil {
 		tb.Fatal(err)
 	}

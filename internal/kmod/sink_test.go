@@ -1,0 +1,39 @@
+package kmod
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestSinkIsBounded has packages of which nearly too much was kept already.
+func TestSinkIsBounded(t *testing.T) {
+	root, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := root.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for name, tc := range map[string]struct {
+		before  sink
+		content int
+		want    string
+	}{
+		"just enough": {sink{files: maxPackageFiles - 1, size: maxPackageSize - 1}, 1, ""},
+		"files":       {sink{files: maxPackageFiles}, 1, "more than 20000 files"},
+		"bytes":       {sink{size: maxPackageSize}, 1, "bytes.ko is too large"},
+		"one file":    {sink{}, maxPackageFile + 1, "one-file.ko is too large"},
+	} {
+		s := tc.before
+		s.root = root
+		err := s.put(Dir+"/6.1/"+strings.ReplaceAll(name, " ", "-")+".ko", bytes.NewReader(make([]byte, tc.content)))
+		if (err == nil) != (tc.want == "") || err != nil && (!errors.Is(err, ErrPackage) || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

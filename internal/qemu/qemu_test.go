@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/iotest"
 
@@ -162,6 +163,38 @@ func TestProbedIsWhatIsOpened(t *testing.T) {
 	s := probe(t, path)
 	tool(t, outside, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", filepath.Join(outside, "secret"), path)
 	same(t, open(t, s), make([]byte, 9<<20))
+}
+
+// hanging puts a program of that name in front that never ends, and returns a
+// context that is cancelled when it has started.
+func hanging(t *testing.T, name string) context.Context {
+	t.Helper()
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "started")
+	script := "#!/bin/sh\necho >" + fifo + "\nexec /bin/sleep 600\n"
+	if err := errors.Join(syscall.Mkfifo(fifo, 0o600), os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, _ = os.ReadFile(fifo)
+		cancel()
+	}()
+	return ctx
+}
+
+// TestCancelledWhileItRuns is not told as a fault of the image.
+func TestCancelledWhileItRuns(t *testing.T) {
+	raw, vmdk := probe(t, image(t, "-O", "raw")), probe(t, image(t, "-O", "vmdk"))
+	_, listening := qemu.Open(hanging(t, "qemu-nbd"), raw)
+	_, checking := qemu.Open(hanging(t, "qemu-img"), vmdk)
+	resizing := qemu.Resize(hanging(t, "qemu-img"), raw, 16<<20)
+	for _, err := range []error{listening, checking, resizing} {
+		if !errors.Is(err, context.Canceled) || errors.Is(err, qemu.ErrImage) {
+			t.Errorf("got %v", err)
+		}
+	}
 }
 
 func TestWordsOfQEMUAreTold(t *testing.T) {

@@ -88,6 +88,8 @@ func TestHostileImagesAreRefused(t *testing.T) {
 			"truncated":                    cut(-1024),
 			"it ends before byte 104":      cut(80),
 			"it ends before byte 72":       cut(20),
+			"it ends before byte 120":      cut(115),
+			"it ends before byte 125":      func(b []byte) []byte { be32(112, 0xe2792aca)(b); return be32(116, 5)(b)[:120] },
 		},
 		"-O qcow2 -c":             {"truncated": cut(-1024), "points outside": table(func(e uint64) uint64 { return e + 1<<40 })},
 		"-O qcow2 -o compat=0.10": {"truncated": cut(-512)},
@@ -121,7 +123,10 @@ func TestHostileImagesAreRefused(t *testing.T) {
 			"truncated":        cut(-1),
 		},
 		"-O vhdx": {
-			"without metadata":   swap("\x06\xa2\x7c\x8b", "\x06\xa2\x7c\x00"),
+			"without metadata": swap("\x06\xa2\x7c\x8b", "\x06\xa2\x7c\x00"),
+			"without metadata o": func(b []byte) []byte {
+				return swap("\x06\xa2\x7c\x8b", "\x06\xa2\x7c\x00")(le64(192<<10+8, 1<<32-1)(b))
+			},
 			"without parameters": swap("\x24\x42\xa5\x2f", "\x24\x42\xa5\x00"),
 			"truncated":          cut(-8 << 20),
 			"the vhdx has a":     swap("\x00\x00\x80\x00\x00\x00\x00\x00", "\x00\x00\x80\x00\x02\x00\x00\x00"),

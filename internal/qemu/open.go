@@ -182,10 +182,8 @@ func (s *server) dial(ctx context.Context) (*nbd.Conn, error) {
 			return conn, err
 		}
 		select {
-		case <-s.ended:
+		case <-s.ended: // as it does with the context
 			return nil, err
-		case <-ctx.Done():
-			return nil, ctx.Err()
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
@@ -205,7 +203,7 @@ func check(ctx context.Context, source *Source) error {
 	if err != nil {
 		return err
 	}
-	err = cmd.Run()
+	err = run(ctx, cmd)
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return fmt.Errorf("%w %s: qemu-img check: %s: %w", ErrImage, source.Path, words, err)
 	}

@@ -25,6 +25,14 @@ func program(ctx context.Context, name string, args ...string) (*exec.Cmd, *word
 	return cmd, w, nil
 }
 
+// run runs a program. That the context ended it is the context's error.
+func run(ctx context.Context, cmd *exec.Cmd) error {
+	if err := cmd.Run(); err == nil || ctx.Err() == nil {
+		return err
+	}
+	return ctx.Err()
+}
+
 // words keeps the first bytes that a program writes.
 type words struct{ b bytes.Buffer }
 

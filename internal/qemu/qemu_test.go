@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/iotest"
 
@@ -162,6 +163,68 @@ func TestProbedIsWhatIsOpened(t *testing.T) {
 	s := probe(t, path)
 	tool(t, outside, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", filepath.Join(outside, "secret"), path)
 	same(t, open(t, s), make([]byte, 9<<20))
+}
+
+func TestSizeOfWhatIsOpened(t *testing.T) {
+	for _, s := range []*qemu.Source{probe(t, image(t, "-O", "raw")), probe(t, image(t, "-O", "qcow2"))} {
+		want := "the virtual disk is empty"
+		save(t, s.Path, nil)
+		if s.Format == qemu.QCOW2 {
+			tool(t, t.TempDir(), "qemu-img", "create", "-q", "-f", "qcow2", s.Path, "17T")
+			want = "a virtual disk of 17 TiB"
+		}
+		if _, err := qemu.Open(t.Context(), s); !errors.Is(err, qemu.ErrImage) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", s.Format, err)
+		}
+	}
+}
+
+// hanging puts a program of that name in front that never ends, and returns a
+// context that is cancelled when it has started.
+func hanging(t *testing.T, name string) context.Context {
+	t.Helper()
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "started")
+	script := "#!/bin/sh\necho >" + fifo + "\nexec /bin/sleep 600\n"
+	if err := errors.Join(syscall.Mkfifo(fifo, 0o600), os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, _ = os.ReadFile(fifo)
+		cancel()
+	}()
+	return ctx
+}
+
+// TestCancelledWhileItRuns is not told as a fault of the image.
+func TestCancelledWhileItRuns(t *testing.T) {
+	raw, vmdk := probe(t, image(t, "-O", "raw")), probe(t, image(t, "-O", "vmdk"))
+	_, listening := qemu.Open(hanging(t, "qemu-nbd"), raw)
+	_, checking := qemu.Open(hanging(t, "qemu-img"), vmdk)
+	resizing := qemu.Resize(hanging(t, "qemu-img"), raw, 16<<20)
+	for _, err := range []error{listening, checking, resizing} {
+		if !errors.Is(err, context.Canceled) || errors.Is(err, qemu.ErrImage) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// TestExtensionsEndWithTheirCluster fills the rest of the first cluster with one. What
+// follows, here the backing file's name, would make a bad one.
+func TestExtensionsEndWithTheirCluster(t *testing.T) {
+	top := filepath.Join(t.TempDir(), "top")
+	save(t, filepath.Join(filepath.Dir(top), "extension"), content())
+	overlay(t, top, "extension", "")
+	b := load(t, top)
+	for at, v := range map[int]uint32{20: 9, 36: 32, 104: 0x11111111, 108: 512 - 112} {
+		be32(at, v)(b)
+	}
+	save(t, top, b)
+	if s := probe(t, top); s.ClusterSize != 512 || s.Backing == nil {
+		t.Errorf("%+v", s)
+	}
 }
 
 func TestWordsOfQEMUAreTold(t *testing.T) {

@@ -7,8 +7,7 @@ const (
 	vhdxRegions = 192 << 10
 	vhdxTable   = 64 << 10 // bytes of the region table, and of the metadata table
 
-	vhdxMaxEntries = 2047
-	vhdxEntry      = 32
+	vhdxEntry = 32
 
 	vhdxHasParent = 1 << 1
 	vhdxPresent   = 6 // state of a block: fully present; 7 is partially
@@ -102,16 +101,14 @@ func (f *image) vhdxWalk(at uint64, g vhdxGeometry) error {
 	return nil
 }
 
-// find returns the entry of a table that has the GUID, or nil.
+// find returns the entry of a table that has the GUID, or nil. The table has room
+// for the 2047 entries that the format allows.
 func find(table []byte, first int, count uint32, guid string) []byte {
-	for i := range int(min(count, vhdxMaxEntries)) {
-		at := first + i*vhdxEntry
-		if at+vhdxEntry > len(table) {
-			return nil
-		}
+	for at := first; count > 0 && at+vhdxEntry <= len(table); at += vhdxEntry {
 		if string(table[at:at+16]) == guid {
 			return table[at : at+vhdxEntry]
 		}
+		count--
 	}
 	return nil
 }

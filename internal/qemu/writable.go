@@ -85,8 +85,8 @@ func Resize(ctx context.Context, source *Source, to int64) error {
 	if err != nil {
 		return err
 	}
-	err = cmd.Run()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && ctx.Err() == nil {
+	err = run(ctx, cmd)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return fmt.Errorf("resize image %s: qemu-img: %s: %w", source.Path, words, err)
 	}
 	if err != nil {

@@ -2,8 +2,10 @@ package qemu_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/qemu"
@@ -55,8 +57,39 @@ func TestNotChangedInPlace(t *testing.T) {
 	if _, err := qemu.OpenWritable(t.Context(), probe(t, filepath.Join(filepath.Dir(base), "overlay"))); !errors.Is(err, qemu.ErrImage) {
 		t.Errorf("overlay: %v", err)
 	}
+	if err := qemu.Resize(t.Context(), probe(t, base), 17<<40); err == nil {
+		t.Error("made too large")
+	}
 	raw := probe(t, image(t, "-O", "raw"))
 	if err := qemu.Resize(t.Context(), raw, raw.VirtualSize-512); err == nil {
 		t.Error("made smaller")
+	}
+}
+
+// TestResizeTellsWhy fails in all the ways that are not the image's fault.
+func TestResizeTellsWhy(t *testing.T) {
+	s := probe(t, image(t, "-O", "qcow2"))
+	old := s.VirtualSize
+	w, err := qemu.OpenWritable(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := qemu.Resize(t.Context(), s, old+1<<20); err == nil || !strings.Contains(err.Error(), `qemu-img: Failed to get "write" lock`) {
+		t.Errorf("in use: %v", err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := qemu.Resize(ctx, s, old+1<<20); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	if err := qemu.Resize(t.Context(), s, old+1<<20); !errors.Is(err, qemu.ErrNoProgram) {
+		t.Errorf("no program: %v", err)
+	}
+	if got := probe(t, s.Path).VirtualSize; s.VirtualSize != old || got != old {
+		t.Errorf("%d bytes, said to be %d, want %d", got, s.VirtualSize, old)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -44,6 +45,7 @@ func TestSuperblock(t *testing.T) {
 		{"more blocks than there are", 0x4, 16385, rootfs.ErrCorrupt, "do not fit"},
 		{"no blocks", 0x4, 0, rootfs.ErrCorrupt, "blocks"},
 		{"petabytes", 0x150, 0x4000, rootfs.ErrCorrupt, ""},
+		{"checksums of another type", 0x64, 0x46B, rootfs.ErrUnsupported, "checksums of type 0"},
 		{"descriptor size", 0xFC, 48 << 16, rootfs.ErrCorrupt, "descriptor size"},
 	} {
 		image := bytes.Clone(good)
@@ -58,6 +60,19 @@ func TestSuperblock(t *testing.T) {
 	}
 	if _, err := ext4.Open(bytes.NewReader(good[:1500]), int64(len(good))); err == nil {
 		t.Error("a short disk is taken")
+	}
+}
+
+// TestClusterSize gives a file system clusters of sizes that there are not.
+func TestClusterSize(t *testing.T) {
+	good, err := os.ReadFile(rootfstest.Make(t, 16, "", "-t", "ext4", "-b", "2048", "-C", "16384", "-O", "bigalloc,^metadata_csum"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []uint32{0, 20, 1<<32 - 1} {
+		binary.LittleEndian.PutUint32(good[1024+0x1C:], size)
+		_, err := ext4.Open(bytes.NewReader(good), int64(len(good)))
+		corruptWith(t, err, "cluster size 2^(10+"+strconv.Itoa(int(size))+")")
 	}
 }
 
@@ -98,6 +113,8 @@ func TestChecksums(t *testing.T) {
 		"extent block":     block("extents /fragments") + 700,
 		"directory":        block("bmap /odd 0") + 14,
 		"index root":       block("bmap /wide 0") + 40,
+		"index limit":      block("bmap /wide 0") + 33,
+		"index count":      block("bmap /wide 0") + 35,
 		"attributes":       block("file_acl") + 900,
 		"block bitmap":     block("bitmap") + 3,
 	} {

@@ -1,11 +1,15 @@
 package ext4_test
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/ext4"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/rootfstest"
 )
@@ -67,5 +71,51 @@ func TestRelink(t *testing.T) {
 	}
 	if _, _, err := fsys.Relink("link", "B"); err == nil {
 		t.Error("an inode of two sectors is written")
+	}
+}
+
+// otherSector is a disk on which what is read as one sector alone is something else.
+type otherSector struct {
+	*bytes.Reader
+	sector []byte // nil for an error
+}
+
+func (o otherSector) ReadAt(p []byte, off int64) (int, error) {
+	switch {
+	case len(p) != ext4.SectorSize:
+		return o.Reader.ReadAt(p, off)
+	case o.sector == nil:
+		return 0, io.ErrNoProgress
+	}
+	return copy(p, o.sector), nil
+}
+
+func TestRelinkRefuses(t *testing.T) {
+	image := rootfstest.Make(t, 16, "", "-t", "ext4", "-b", "1024")
+	rootfstest.Debugfs(t, image, "symlink link A")
+	data, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	relink := func(disk io.ReaderAt) error {
+		fsys, err := ext4.Open(disk, int64(len(data)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = fsys.Relink("link", "B")
+		return err
+	}
+	if err := relink(otherSector{bytes.NewReader(data), nil}); !errors.Is(err, io.ErrNoProgress) {
+		t.Errorf("a sector that cannot be read: %v", err)
+	}
+	if err := relink(otherSector{bytes.NewReader(data), bytes.Repeat([]byte{0xff}, ext4.SectorSize)}); !errors.Is(err, rootfs.ErrCorrupt) || !strings.Contains(err.Error(), "checksum comes out wrong") {
+		t.Errorf("another inode than before: %v", err)
+	}
+	rootfstest.Debugfs(t, image, "feature needs_recovery")
+	if data, err = os.ReadFile(image); err != nil {
+		t.Fatal(err)
+	}
+	if err := relink(bytes.NewReader(data)); !errors.Is(err, rootfs.ErrUnsupported) || !strings.Contains(err.Error(), "journal has to be replayed") {
+		t.Errorf("a journal that is not empty: %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package ext4_test
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -255,66 +254,4 @@ func describedBy(t *testing.T, words string, numbers *regexp.Regexp) string {
 	}
 	return fmt.Sprintf("inode %s mode %s owner %s:%s size %s links %s blocks %s times%s%s", field("Inode"), field("Mode"),
 		field("User"), field("Group"), field("Size"), field("Links"), field("Blockcount"), times, device)
-}
-
-// sameUsed compares the used ranges with the free ones that dumpe2fs prints.
-func sameUsed(t *testing.T, volume *ext4.FS, image string) {
-	t.Helper()
-	size := volume.Size() / int64(volume.BlockSize())
-	used := make([]bool, size)
-	end := int64(-1)
-	for r, err := range volume.Used() {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Offset <= end || r.Length <= 0 {
-			t.Fatalf("range %+v after byte %d", r, end)
-		}
-		end = r.Offset + r.Length
-		for b := r.Offset / int64(volume.BlockSize()); b < end/int64(volume.BlockSize()); b++ {
-			used[b] = true
-		}
-	}
-	free, ratio := 0, 1
-	lines := bufio.NewScanner(strings.NewReader(rootfstest.Run(t, "dumpe2fs", []string{image})))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if cluster, found := strings.CutPrefix(lines.Text(), "Cluster size:"); found {
-			bytes, err := strconv.Atoi(strings.TrimSpace(cluster))
-			if err != nil {
-				t.Fatal(err)
-			}
-			ratio = bytes / volume.BlockSize()
-		}
-		list, found := strings.CutPrefix(lines.Text(), "  Free blocks: ")
-		if !found || list == "" {
-			continue
-		}
-		for _, part := range strings.Split(list, ", ") {
-			from, to, isRange := strings.Cut(part, "-")
-			if !isRange {
-				to = from
-			}
-			a, err := strconv.Atoi(from)
-			b, err2 := strconv.Atoi(to)
-			if err != nil || err2 != nil {
-				t.Fatalf("dumpe2fs printed %q", part)
-			}
-			b |= ratio - 1 // it may name the first block of the last cluster
-			for ; a <= b; a++ {
-				free++
-				if used[a] {
-					t.Fatalf("block %d is free", a)
-				}
-			}
-		}
-	}
-	for _, u := range used {
-		if !u {
-			free--
-		}
-	}
-	if free != 0 || !used[0] {
-		t.Errorf("dumpe2fs knows %d more free blocks", free)
-	}
 }

@@ -166,6 +166,13 @@ func TestDamagedArchivesAreRefused(t *testing.T) {
 		if err := readAll(good[:n]); !errors.Is(err, cpio.ErrMalformed) {
 			t.Fatalf("cut to %d of %d bytes: %v", n, len(good), err)
 		}
+		var err error
+		for r := cpio.NewReader(bytes.NewReader(good[:n])); err == nil; {
+			_, err = r.Next()
+		}
+		if !errors.Is(err, cpio.ErrMalformed) {
+			t.Fatalf("cut to %d of %d bytes, whose content is skipped: %v", n, len(good), err)
+		}
 	}
 }
 

@@ -126,6 +126,10 @@ func TestAttacks(t *testing.T) {
 		{"no certificates, unknown chip", func(_ *testing.T, w *world, g *guesttest.Guest) {
 			g.WithCerts, w.kdsError = false, &attest.Refusal{Reason: attest.ReasonNoCertificate}
 		}, unlock.Reason(attest.ReasonNoCertificate)},
+		{"broken certificate table, unknown chip", func(_ *testing.T, w *world, g *guesttest.Guest) {
+			g.WithCerts, w.kdsError = false, &attest.Refusal{Reason: attest.ReasonNoCertificate}
+			w.table = []byte("broken")
+		}, unlock.Reason(attest.ReasonNoCertificate)},
 		{"sealed VMK of another image", func(t *testing.T, w *world, g *guesttest.Guest) {
 			g.SealedVMK = guesttest.NewImage(t, w.service.Ingestion.Public()).SealedVMK
 		}, unlock.ReasonSealedVMK},
@@ -138,7 +142,11 @@ func TestAttacks(t *testing.T) {
 			w := newWorld(t)
 			g := w.guest(t)
 			tc.attack(t, w, g)
-			grant, err := w.unlock(t, g.Request(t, w.service.Challenge().Nonce))
+			request := g.Request(t, w.service.Challenge().Nonce)
+			if w.table != nil {
+				request.Certificates = w.table
+			}
+			grant, err := w.unlock(t, request)
 			w.checkDenied(t, grant, err, tc.want)
 		})
 	}

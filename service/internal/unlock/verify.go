@@ -63,7 +63,7 @@ func denialOf(err error) error {
 	if errors.As(err, &refusal) {
 		return &Denial{Reason: Reason(refusal.Reason), Rule: cmp.Or(refusal.Subject, string(refusal.Reason)), Expected: cmp.Or(refusal.Expected, "a genuine report"), Found: refusal.Error()}
 	}
-	return &Denial{Reason: Reason(attest.ReasonNoCertificate), Rule: "certificates", Found: err.Error()}
+	return &Denial{Reason: Reason(attest.ReasonNoCertificate), Rule: "certificates", Expected: "a well-formed certificate table", Found: err.Error()}
 }
 
 func (a *attempt) checkRevocation(ctx context.Context) error {

@@ -47,6 +47,7 @@ type world struct {
 	meanwhile func()        // happens while AMD's KDS is asked
 	changed   unlock.Reason // what happened meanwhile makes of a grant
 	database  *store.Store
+	table     []byte // of certificates, in place of the guest's own
 }
 
 var (

@@ -28,7 +28,8 @@ attestation service, which computes the launch digest of every variant (lists of
 --vcpus and --vcpu-type are multiplied), signs their ID blocks and returns the
 launch bundle. The first variant is the default.
 
-An image of which a release is registered already takes --add-release.`,
+An image of which a release is registered already takes --add-release. That one is
+proposed, and unlocks nothing until "snpguard release approve".`,
 		Example: `  snpguard register --staging out/staging --name debian-13 --vcpus 2,4 --vcpu-type EPYC-Milan,EPYC-Genoa \
       --tcb-floor Milan:bootloader=4,tee=0,snp=24,microcode=217 --bundle launch-artifacts.tar.gz`,
 		Args: noArgs,
@@ -83,6 +84,9 @@ func runRegister(cmd *cobra.Command, o *registerOptions) error {
 		if err := service.download(cmd, request, o.Bundle); err != nil {
 			return fmt.Errorf("image %s is registered, but its bundle could not be downloaded: %w", registered.Image.ID, err)
 		}
+	}
+	if registered.Release.ApprovedAt == nil {
+		note(cmd, "The release is proposed: it unlocks nothing until an admin runs\n  snpguard release approve %s %s", registered.Image.ID, registered.Release.ID)
 	}
 	if o.json {
 		return printJSON(cmd.OutOrStdout(), registered)

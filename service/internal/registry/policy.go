@@ -13,10 +13,10 @@ import (
 // defaultPolicy asks for nothing that attest.Policy does not ask for by itself.
 const defaultPolicy = `{"version":1}`
 
-// parsePolicy reads the report policy of a release and returns it also as it is
+// parsePolicy reads the report policy of an image and returns it also as it is
 // stored: as it came, without white space. The error is a *RefusedError.
 func parsePolicy(document json.RawMessage) (*attest.Policy, []byte, error) {
-	if len(document) == 0 || string(document) == "null" {
+	if noPolicy(document) {
 		document = json.RawMessage(defaultPolicy)
 	}
 	policy, err := attest.ParsePolicy(document)
@@ -34,6 +34,20 @@ func parsePolicy(document json.RawMessage) (*attest.Policy, []byte, error) {
 		return nil, nil, refused("policy: it has more than %s", size.Text(store.MaxBytes))
 	}
 	return policy, compact.Bytes(), nil
+}
+
+// noPolicy reports whether a request has no policy.
+func noPolicy(document json.RawMessage) bool {
+	return len(document) == 0 || string(document) == "null"
+}
+
+// parseTightening is parsePolicy for what a release demands beyond its image, which
+// may be nothing: nil then.
+func parseTightening(document json.RawMessage) (*attest.Policy, []byte, error) {
+	if noPolicy(document) {
+		return nil, nil, nil
+	}
+	return parsePolicy(document)
 }
 
 // checkOwnFields refuses fields that the service fixes from what it measured and

@@ -18,8 +18,6 @@ const endColumns = `seq, hash, row_sum, mac`
 // endTable stands for the table's name in the MAC.
 const endTable = "audit_head"
 
-func (e *end) values() []any { return []any{e.Seq, e.Hash[:], e.rows[:]} }
-
 // errSetBack is an end that comes before one that this process has seen.
 var errSetBack = errors.New("the database was set back to an earlier state: restart the service if you restored it, or if a standby without the last records took over")
 
@@ -50,9 +48,14 @@ func (s *Store) readEnd(ctx context.Context, row scanner) (end, error) {
 	if at.Seq == 0 && hash == nil && rows == nil && mac == nil {
 		return end{}, nil
 	}
-	err := errors.Join(exactly(at.Hash[:]).Scan(hash), exactly(at.rows[:]).Scan(rows))
+	var sealed [sealedSumSize]byte
+	err := errors.Join(exactly(at.Hash[:]).Scan(hash), exactly(sealed[:]).Scan(rows))
+	key := s.endKey(ctx)
 	if err == nil {
-		err = s.endKey(ctx).check(mac, endTable, at.values()...)
+		err = key.check(mac, endTable, at.Seq, hash, rows)
+	}
+	if err == nil {
+		at.rows, err = key.openSum(sealed)
 	}
 	if err != nil {
 		return end{}, fmt.Errorf("end of the audit log: %w", err)
@@ -62,12 +65,17 @@ func (s *Store) readEnd(ctx context.Context, row scanner) (end, error) {
 
 // writeEnd moves the end, which is locked.
 func (s *Store) writeEnd(ctx context.Context, q querier, at end) error {
-	mac, err := s.endKey(ctx).mac(endTable, at.values()...)
+	key := s.endKey(ctx)
+	rows, err := key.sealSum(at.rows)
+	if err != nil {
+		return err
+	}
+	mac, err := key.mac(endTable, at.Seq, at.Hash[:], rows)
 	if err != nil {
 		return err
 	}
 	return affectOne(ctx, q, query{
-		`UPDATE audit_head SET seq = $1, hash = $2, row_sum = $3, mac = $4 WHERE id = 1`, []any{at.Seq, at.Hash[:], at.rows[:], mac[:]},
+		`UPDATE audit_head SET seq = $1, hash = $2, row_sum = $3, mac = $4 WHERE id = 1`, []any{at.Seq, at.Hash[:], rows, mac[:]},
 	})
 }
 

@@ -13,8 +13,12 @@ import (
 // RowKeySize is the size in bytes of the key that authenticates rows.
 const RowKeySize = 32
 
-// rowTag is the domain of the MACs.
-const rowTag = "snpguard/v1/row"
+// Domains of what is computed under the key of rows.
+const (
+	rowTag  = "snpguard/v1/row"
+	sumTag  = "snpguard/v1/row-sum"
+	maskTag = "snpguard/v1/row-sum-mask"
+)
 
 // Errors about rows that decisions rest on.
 var (
@@ -41,16 +45,25 @@ func (s *Store) Authenticate(ctx context.Context, key []byte) error {
 // rowKey authenticates rows.
 type rowKey []byte
 
-// mac returns the HMAC-SHA-256 over the domain tag, the name of a table and the
-// values of a row of it.
-func (k rowKey) mac(table string, values ...any) (mac [sha256.Size]byte, err error) {
+// hmac returns the HMAC-SHA-256 over a domain tag and values.
+func (k rowKey) hmac(tag string, values ...any) (sum [sha256.Size]byte, err error) {
 	if len(k) == 0 {
-		return mac, errNoRowKey
+		return sum, errNoRowKey
 	}
 	h := hmac.New(sha256.New, k)
-	hashValues(h, rowTag, table)
+	hashValues(h, tag)
 	hashValues(h, values...)
 	return [sha256.Size]byte(h.Sum(nil)), nil
+}
+
+// mac returns the MAC of a row: over the name of its table and its values.
+func (k rowKey) mac(table string, values ...any) ([sha256.Size]byte, error) {
+	return k.hmac(rowTag, append([]any{table}, values...)...)
+}
+
+// term returns what a row adds to the sum of all. Nobody else knows it.
+func (k rowKey) term(r row) ([sha256.Size]byte, error) {
+	return k.hmac(sumTag, append([]any{r.table().name}, r.values()...)...)
 }
 
 // check compares a MAC with that of the values. The error wraps ErrTampered.

@@ -8,10 +8,13 @@
 // for the first time and whether a launch may have its key, so no grant is
 // without its record; records that wait at the same time are committed together.
 //
-// The package stores secrets as it is given them, sealed or hashed, and knows
-// neither keys nor HTTP. Whoever can write to the database can forge the whole
-// chain; only an anchor kept elsewhere (AuditHead, VerifyAuditAgainst) shows
-// that. Retries of the launch's own grant are told apart by the hash of the
+// Rows that decisions rest on are authenticated under a key that Authenticate gives
+// (docs/audit-log.md): whoever can write to the database can change none of them, nor
+// the end of the chain, without that it shows. Only the whole database, put back as it
+// was earlier, takes an anchor kept elsewhere (AuditHead, VerifyAuditAgainst).
+//
+// The package stores secrets as it is given them, sealed or hashed, and knows no HTTP.
+// Retries of the launch's own grant are told apart by the hash of the
 // guest's key, see Claim.
 //
 // Statements number their placeholders in the order of first use, because

@@ -68,7 +68,7 @@ type resealing struct {
 	by   Resealer
 	q    querier
 	key  rowKey // the new one
-	sum  rowSum // of the new MACs
+	sum  rowSum // under the new key
 	done Resealed
 }
 
@@ -117,11 +117,9 @@ func (w *resealing) secrets(ctx context.Context) error {
 			return err
 		}
 		secret.sealed = sealed
-		mac, err := secret.mac(w.key)
-		if err != nil {
+		if err := w.addTerm(&secret); err != nil {
 			return err
 		}
-		w.sum.add(mac)
 		w.done.Secrets++
 	}
 	return nil
@@ -144,10 +142,7 @@ func (w *resealing) images(ctx context.Context) error {
 
 // renewRows writes the rows of a table anew, with MACs under the new key. Scan checks
 // each under the old one.
-func renewRows[T any, R interface {
-	*T
-	row
-}](ctx context.Context, w *resealing, scan func(scanner) (T, error)) error {
+func renewRows[T any, R pointer[T]](ctx context.Context, w *resealing, scan func(scanner) (T, error)) error {
 	t := R(new(T)).table()
 	key, _, _ := strings.Cut(t.columns, ",")
 	for last := []byte{}; ; {
@@ -171,10 +166,19 @@ func (w *resealing) renew(ctx context.Context, r row) error {
 	if err != nil {
 		return err
 	}
-	if r.table().summed {
-		w.sum.add(mac)
+	if err := w.addTerm(r); err != nil {
+		return err
 	}
 	return overwrite(ctx, w.q, r, mac)
+}
+
+func (w *resealing) addTerm(r row) error {
+	if !r.table().summed {
+		return nil
+	}
+	term, err := w.key.term(r)
+	w.sum.add(term)
+	return err
 }
 
 // primaryKey returns the first value of a row, of those tables all bytes.

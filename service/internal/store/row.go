@@ -1,9 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
-	"fmt"
+	"errors"
 	"strings"
 )
 
@@ -44,25 +45,20 @@ func (s *Store) insert(ctx context.Context, q querier, r row) (bool, error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, s.noteChange(ctx, t, nil, &mac)
+	return true, s.noteChange(ctx, nil, r)
 }
 
 // update writes a row anew that was read, and locked, as old. The error wraps
 // ErrNotFound.
 func (s *Store) update(ctx context.Context, q querier, old, r row) error {
-	t := r.table()
-	was, err := s.rowKey.mac(t.name, old.values()...)
-	if err != nil {
-		return err
-	}
-	mac, err := s.rowKey.mac(t.name, r.values()...)
+	mac, err := s.rowKey.mac(r.table().name, r.values()...)
 	if err != nil {
 		return err
 	}
 	if err := overwrite(ctx, q, r, mac); err != nil {
 		return err
 	}
-	return s.noteChange(ctx, t, &was, &mac)
+	return s.noteChange(ctx, old, r)
 }
 
 // overwrite writes a row in place of the one with its key. The error wraps
@@ -79,34 +75,51 @@ func overwrite(ctx context.Context, q querier, r row, mac [sha256.Size]byte) err
 	return affectOne(ctx, q, b.query())
 }
 
-// remove deletes rows, those for which a condition holds, and returns how many.
-func (s *Store) remove(ctx context.Context, q querier, t table, where string, args ...any) (int64, error) {
-	macs, err := collect(ctx, q, query{"DELETE FROM " + t.name + " WHERE " + where + " RETURNING mac", args}, scanHash)
+// pointer is a pointer to a row type.
+type pointer[T any] interface {
+	*T
+	row
+}
+
+// remove deletes rows, those for which a condition holds, and returns how many. Scan
+// checks each: what nobody but the service wrote takes nothing off the sum.
+func remove[T any, R pointer[T]](ctx context.Context, s *Store, q querier, scan func(scanner) (T, error), where string, args ...any) (int64, error) {
+	t := R(new(T)).table()
+	removed, err := collect(ctx, q, query{"DELETE FROM " + t.name + " WHERE " + where + " RETURNING " + t.selection(), args}, scan)
 	if err != nil {
 		return 0, err
 	}
-	for i := range macs {
-		if err := s.noteChange(ctx, t, &macs[i], nil); err != nil {
+	for i := range removed {
+		if err := s.noteChange(ctx, R(&removed[i]), nil); err != nil {
 			return 0, err
 		}
 	}
-	return int64(len(macs)), nil
+	return int64(len(removed)), nil
 }
 
-// noteChange keeps a change of a row until the transaction ends, see settle.
-func (s *Store) noteChange(ctx context.Context, t table, old, now *[sha256.Size]byte) error {
-	if !t.summed {
+// noteChange keeps a change of a row until the transaction ends, see settle. old or
+// now is nil for none.
+func (s *Store) noteChange(ctx context.Context, old, now row) error {
+	if t := cmp.Or(now, old).table(); !t.summed {
 		return nil
 	}
 	tx, ok := s.joined(ctx)
 	if !ok {
-		return fmt.Errorf("change a row of %s outside of a transaction", t.name)
+		return errors.New("change a row outside of a transaction")
 	}
 	if old != nil {
-		tx.change.subtract(*old)
+		term, err := s.rowKey.term(old)
+		if err != nil {
+			return err
+		}
+		tx.change.subtract(term)
 	}
 	if now != nil {
-		tx.change.add(*now)
+		term, err := s.rowKey.term(now)
+		if err != nil {
+			return err
+		}
+		tx.change.add(term)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -25,7 +24,7 @@ func (s *Store) PutSecretIfAbsent(ctx context.Context, name string, sealed []byt
 		if n, err := done.RowsAffected(); err != nil {
 			return err
 		} else if n > 0 {
-			if err := s.noteSecret(ctx, nil, &sealedSecret{name, sealed}); err != nil {
+			if err := s.noteChange(ctx, nil, &sealedSecret{name, sealed}); err != nil {
 				return err
 			}
 		}
@@ -67,7 +66,7 @@ func (s *Store) ReplaceSecret(ctx context.Context, name string, old, sealed []by
 		if err := affectOne(ctx, q, query{`UPDATE secrets SET sealed = $1 WHERE name = $2`, []any{sealed, name}}); err != nil {
 			return err
 		}
-		return s.noteSecret(ctx, &sealedSecret{name, kept}, &sealedSecret{name, sealed})
+		return s.noteChange(ctx, &sealedSecret{name, kept}, &sealedSecret{name, sealed})
 	})
 	if err != nil {
 		return fmt.Errorf("replace secret: %w", err)
@@ -87,28 +86,11 @@ func scanSecret(row scanner) (s sealedSecret, err error) {
 	return s, err
 }
 
-const secretsTable = "secrets"
-
-func (s *sealedSecret) mac(key rowKey) ([sha256.Size]byte, error) {
-	return key.mac(secretsTable, s.name, s.sealed)
+func (s *sealedSecret) table() table {
+	return table{name: "secrets", columns: "name, sealed", summed: true}
 }
 
-// noteSecret notes a change of a secret. old is nil for a new one.
-func (s *Store) noteSecret(ctx context.Context, old, now *sealedSecret) error {
-	var was *[sha256.Size]byte
-	if old != nil {
-		mac, err := old.mac(s.rowKey)
-		if err != nil {
-			return err
-		}
-		was = &mac
-	}
-	mac, err := now.mac(s.rowKey)
-	if err != nil {
-		return err
-	}
-	return s.noteChange(ctx, table{name: secretsTable, summed: true}, was, &mac)
-}
+func (s *sealedSecret) values() []any { return []any{s.name, s.sealed} }
 
 // SetSetting keeps a setting, in place of an earlier one of the name. The error
 // wraps ErrInvalid.

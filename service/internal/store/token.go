@@ -160,7 +160,7 @@ func (s *Store) UseToken(ctx context.Context, t Token) error {
 func (s *Store) DeleteDeadTokens(ctx context.Context, before time.Time) (int64, error) {
 	var n int64
 	err := s.inTx(ctx, func(ctx context.Context, q querier) (err error) {
-		n, err = s.remove(ctx, q, new(Token).table(), `(revoked_at <> 0 AND revoked_at < $1) OR (expires_at <> 0 AND expires_at < $1)`, micros(before))
+		n, err = remove[Token](ctx, s, q, s.scanToken, `(revoked_at <> 0 AND revoked_at < $1) OR (expires_at <> 0 AND expires_at < $1)`, micros(before))
 		return err
 	})
 	if err != nil {

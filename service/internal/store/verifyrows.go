@@ -43,42 +43,37 @@ func (s *Store) verifyRows(ctx context.Context) error {
 	return nil
 }
 
-// sumRows checks each row and returns the sum of their MACs.
+// sumRows checks each row and returns the sum of their terms.
 func (s *Store) sumRows(ctx context.Context, q querier) (rowSum, error) {
 	var sum rowSum
-	addMAC := func(err error, r row) error {
+	addTerm := func(err error, r row) error {
 		if err != nil {
 			return err
 		}
-		mac, err := s.rowKey.mac(r.table().name, r.values()...)
-		sum.add(mac)
+		term, err := s.rowKey.term(r)
+		sum.add(term)
 		return err
 	}
 	err := errors.Join(
 		each(ctx, q, `SELECT `+imageColumns+`, mac FROM images`, func(r scanner) error {
 			image, err := s.scanImage(r)
-			return addMAC(err, &image)
+			return addTerm(err, &image)
 		}),
 		each(ctx, q, `SELECT `+releaseColumns+`, mac FROM releases`, func(r scanner) error {
 			release, err := s.scanRelease(r)
-			return addMAC(err, &release)
+			return addTerm(err, &release)
 		}),
 		each(ctx, q, `SELECT `+tokenSelection+` FROM tokens`, func(r scanner) error {
 			token, err := s.scanToken(r)
-			return addMAC(err, &token)
+			return addTerm(err, &token)
 		}),
 		each(ctx, q, `SELECT `+tombstoneColumns+`, mac FROM tombstones`, func(r scanner) error {
 			t, err := s.scanTombstone(r)
-			return addMAC(err, &t)
+			return addTerm(err, &t)
 		}),
 		each(ctx, q, `SELECT name, sealed FROM secrets`, func(r scanner) error {
 			secret, err := scanSecret(r)
-			if err != nil {
-				return err
-			}
-			mac, err := secret.mac(s.rowKey)
-			sum.add(mac)
-			return err
+			return addTerm(err, &secret)
 		}),
 		s.checkAllVariants(ctx, q),
 	)

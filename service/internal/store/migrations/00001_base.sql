@@ -151,9 +151,9 @@ CREATE INDEX audit_kind ON audit (kind, seq);
 CREATE INDEX audit_kind_outcome ON audit (kind, outcome, seq);
 CREATE INDEX audit_image_outcome ON audit (image_id, outcome, seq);
 
--- The one row is the end of the chain, and the lock under which it grows. row_sum is
--- the sum of the MACs of all authenticated rows, and mac covers it with the end; both
--- are NULL before the first of them. counted is the record up to which unlock_counts go.
+-- The one row is the end of the chain, and the lock under which it grows. row_sum is a
+-- sum over all authenticated rows, hidden, and mac covers it with the end; both are
+-- NULL before the first of them. counted is the record up to which unlock_counts go.
 CREATE TABLE audit_head (
 	id      BIGINT NOT NULL PRIMARY KEY,
 	seq     BIGINT NOT NULL,

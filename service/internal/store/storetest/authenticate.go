@@ -171,10 +171,11 @@ func testOldRows(t *testing.T, d Database) {
 		return q(`UPDATE secrets SET sealed = (SELECT sealed FROM ` + from + ` o WHERE o.name = secrets.name)`)
 	}
 	for name, tc := range map[string]struct{ forge, mend []query }{
-		"enabled image":   {image("old_images"), image("new_images")},
-		"unrevoked token": {token("old_tokens"), token("new_tokens")},
-		"old password":    {secret("old_secrets"), secret("new_secrets")},
-		"no tokens":       {q(`DELETE FROM tokens`), q(`INSERT INTO tokens SELECT * FROM new_tokens`)},
+		"enabled image":     {image("old_images"), image("new_images")},
+		"unrevoked token":   {token("old_tokens"), token("new_tokens")},
+		"old password":      {secret("old_secrets"), secret("new_secrets")},
+		"forged dead token": {q(`UPDATE tokens SET revoked_at = 1, mac = $1`, make([]byte, 32)), append(q(`DELETE FROM tokens`), q(`INSERT INTO tokens SELECT * FROM new_tokens`)...)},
+		"no tokens":         {q(`DELETE FROM tokens`), q(`INSERT INTO tokens SELECT * FROM new_tokens`)},
 	} {
 		d.exec(t, tc.forge...)
 		s, err := store.Open(t.Context(), d.DSN, store.Options{})
@@ -186,6 +187,10 @@ func testOldRows(t *testing.T, d Database) {
 		}
 		if got, err := s.RecordUnlock(t.Context(), GrantedOf(launch)); !errors.Is(err, store.ErrTampered) {
 			t.Errorf("%s: recorded %+v, %v", name, got, err)
+		}
+		// What is deleted would take off the sum what a forger chose, were it not checked.
+		if n, err := f.s.DeleteDeadTokens(t.Context(), time.Now().Add(-24*time.Hour)); name == "forged dead token" && !errors.Is(err, store.ErrTampered) {
+			t.Errorf("%s: deleted %d, %v", name, n, err)
 		}
 		d.exec(t, tc.mend...)
 		if err := errors.Join(s.Close(), f.s.VerifyRows(t.Context())); err != nil {
@@ -203,7 +208,7 @@ func testForgedEnd(t *testing.T, d Database) {
 	mend := slices.Concat(q(`DELETE FROM audit`), q(`INSERT INTO audit SELECT * FROM old_audit`), q(`DELETE FROM audit_head`), q(`INSERT INTO audit_head SELECT * FROM old_head`))
 	for name, forge := range map[string][]query{
 		"cut":        append(q(`DELETE FROM audit WHERE seq > 4`), q(`UPDATE audit_head SET seq = 4, hash = $1`, last.Hash[:])...),
-		"other sum":  q(`UPDATE audit_head SET row_sum = mac`),
+		"other sum":  q(`UPDATE audit_head SET row_sum = $1`, make([]byte, 64)),
 		"no MAC":     q(`UPDATE audit_head SET mac = NULL`),
 		"forgotten":  append(q(`DELETE FROM audit`), q(`UPDATE audit_head SET seq = 0, hash = NULL, row_sum = NULL, mac = NULL`)...),
 		"other hash": q(`UPDATE audit_head SET hash = $1`, last.Hash[:]),

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootentry"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
@@ -74,12 +73,13 @@ func (c *conversion) fillSystem(ctx context.Context, s *source, sys *system) err
 	if sys.choice, err = c.choose(found, sys.input); err != nil {
 		return err
 	}
-	if err := c.commandLine(sys); err != nil {
+	words, err := c.commandLine(sys)
+	if err != nil {
 		return err
 	}
 	c.record.OS = found.Name
 	c.record.Kernel, c.record.BootEntry, c.record.Cmdline = sys.choice.Kernel.Release, sys.choice.Entry.Title, sys.cmdline
-	c.record.Findings = findings(found.Findings)
+	c.record.Findings = findings(append(found.Findings, words...))
 	c.Events.Note(fmt.Sprintf("%s, kernel %s", found.Name, sys.choice.Kernel.Release))
 	c.noteFindings()
 	return nil
@@ -96,18 +96,6 @@ func (c *conversion) followMounts(s *source, root fs.FS) error {
 		c.Events.Note(note)
 	}
 	return err
-}
-
-// commandLine makes what is measured. Without encryption nothing is added, since
-// there is no agent to start.
-func (c *conversion) commandLine(sys *system) error {
-	var err error
-	if !c.NoEncryption {
-		sys.cmdline, err = bootentry.Cmdline(sys.choice.Entry.Options, c.CmdlineAppend)
-		return err
-	}
-	sys.cmdline = strings.TrimSpace(sys.choice.Entry.Options + " " + c.CmdlineAppend)
-	return checkText(sys.cmdline)
 }
 
 // choose takes the boot entry that was asked for, or asks.

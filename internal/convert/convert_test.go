@@ -15,6 +15,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/rootfstest"
@@ -46,6 +47,11 @@ func TestConvert(t *testing.T) {
 	}
 	if c.OS != "Tiny 1" || c.Kernel != tinyRelease || c.BootEntry != "Tiny" || !strings.Contains(c.Cmdline, "quiet") || !strings.Contains(c.Cmdline, "rdinit=/snpguard/agent") {
 		t.Errorf("%+v", c)
+	}
+	if !slices.ContainsFunc(c.Findings, func(f staging.Finding) bool {
+		return f.Code == harden.CodeInterrupts && strings.Contains(f.Detail, tinyRelease)
+	}) {
+		t.Errorf("nothing is said of the kernel's age: %+v", c.Findings)
 	}
 	if len(events.steps) < 5 || events.progress == 0 {
 		t.Errorf("told %q, %d bytes", events.steps, events.progress)
@@ -259,6 +265,9 @@ func TestInspect(t *testing.T) {
 	found, err := Inspect(context.Background(), tinyImage(t, tinyTree(t)), nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if found.OS == nil || !slices.ContainsFunc(found.OS.Findings, func(f harden.Finding) bool { return f.Code == harden.CodeInterrupts }) {
+		t.Errorf("nothing is said of the kernel's age: %+v", found.OS)
 	}
 	if found.OS == nil || found.OS.Name != "Tiny 1" || found.Kernel != tinyRelease || found.Partitions[0].Role != "root" || found.Table != "GPT" {
 		t.Errorf("%+v", found)

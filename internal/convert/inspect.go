@@ -156,6 +156,7 @@ func (i *Inspection) scan(ctx context.Context, s *source, packages []string, dir
 		return nil
 	}
 	i.Kernel, i.BootEntry = choice.Kernel.Release, choice.Entry.Title
+	i.OS.Findings = append(i.OS.Findings, harden.Kernel(i.Kernel)...)
 	if line, err := bootentry.Cmdline(choice.Entry.Options, "", nil); err != nil {
 		i.problem(err)
 	} else {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
@@ -79,7 +80,7 @@ func (c *conversion) fillSystem(ctx context.Context, s *source, sys *system) err
 	}
 	c.record.OS = found.Name
 	c.record.Kernel, c.record.BootEntry, c.record.Cmdline = sys.choice.Kernel.Release, sys.choice.Entry.Title, sys.cmdline
-	c.record.Findings = findings(append(found.Findings, words...))
+	c.record.Findings = findings(slices.Concat(found.Findings, words, harden.Kernel(sys.choice.Kernel.Release)))
 	c.Events.Note(fmt.Sprintf("%s, kernel %s", found.Name, sys.choice.Kernel.Release))
 	c.noteFindings()
 	return nil
@@ -139,7 +140,7 @@ func findings(found []harden.Finding) []staging.Finding {
 func (c *conversion) noteFindings() {
 	for _, f := range c.record.Findings {
 		if !f.Mended && f.Severity != string(harden.Note) {
-			c.Events.Note(fmt.Sprintf("%s: %s: %s", f.Severity, f.Path, f.Detail))
+			c.Events.Note(fmt.Sprintf("%s (%s): %s", f.Severity, f.Code, f.Text()))
 		}
 	}
 }

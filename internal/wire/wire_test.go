@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"strings"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"

@@ -78,7 +78,6 @@ func TestConvert(t *testing.T) {
 }
 
 type recorder struct {
-	silent
 	steps    []string
 	notes    []string
 	progress int64

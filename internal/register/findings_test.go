@@ -82,10 +82,20 @@ func TestFindingsOfNobody(t *testing.T) {
 	}
 }
 
+// A file name of an image must not keep it from being registered, nor speak to a
+// terminal.
+func TestFindingsAreText(t *testing.T) {
+	c := found(t, `{"code": "x", "severity": "note", "path": "a\u001b[2J\u0000", "detail": "b\ufffd"}`)
+	r, err := c.Request()
+	if err != nil || r.Registration.Findings[0].Text != "/a?[2J?: b?" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
 func TestLongFindingsAreCut(t *testing.T) {
 	c := found(t, `{"code": "x", "severity": "note", "path": "a", "detail": "`+strings.Repeat("é", 1000)+`"}`)
 	r, err := c.Request()
-	if err != nil || len(r.Registration.Findings[0].Text) > wire.MaxFindingText-64 {
+	if err != nil || len(r.Registration.Findings[0].Text) > wire.MaxFindingText-64 || !strings.HasPrefix(r.Registration.Findings[0].Text, "/a: é") {
 		t.Errorf("got %+v, %v", r, err)
 	}
 }

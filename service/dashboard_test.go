@@ -50,7 +50,9 @@ func (o *operator) stage(image *guesttest.Image) []string {
 		"initrd.img":        vectors.MustRead(o.t, "measure/inputs/payload/initrd_4097.bin"),
 		"kernel-params.txt": []byte("root=/dev/mapper/cryptroot\n"),
 		"unsealing.key.enc": image.UnsealingKey,
-		"conversion.json":   []byte(`{"image_id":"` + image.ID.String() + `"}`),
+		"conversion.json": []byte(`{"image_id":"` + image.ID.String() + `","findings":[
+			{"code":"cloud-init","severity":"critical","path":"etc/cloud/cloud.cfg","detail":"asks the host","mended":true},
+			{"code":"ssh-host-key","severity":"critical","path":"etc/ssh/ssh_host_rsa_key","detail":"known","mended":false}]}`),
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -75,6 +77,10 @@ func (o *operator) register(name string) *registered {
 	o.fill("#r-name", name)
 	o.fill("#r-vcpus", "2,4")
 	o.click(`input[value="EPYC-Milan"]`)
+	// An image that the host gets into is refused until its finding is accepted.
+	o.click(".submit button")
+	o.await(`document.getElementById("problem").textContent.includes("(ssh-host-key)")`)
+	o.fill("#r-accepted", "ssh-host-key")
 	o.press(".submit button")
 	found, err := o.client.Image(o.t.Context(), image.ID)
 	if err != nil || len(found.Releases) != 1 {

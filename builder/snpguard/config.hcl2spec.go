@@ -34,6 +34,7 @@ type FlatConfig struct {
 	Interactive         *bool             `mapstructure:"interactive" cty:"interactive" hcl:"interactive"`
 	ModulePackages      []string          `mapstructure:"module_packages" cty:"module_packages" hcl:"module_packages"`
 	CmdlineAppend       *string           `mapstructure:"cmdline_append" cty:"cmdline_append" hcl:"cmdline_append"`
+	KeepArguments       []string          `mapstructure:"keep_arguments" cty:"keep_arguments" hcl:"keep_arguments"`
 	Size                *string           `mapstructure:"size" cty:"size" hcl:"size"`
 	Format              *string           `mapstructure:"format" cty:"format" hcl:"format"`
 	Compress            *bool             `mapstructure:"compress" cty:"compress" hcl:"compress"`
@@ -89,6 +90,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"interactive":                &hcldec.AttrSpec{Name: "interactive", Type: cty.Bool, Required: false},
 		"module_packages":            &hcldec.AttrSpec{Name: "module_packages", Type: cty.List(cty.String), Required: false},
 		"cmdline_append":             &hcldec.AttrSpec{Name: "cmdline_append", Type: cty.String, Required: false},
+		"keep_arguments":             &hcldec.AttrSpec{Name: "keep_arguments", Type: cty.List(cty.String), Required: false},
 		"size":                       &hcldec.AttrSpec{Name: "size", Type: cty.String, Required: false},
 		"format":                     &hcldec.AttrSpec{Name: "format", Type: cty.String, Required: false},
 		"compress":                   &hcldec.AttrSpec{Name: "compress", Type: cty.Bool, Required: false},

@@ -60,6 +60,7 @@ func (o *convertOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.Interactive, "interactive", false, "ask which boot entry to take")
 	f.StringArrayVar(&o.ModulePackages, "module-package", nil, "FILE or URL#sha256=HEX of a .deb or .rpm with kernel modules that the image lacks; may be repeated")
 	f.StringVar(&o.CmdlineAppend, "cmdline-append", "", "text to add to the kernel command line")
+	f.StringArrayVar(&o.KeepArguments, "keep-argument", nil, "word of the source's command line, or NAME=, to keep although it is not known to be harmless; may be repeated")
 	f.StringVar(&o.Size, "size", "", "size of the disk, such as 20G (default as large as needed)")
 	f.StringVar(&o.Format, "format", convert.QCOW2, "format of the image: qcow2 or raw")
 	f.BoolVar(&o.Compress, "compress", false, "compress what is not encrypted in a qcow2")

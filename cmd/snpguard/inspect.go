@@ -103,7 +103,11 @@ func printSystem(w interface{ Write([]byte) (int, error) }, found *oscan.OS) {
 	}
 	fmt.Fprintf(w, "\nFINDING\tCODE\tMENDED\tDETAIL\n")
 	for _, f := range found.Findings {
-		fmt.Fprintf(w, "%s\t%s\t%t\t/%s: %s\n", f.Severity, f.Code, f.Mended, safe(f.Path), safe(f.Detail))
+		where := ""
+		if f.Path != "" {
+			where = "/" + safe(f.Path) + ": "
+		}
+		fmt.Fprintf(w, "%s\t%s\t%t\t%s%s\n", f.Severity, f.Code, f.Mended, where, safe(f.Detail))
 	}
 }
 

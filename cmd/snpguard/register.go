@@ -28,6 +28,10 @@ attestation service, which computes the launch digest of every variant (lists of
 --vcpus and --vcpu-type are multiplied), signs their ID blocks and returns the
 launch bundle. The first variant is the default.
 
+An image that the host gets into, by what the conversion found and could not mend,
+is refused unless every critical finding is named by --accept-finding; the
+release and the audit log say who accepted what.
+
 An image of which a release is registered already takes --add-release. That one is
 proposed, and unlocks nothing until "snpguard release approve".`,
 		Example: `  snpguard register --staging out/staging --name debian-13 --vcpus 2,4 --vcpu-type EPYC-Milan,EPYC-Genoa \
@@ -51,6 +55,7 @@ proposed, and unlocks nothing until "snpguard release approve".`,
 	f.Uint32Var(&o.GuestSVN, "guest-svn", 0, "security version of the guest")
 	f.StringVar(&o.Policy, "policy", "", "file with a report policy (docs/report-policy.md)")
 	f.StringArrayVar(&o.TCBFloors, "tcb-floor", nil, "PRODUCT:COMPONENT=N,... for reported, committed and launch TCB; may be repeated")
+	f.StringArrayVar(&o.AcceptFindings, "accept-finding", nil, "code of a critical finding of the conversion to register the image with nevertheless; may be repeated")
 	f.BoolVar(&o.Disabled, "disabled", false, "register it, but release no key yet")
 	f.BoolVar(&o.AddRelease, "add-release", false, "add a release to an image that exists")
 	f.StringVar(&o.Bundle, "bundle", "", "file to write the launch bundle to")

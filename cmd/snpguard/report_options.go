@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 // at returns the time at which certificates have to be valid.
@@ -65,15 +66,8 @@ func (o *verifyOptions) reportPolicy() (*attest.Policy, error) {
 // narrow adds the values of flags to a policy. A policy that already rules them
 // out is a contradiction.
 func (o *verifyOptions) narrow(p *attest.Policy) error {
-	if o.reportData != "" {
-		var want attest.Bytes64
-		if err := want.UnmarshalText([]byte(o.reportData)); err != nil {
-			return usageErrorf("--report-data: %w", err)
-		}
-		if p.ReportData != nil && *p.ReportData != want {
-			return usageErrorf("--report-data: the policy asks for another, %s", p.ReportData)
-		}
-		p.ReportData = &want
+	if err := o.narrowReportData(p); err != nil {
+		return err
 	}
 	if o.measurement != "" {
 		var want attest.Bytes48
@@ -85,5 +79,31 @@ func (o *verifyOptions) narrow(p *attest.Policy) error {
 		}
 		p.Measurements = []attest.Bytes48{want}
 	}
+	return nil
+}
+
+func (o *verifyOptions) narrowReportData(p *attest.Policy) error {
+	var want attest.Bytes64
+	flag := "--report-data"
+	switch {
+	case o.reportData != "" && o.nonce != "":
+		return usageErrorf("--nonce excludes --report-data: REPORT_DATA is a hash of the nonce")
+	case o.reportData != "":
+		if err := want.UnmarshalText([]byte(o.reportData)); err != nil {
+			return usageErrorf("--report-data: %w", err)
+		}
+	case o.nonce != "":
+		nonce, err := wire.ParseReportNonce(o.nonce)
+		if err != nil {
+			return usageErrorf("--nonce: %w", err)
+		}
+		flag, want = "--nonce", wire.ReportData(nonce)
+	default:
+		return nil
+	}
+	if p.ReportData != nil && *p.ReportData != want {
+		return usageErrorf("%s: the policy asks for another, %s", flag, p.ReportData)
+	}
+	p.ReportData = &want
 	return nil
 }

@@ -19,6 +19,7 @@ type verifyOptions struct {
 	policy                    string
 	allowDebug                bool
 	reportData, measurement   string
+	nonce                     string
 	time                      string
 	json                      bool
 
@@ -44,7 +45,8 @@ that nobody asked. AMD's roots alone count, unless
 Without --policy, the guest must not allow debugging or a migration agent, and
 nothing else is asked. With one, everything that it asks, VMPL 0 included where
 it does not say otherwise: see docs/report-policy.md. --measurement and
---report-data are asked in addition.
+--report-data are asked in addition, and so is --nonce: the nonce with which
+"snpguard-agent report" got the report.
 
 The rules are printed failing ones first. The JSON is one object: "genuine" and
 "acceptable"; when not genuine, "refusal" with a stable "reason", "message",
@@ -55,7 +57,7 @@ csp_id, root, root_sha256, amd_root, ...) and "rules", each with "name",
 Exit codes: 0 genuine and acceptable, 1 not, 2 wrong command line, 3 a file, a
 policy or KDS failed.`,
 		Example: `  snpguard report verify report.bin --vek vcek.der --policy policy.json
-  snpguard report verify extended.bin --report-data "$NONCE" --measurement "$(cat measurement)"
+  snpguard report verify extended.bin --nonce "$NONCE" --measurement "$(cat measurement)"
   snpguard report verify old.bin --certs certs/ --time 2025-01-31T00:00:00Z --json`,
 		Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error { return runReportVerify(cmd, args[0], &o) },
@@ -70,6 +72,7 @@ policy or KDS failed.`,
 	f.StringVar(&o.policy, "policy", "", "JSON file with the policy")
 	f.BoolVar(&o.allowDebug, "allow-debug", false, "accept guests that the host may debug")
 	f.StringVar(&o.reportData, "report-data", "", "REPORT_DATA to ask for, 128 hexadecimal digits")
+	f.StringVar(&o.nonce, "nonce", "", "nonce that snpguard-agent was given, as hexadecimal digits or base64; excludes --report-data")
 	f.StringVar(&o.measurement, "measurement", "", "MEASUREMENT to ask for, 96 hexadecimal digits")
 	f.StringVar(&o.time, "time", "", "time at which the certificates have to be valid, such as 2026-01-31T00:00:00Z (default now)")
 	addJSONFlag(cmd, &o.json)

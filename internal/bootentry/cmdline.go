@@ -30,31 +30,97 @@ func Fixed() []string {
 	}
 }
 
-// Cmdline returns the command line to be measured: the options of a boot entry
-// without what names the old root, chooses another init or opens a shell, then
-// extra, then Fixed. extra is taken as it is, but may not undo any of Fixed. The
-// error wraps ErrCmdline.
-func Cmdline(options, extra string) (string, error) {
+// Line is a command line to be measured, and what became of the words of the
+// boot entry.
+type Line struct {
+	Text    string
+	Kept    []string // not known to be harmless, but the owner asked for them
+	Dropped []string // of which nobody asked; without what a boot loader adds and Fixed replaces
+}
+
+// Cmdline returns the command line to be measured: the words of a boot entry
+// that are known to be harmless or that keep asks for, then extra, then Fixed.
+// Each of keep is a word of the entry, or NAME= for all words of that name.
+// extra is taken as it is. Neither may undo any of Fixed. The error wraps
+// ErrCmdline, and ErrKeep where keep is at fault.
+func Cmdline(options, extra string, keep []string) (*Line, error) {
 	own, err := splitCmdline(options)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	added, err := splitCmdline(extra)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	for _, a := range added {
-		if dropped(a) {
-			return "", fmt.Errorf("%w: %s may not be added", ErrCmdline, a)
+	for _, word := range added {
+		if steers(word) {
+			return nil, fmt.Errorf("%w: %s may not be added", ErrCmdline, word)
 		}
 	}
-	all := slices.Concat(slices.DeleteFunc(own, dropped), added, Fixed())
-	line := strings.Join(all, " ")
-	if len(line) > MaxCmdline {
-		return "", fmt.Errorf("%w: %d bytes, the kernel takes %d", ErrCmdline, len(line), MaxCmdline)
+	if err := checkKeep(own, keep); err != nil {
+		return nil, err
+	}
+	line := &Line{}
+	var words []string
+	for _, word := range own {
+		switch {
+		case harmless(word):
+			words = append(words, word)
+		case kept(word, keep):
+			words = append(words, word)
+			line.Kept = append(line.Kept, word)
+		case !replaced(word):
+			line.Dropped = append(line.Dropped, word)
+		}
+	}
+	line.Text = strings.Join(slices.Concat(words, added, Fixed()), " ")
+	if len(line.Text) > MaxCmdline {
+		return nil, fmt.Errorf("%w: %d bytes, the kernel takes %d", ErrCmdline, len(line.Text), MaxCmdline)
 	}
 	return line, nil
 }
+
+// checkKeep wants each of keep to be there, and to steer nothing that the
+// measured command line decides.
+func checkKeep(own, keep []string) error {
+	for _, k := range keep {
+		if !slices.ContainsFunc(own, func(word string) bool { return matches(word, k) }) {
+			return fmt.Errorf("%w: %q is not among the words of the boot entry: %s", ErrKeep, k, strings.Join(own, " "))
+		}
+		for _, word := range own {
+			if matches(word, k) && steers(word) {
+				return fmt.Errorf("%w: %s is decided by the measured command line", ErrKeep, word)
+			}
+		}
+	}
+	return nil
+}
+
+func kept(word string, keep []string) bool {
+	return slices.ContainsFunc(keep, func(k string) bool { return matches(word, k) })
+}
+
+// matches says whether k, a word or NAME=, asks for a word.
+func matches(word, k string) bool {
+	name, value, _ := strings.Cut(word, "=")
+	wanted, ok := strings.CutSuffix(k, "=")
+	return word == k || ok && value != "" && canonical(name) == canonical(wanted)
+}
+
+// replaced says whether a word is the boot loader's own, or Fixed has another in
+// its place, so that nothing is lost with it.
+func replaced(word string) bool {
+	name, _, _ := strings.Cut(word, "=")
+	switch name {
+	case "BOOT_IMAGE", "initrd", "root":
+		return true
+	}
+	return slices.Contains(Fixed(), word)
+}
+
+// canonical writes a parameter's name in one way: to the kernel and to systemd
+// "-" and "_" are the same.
+func canonical(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 // splitCmdline splits as the kernel does (next_arg of lib/cmdline.c): at spaces
 // that are not in double quotes.
@@ -91,52 +157,4 @@ func splitCmdline(line string) ([]string, error) {
 		}
 	}
 	return args, nil
-}
-
-// dropped says whether an argument may not be in a measured command line. The
-// kernel and systemd take "-" and "_" in names for the same, and systemd takes
-// quotes of both kinds away.
-func dropped(arg string) bool {
-	arg = strings.NewReplacer(`"`, "", "'", "").Replace(arg)
-	name, value, _ := strings.Cut(arg, "=")
-	name = strings.ReplaceAll(name, "-", "_")
-	switch name {
-	case "BOOT_IMAGE", "initrd", "root", "init", "rdinit", "resume", "resume_offset", "noresume", "panic",
-		"break", "rd.break", "rd.shell", "rd.emergency", "rd.systemd.debug_shell", "systemd.debug_shell",
-		"systemd.import_credentials", "systemd.set_credential", "systemd.set_credential_binary",
-		"systemd.gpt_auto", "rd.systemd.gpt_auto", "systemd.firstboot", "systemd.ssh_auto", "systemd.run", "systemd.unit", "rd.systemd.unit",
-		"systemd.default_debug_tty", "single", "s", "S", "1", "_s", "emergency", "rescue", "rd.rescue", "_b", "b", "SYSTEMD_SULOGIN_FORCE",
-		"rd.cmdline", "dis_ucode_ldr", "systemd.crash_shell", "rd.systemd.crash_shell", "netroot", "BOOTIF", "rootfstype",
-		"kgdboc", "ekgdboc", "kgdbwait", "kgdbcon", "sysrq_always_enabled":
-		return true
-	case "systemd.wants", "rd.systemd.wants":
-		return strings.Contains(value, "debug-shell") || strings.Contains(value, "emergency") || strings.Contains(value, "rescue")
-	case "systemd.setenv", "rd.systemd.setenv":
-		return strings.Contains(value, "SYSTEMD_SULOGIN_FORCE")
-	}
-	return mountsDevice(name) || givesOrders(name)
-}
-
-// mountsDevice says whether an argument has a disk or the network give files to
-// the system: those of the host.
-func mountsDevice(name string) bool {
-	switch name {
-	case "boot", // initramfs-tools: the root from NFS; dracut with fips: a device for /boot
-		"nfsroot", "nfsaddrs", "overlayroot", "usrhash", "roothash",
-		"mount.usr", "mount.usrfstype", "mount.usrflags", "systemd.mount_extra", "rd.systemd.mount_extra",
-		"systemd.swap_extra", "rd.systemd.swap_extra", "systemd.pull", "rd.systemd.pull":
-		return true
-	}
-	return strings.HasPrefix(name, "rd.live.") || strings.HasPrefix(name, "luks.") || strings.HasPrefix(name, "rd.luks.")
-}
-
-// givesOrders says whether an argument lets the console debug the kernel or say
-// which services start, or has cloud-init take orders from where it names.
-func givesOrders(name string) bool {
-	switch name {
-	case "kgdboc", "kgdboc_earlycon", "kgdbwait", "kgdbdbgp", "ekgdboc", "systemd.confirm_spawn", "rd.systemd.confirm_spawn",
-		"cloud_config_url", "url", "ds", "ci.ds", "ci.datasource":
-		return true
-	}
-	return strings.HasPrefix(name, "cc:")
 }

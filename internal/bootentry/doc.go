@@ -18,6 +18,8 @@ var (
 	ErrNoEntries = errors.New("no boot entries")
 	// ErrCmdline is a kernel command line that cannot be measured or is refused.
 	ErrCmdline = errors.New("unfit kernel command line")
+	// ErrKeep is a word that is not kept of a kernel command line.
+	ErrKeep = errors.New("word is not kept")
 )
 
 // Limits on what is read, in bytes and numbers.

@@ -208,7 +208,7 @@ func FuzzGRUB(f *testing.F) {
 			return
 		}
 		for _, e := range entries {
-			if _, err := bootentry.Cmdline(e.Options, ""); err != nil && !errors.Is(err, bootentry.ErrCmdline) {
+			if _, err := bootentry.Cmdline(e.Options, "", nil); err != nil && !errors.Is(err, bootentry.ErrCmdline) {
 				t.Errorf("got %v", err)
 			}
 		}

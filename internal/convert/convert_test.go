@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/rootfstest"
@@ -46,6 +48,11 @@ func TestConvert(t *testing.T) {
 	if c.OS != "Tiny 1" || c.Kernel != tinyRelease || c.BootEntry != "Tiny" || !strings.Contains(c.Cmdline, "quiet") || !strings.Contains(c.Cmdline, "rdinit=/snpguard/agent") {
 		t.Errorf("%+v", c)
 	}
+	if !slices.ContainsFunc(c.Findings, func(f staging.Finding) bool {
+		return f.Code == harden.CodeInterrupts && strings.Contains(f.Detail, tinyRelease)
+	}) {
+		t.Errorf("nothing is said of the kernel's age: %+v", c.Findings)
+	}
 	if len(events.steps) < 5 || events.progress == 0 {
 		t.Errorf("told %q, %d bytes", events.steps, events.progress)
 	}
@@ -71,12 +78,13 @@ func TestConvert(t *testing.T) {
 }
 
 type recorder struct {
-	silent
 	steps    []string
+	notes    []string
 	progress int64
 }
 
 func (r *recorder) Step(what string)           { r.steps = append(r.steps, what) }
+func (r *recorder) Note(what string)           { r.notes = append(r.notes, what) }
 func (r *recorder) Progress(done, total int64) { r.progress = min(done, total) }
 
 // A separate /boot moves in, whatever fstab calls it, and the asked-for entry is
@@ -122,6 +130,55 @@ func TestConvertWithBoot(t *testing.T) {
 	o.Replace = true
 	if _, err := Convert(context.Background(), o); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("nobody answers: %v", err)
+	}
+}
+
+// Words of the boot entry that are not known are left out, or kept for an owner
+// who asks; both are findings.
+func TestKeepArguments(t *testing.T) {
+	tree := tinyTree(t)
+	put(t, tree, "boot/grub/grub.cfg", "menuentry 'Tiny' {\nlinux /boot/vmlinuz-"+tinyRelease+
+		" root=/dev/vda1 ro ip=dhcp systemd.mask=ssh.service quiet\ninitrd /boot/initrd.img-"+tinyRelease+"\n}\n")
+	source := tinyImage(t, tree)
+	o, _ := tinyOptions(t, source)
+	o.KeepArguments = []string{"ip="}
+	events := &recorder{}
+	o.Events = events
+	c, err := Convert(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(c.Cmdline, "ro ip=dhcp quiet rdinit=") {
+		t.Errorf("command line: %s", c.Cmdline)
+	}
+	if got := slices.DeleteFunc(c.Findings, func(f staging.Finding) bool { return !strings.HasPrefix(f.Code, "cmdline-") }); !slices.EqualFunc(got,
+		[]string{"cmdline-dropped true systemd.mask=ssh.service", "cmdline-kept false ip=dhcp"}, func(f staging.Finding, want string) bool {
+			return fmt.Sprintf("%s %t %s", f.Code, f.Mended, strings.Split(f.Detail, `"`)[1]) == want && f.Path == "boot/grub/grub.cfg"
+		}) {
+		t.Errorf("findings: %+v", got)
+	}
+	if !slices.ContainsFunc(events.notes, func(note string) bool { return strings.Contains(note, "systemd.mask=ssh.service") }) {
+		t.Errorf("the operator is told %q", events.notes)
+	}
+	for _, keep := range []string{"root=", "nfsroot=1.2.3.4:/"} {
+		o, _ = tinyOptions(t, source)
+		o.KeepArguments = []string{keep}
+		if _, err := Convert(context.Background(), o); !isOption(err, "keep_arguments") {
+			t.Errorf("%s: %v", keep, err)
+		}
+	}
+	found, err := Inspect(context.Background(), source, nil)
+	if err != nil || found.OS == nil {
+		t.Fatal(err)
+	}
+	dropped := 0
+	for _, f := range found.OS.Findings {
+		if f.Code == "cmdline-dropped" {
+			dropped++
+		}
+	}
+	if dropped != 2 {
+		t.Errorf("inspecting finds %+v", found.OS.Findings)
 	}
 }
 
@@ -207,6 +264,9 @@ func TestInspect(t *testing.T) {
 	found, err := Inspect(context.Background(), tinyImage(t, tinyTree(t)), nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if found.OS == nil || !slices.ContainsFunc(found.OS.Findings, func(f harden.Finding) bool { return f.Code == harden.CodeInterrupts }) {
+		t.Errorf("nothing is said of the kernel's age: %+v", found.OS)
 	}
 	if found.OS == nil || found.OS.Name != "Tiny 1" || found.Kernel != tinyRelease || found.Partitions[0].Role != "root" || found.Table != "GPT" {
 		t.Errorf("%+v", found)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootentry"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/initrd"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
@@ -155,6 +156,12 @@ func (i *Inspection) scan(ctx context.Context, s *source, packages []string, dir
 		return nil
 	}
 	i.Kernel, i.BootEntry = choice.Kernel.Release, choice.Entry.Title
+	i.OS.Findings = append(i.OS.Findings, harden.Kernel(i.Kernel)...)
+	if line, err := bootentry.Cmdline(choice.Entry.Options, "", nil); err != nil {
+		i.problem(err)
+	} else {
+		i.OS.Findings = append(i.OS.Findings, wordFindings(choice.Entry, line)...)
+	}
 	return i.lookAtInitrd(&system{input: in, choice: choice})
 }
 

@@ -39,6 +39,7 @@ type Options struct {
 	Choose         func(entries []Choice) (int, error) // asks for the boot entry; nil takes the default
 	ModulePackages []string                            // FILE or URL#sha256=HEX of .deb or .rpm with kernel modules
 	CmdlineAppend  string
+	KeepArguments  []string // words of the boot entry, or NAME=, that are kept though not known to be harmless
 
 	Recipients       []string // age recipients that can recover the VMK
 	AllowDiscards    bool     // tell the host which blocks fall free
@@ -100,6 +101,7 @@ func (o *Options) Check() error {
 		bad("size", errors.New("is negative"))
 	}
 	bad("cmdline_append", checkText(o.CmdlineAppend))
+	bad("keep_arguments", checkText(strings.Join(o.KeepArguments, " ")))
 	bad("cloud_init", checkCloudInit(o.CloudInit))
 	if _, err := parseRecipients(o.Recipients); err != nil {
 		bad("recovery_recipients", err)

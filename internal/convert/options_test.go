@@ -38,6 +38,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"compressed raw":     {func(o *Options) { o.Format, o.Compress = Raw, true }, "format", "only qcow2"},
 		"size":               {func(o *Options) { o.Size = -1 }, "size", "negative"},
 		"command line":       {func(o *Options) { o.CmdlineAppend = "a\nb" }, "cmdline_append", "one line"},
+		"kept word":          {func(o *Options) { o.KeepArguments = []string{"a\nb"} }, "keep_arguments", "one line"},
 		"data source":        {func(o *Options) { o.CloudInit = "Ec2,No Cloud" }, "cloud_init", "not the name of a data source"},
 		"recipient":          {func(o *Options) { o.Recipients = []string{"age1"} }, "recovery_recipients", "number 1 is no age recipient"},
 		"secret key":         {func(o *Options) { o.Recipients = []string{"AGE-SECRET-KEY-1QQ"} }, "recovery_recipients", "is a secret key"},

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootentry"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
@@ -74,12 +74,13 @@ func (c *conversion) fillSystem(ctx context.Context, s *source, sys *system) err
 	if sys.choice, err = c.choose(found, sys.input); err != nil {
 		return err
 	}
-	if err := c.commandLine(sys); err != nil {
+	words, err := c.commandLine(sys)
+	if err != nil {
 		return err
 	}
 	c.record.OS = found.Name
 	c.record.Kernel, c.record.BootEntry, c.record.Cmdline = sys.choice.Kernel.Release, sys.choice.Entry.Title, sys.cmdline
-	c.record.Findings = findings(found.Findings)
+	c.record.Findings = findings(slices.Concat(found.Findings, words, harden.Kernel(sys.choice.Kernel.Release)))
 	c.Events.Note(fmt.Sprintf("%s, kernel %s", found.Name, sys.choice.Kernel.Release))
 	c.noteFindings()
 	return nil
@@ -96,18 +97,6 @@ func (c *conversion) followMounts(s *source, root fs.FS) error {
 		c.Events.Note(note)
 	}
 	return err
-}
-
-// commandLine makes what is measured. Without encryption nothing is added, since
-// there is no agent to start.
-func (c *conversion) commandLine(sys *system) error {
-	var err error
-	if !c.NoEncryption {
-		sys.cmdline, err = bootentry.Cmdline(sys.choice.Entry.Options, c.CmdlineAppend)
-		return err
-	}
-	sys.cmdline = strings.TrimSpace(sys.choice.Entry.Options + " " + c.CmdlineAppend)
-	return checkText(sys.cmdline)
 }
 
 // choose takes the boot entry that was asked for, or asks.
@@ -151,7 +140,7 @@ func findings(found []harden.Finding) []staging.Finding {
 func (c *conversion) noteFindings() {
 	for _, f := range c.record.Findings {
 		if !f.Mended && f.Severity != string(harden.Note) {
-			c.Events.Note(fmt.Sprintf("%s: %s: %s", f.Severity, f.Path, f.Detail))
+			c.Events.Note(fmt.Sprintf("%s (%s): %s", f.Severity, f.Code, f.Text()))
 		}
 	}
 }

@@ -33,6 +33,11 @@ type Config struct {
 	ModulePackages []string `mapstructure:"module_packages"`
 	// Text to add to the kernel command line, which is measured.
 	CmdlineAppend string `mapstructure:"cmdline_append"`
+	// Words of the boot entry's command line to keep although they are not known
+	// to be harmless, each a whole word or `NAME=` for all words of that name.
+	// Others that are not known are left out. What the measured command line
+	// decides, such as `root=`, cannot be kept.
+	KeepArguments []string `mapstructure:"keep_arguments"`
 
 	// Size of the disk, such as `20G`. Default: as large as needed.
 	Size string `mapstructure:"size"`

@@ -36,7 +36,7 @@ func (c *Config) SetDefaults() {
 func (c *Config) Options(ctx context.Context, s *meet.Service) (*convert.Options, error) {
 	o := &convert.Options{
 		Firmware: c.Firmware, Format: c.Format, Compress: c.Compress,
-		Kernel: c.Kernel, ModulePackages: c.ModulePackages, CmdlineAppend: c.CmdlineAppend,
+		Kernel: c.Kernel, ModulePackages: c.ModulePackages, CmdlineAppend: c.CmdlineAppend, KeepArguments: c.KeepArguments,
 		Recipients: c.RecoveryRecipients, AllowDiscards: c.AllowDiscards, EncryptFreeSpace: c.EncryptFreeSpace,
 		CloudInit: c.CloudInit, Deadline: c.Deadline,
 		Simulate: c.Simulate, NoEncryption: c.NoEncryption, Keep: c.KeepOnFailure, Version: version.String(),

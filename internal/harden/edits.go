@@ -69,6 +69,7 @@ func Edits(root fs.FS, o Options) ([]Edit, error) {
 	}
 	edits = append(edits,
 		Edit{Path: strings.TrimPrefix(initrd.PathUdevRule, "/"), Mode: 0o644, Content: []byte(initrd.UdevRule)},
+		Edit{Path: strings.TrimPrefix(initrd.PathUdevForeign, "/"), Mode: 0o644, Content: []byte(initrd.UdevForeign)},
 		Edit{Path: PathKernelHook, Mode: 0o755, Content: []byte(kernelHook)})
 	if o.Agent != nil {
 		edits = append(edits, Edit{Path: PathAgent, Mode: 0o755, Content: o.Agent}, Edit{Path: PathAgentLink, Target: "/" + PathAgent})

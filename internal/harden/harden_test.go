@@ -233,6 +233,7 @@ func TestOtherEdits(t *testing.T) {
 		"usr/lib/snpguard/agent":             0o755,
 		"etc/kernel/postinst.d/zz-snpguard":  0o755,
 		"etc/udev/rules.d/59-snpguard.rules": 0o644,
+		"etc/udev/rules.d/62-snpguard.rules": 0o644,
 	} {
 		if e := edit(t, debian(), o, path); e == nil || e.Mode != mode || len(e.Content) == 0 {
 			t.Errorf("%s: %+v", path, e)

@@ -37,7 +37,7 @@ func accounts(r *reader) (all []Finding) {
 				all = append(all, Finding{Code: "empty-password", Severity: Critical, Path: file, Detail: name + " logs in on the console without a password"})
 			case file == "etc/passwd" && hash == "x": // it is in shadow
 			case hash[0] != '!' && hash[0] != '*':
-				all = append(all, Finding{Code: "console-password", Severity: Warning, Path: file, Detail: name + " has a password, which the host can guess at on the console"})
+				all = append(all, Finding{Code: "console-password", Severity: Critical, Path: file, Detail: name + " has a password of the image's maker, for the console: whoever has the source image can guess at it without asking the guest"})
 			}
 		}
 	}
@@ -157,7 +157,7 @@ func crashDumps(r *reader) (all []Finding) {
 // sharedKeys finds what the source image already gave away.
 func sharedKeys(r *reader) (all []Finding) {
 	for _, file := range r.list("etc/ssh", "_key") {
-		all = append(all, Finding{Code: "ssh-host-key", Severity: Warning, Path: file, Detail: "the source image holds this private key in clear, and every guest of it would share it"})
+		all = append(all, Finding{Code: "ssh-host-key", Severity: Critical, Path: file, Detail: "the source image holds this private key in clear: whoever has it can play every guest of it to those who log in"})
 	}
 	return all
 }

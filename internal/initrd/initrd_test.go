@@ -119,7 +119,8 @@ func TestGNUCpioReadsTheSegment(t *testing.T) {
 			"snpguard/modules/00-dm_mod.ko":      s.Modules[0].Data,
 			"snpguard/modules/01-dm_crypt.ko":    s.Modules[1].Data,
 			"etc/udev/rules.d/59-snpguard.rules": []byte(`SUBSYSTEM=="block", KERNEL=="dm-*", ATTR{dm/name}=="cryptroot", ENV{DM_NAME}="cryptroot", SYMLINK+="mapper/cryptroot"` + "\n"),
-			"etc/udev/rules.d/62-snpguard.rules": []byte(`SUBSYSTEM=="block", ENV{DM_NAME}!="cryptroot", ENV{ID_FS_TYPE}=""` + "\n"),
+			"etc/udev/rules.d/62-snpguard.rules": []byte(initrd.UdevForeign),
+			"scripts/local-premount/btrfs":       []byte("#!/bin/sh\nexit 0\n"),
 		} {
 			got, err := os.ReadFile(filepath.Join(dir, name))
 			if err != nil || !bytes.Equal(got, want) {
@@ -134,7 +135,8 @@ func TestGNUCpioReadsTheSegment(t *testing.T) {
 
 func TestSegmentsOrderAndOwners(t *testing.T) {
 	whole, offset := appended(t, debian(t), decompress.None)
-	want := []string{"etc", "etc/udev", "etc/udev/rules.d", "etc/udev/rules.d/59-snpguard.rules", "etc/udev/rules.d/62-snpguard.rules", "snpguard", "snpguard/agent",
+	want := []string{"etc", "etc/udev", "etc/udev/rules.d", "etc/udev/rules.d/59-snpguard.rules", "etc/udev/rules.d/62-snpguard.rules",
+		"scripts", "scripts/local-premount", "scripts/local-premount/btrfs", "snpguard", "snpguard/agent",
 		"snpguard/config.json", "snpguard/modules", "snpguard/modules/00-dm_mod.ko", "snpguard/modules/01-dm_crypt.ko"}
 	var names []string
 	err := initrd.Walk(bytes.NewReader(whole[offset:]), func(h *cpio.Header, _ io.Reader) error {
@@ -196,7 +198,7 @@ func TestInspect(t *testing.T) {
 		}
 	}
 	whole, _ := appended(t, debian(t), decompress.Zstd)
-	if info, err := initrd.Inspect(bytes.NewReader(whole)); err != nil || !info.Agent || len(info.Segments) != 3 || info.Segments[2].Entries != 11 {
+	if info, err := initrd.Inspect(bytes.NewReader(whole)); err != nil || !info.Agent || len(info.Segments) != 3 || info.Segments[2].Entries != 14 {
 		t.Errorf("after Append: %+v, %v", info, err)
 	}
 }

@@ -23,15 +23,29 @@ const PathUdevRule = "/etc/udev/rules.d/59-snpguard.rules"
 const UdevRule = `SUBSYSTEM=="block", KERNEL=="dm-*", ATTR{dm/name}=="` + bootconf.MapperName + `", ENV{DM_NAME}="` +
 	bootconf.MapperName + `", SYMLINK+="mapper/` + bootconf.MapperName + `"` + "\n"
 
-// PathUdevForeign is where the rule for all other disks lies: behind those that
+// PathUdevForeign is where the rules for all other disks lie: behind those that
 // look at what is on a disk (60, 61), before those that act on it (63 on).
 const PathUdevForeign = "/etc/udev/rules.d/62-snpguard.rules"
 
-// UdevForeign hides from the initrd's udev what other disks hold, so that it
-// assembles nothing of theirs: a volume group named "mapper" with a volume
-// "cryptroot" would take the root's name, and a btrfs with the root's UUID would
-// be mounted with it or in its place. The system on the root has its own rules.
-const UdevForeign = `SUBSYSTEM=="block", ENV{DM_NAME}!="` + bootconf.MapperName + `", ENV{ID_FS_TYPE}=""` + "\n"
+// UdevForeign hides from udev what other disks hold, so that it assembles nothing
+// of theirs: a volume group named "mapper" with a volume "cryptroot" would take
+// the root's name, and a btrfs with the root's UUID would be mounted with it or in
+// its place. The root's own names win over those of disks that hold the same: RAID
+// has priority 100.
+const UdevForeign = `SUBSYSTEM=="block", ENV{DM_NAME}!="` + bootconf.MapperName + `", ENV{ID_FS_TYPE}=""
+SUBSYSTEM=="block", ENV{DM_NAME}=="` + bootconf.MapperName + `", OPTIONS+="link_priority=1000"
+SUBSYSTEM=="block", ENV{DM_NAME}=="` + bootconf.MapperName + `", IMPORT{builtin}="blkid"
+SUBSYSTEM=="block", ENV{DM_NAME}=="` + bootconf.MapperName + `", ENV{ID_FS_UUID_ENC}=="?*", SYMLINK+="disk/by-uuid/$env{ID_FS_UUID_ENC}"
+SUBSYSTEM=="block", ENV{DM_NAME}=="` + bootconf.MapperName + `", ENV{ID_FS_LABEL_ENC}=="?*", SYMLINK+="disk/by-label/$env{ID_FS_LABEL_ENC}"
+`
+
+// pathBtrfsScan is what initramfs-tools runs before it mounts the root, where an
+// image has btrfs-progs: it tells the kernel of every btrfs on every disk, whatever
+// udev hides.
+const pathBtrfsScan = "/scripts/local-premount/btrfs"
+
+// noBtrfsScan stands in its place: the root is one device, which mount names.
+const noBtrfsScan = "#!/bin/sh\nexit 0\n"
 
 // Segment is what goes into the archive.
 type Segment struct {
@@ -68,6 +82,7 @@ func (s Segment) items() ([]item, error) {
 		{bootconf.PathConfig, cpio.ModeRegular | 0o644, s.Config},
 		{PathUdevRule, cpio.ModeRegular | 0o644, []byte(UdevRule)},
 		{PathUdevForeign, cpio.ModeRegular | 0o644, []byte(UdevForeign)},
+		{pathBtrfsScan, cpio.ModeRegular | 0o755, []byte(noBtrfsScan)},
 	}
 	for i, name := range ModuleFiles(s.Modules) {
 		if path.Base(name) != name {

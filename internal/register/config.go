@@ -44,6 +44,10 @@ type Config struct {
 	// `PRODUCT:COMPONENT=N,...`, such as
 	// `Milan:bootloader=4,tee=0,snp=24,microcode=217`.
 	TCBFloors []string `mapstructure:"tcb_floors"`
+	// Codes of critical findings of the conversion, such as `ssh-host-key`, with
+	// which the image is registered nevertheless. Without them an image that the
+	// host gets into is refused.
+	AcceptFindings []string `mapstructure:"accept_findings"`
 	// Register the image, but release no key yet. Default: false.
 	Disabled bool `mapstructure:"disabled"`
 	// Add a release to an image that exists, in place of a new image.

@@ -30,7 +30,11 @@ func (c *Config) Request() (*Request, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	id, err := c.image()
+	id, conversion, err := c.image()
+	if err != nil {
+		return nil, err
+	}
+	findings, err := c.findings(conversion)
 	if err != nil {
 		return nil, err
 	}
@@ -40,25 +44,29 @@ func (c *Config) Request() (*Request, error) {
 	}
 	r := &Request{Further: c.AddRelease, Registration: wire.Registration{
 		ImageID: id, Name: c.Name, Labels: c.Labels, Disabled: c.Disabled, VCPUs: c.VCPUs, VCPUTypes: c.VCPUTypes,
-		GuestPolicy: c.GuestPolicy, GuestSVN: c.GuestSVN, Policy: policy,
+		GuestPolicy: c.GuestPolicy, GuestSVN: c.GuestSVN, Policy: policy, Findings: findings,
 	}}
 	return r, c.addUploads(r)
 }
 
-// image returns the UUID that the conversion gave the image.
-func (c *Config) image() (wire.UUID, error) {
-	if c.ImageID != "" {
+// image returns the UUID that the conversion gave the image, and the conversion
+// where there is a staging directory.
+func (c *Config) image() (wire.UUID, *staging.Conversion, error) {
+	var conversion *staging.Conversion
+	var err error
+	if c.Staging != "" {
+		if conversion, err = staging.Read(c.Staging); err != nil {
+			return wire.UUID{}, nil, err
+		}
+	}
+	switch {
+	case c.ImageID != "":
 		id, err := wire.ParseUUID(c.ImageID)
-		return id, option.Wrap("image_id", err)
+		return id, conversion, option.Wrap("image_id", err)
+	case conversion == nil:
+		return wire.UUID{}, nil, option.Errorf("staging", "is missing: where has the conversion left its files?")
 	}
-	if c.Staging == "" {
-		return wire.UUID{}, option.Errorf("staging", "is missing: where has the conversion left its files?")
-	}
-	conversion, err := staging.Read(c.Staging)
-	if err != nil {
-		return wire.UUID{}, err
-	}
-	return conversion.ImageID, nil
+	return conversion.ImageID, conversion, nil
 }
 
 // addUploads finds the files and their size in all.

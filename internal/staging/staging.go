@@ -115,6 +115,14 @@ type Finding struct {
 	Mended   bool   `json:"mended"` // the conversion has dealt with it
 }
 
+// Text is the finding as people read it, with its file.
+func (f *Finding) Text() string {
+	if f.Path == "" {
+		return f.Detail
+	}
+	return "/" + f.Path + ": " + f.Detail
+}
+
 // Read returns conversion.json of a staging directory. The error wraps
 // ErrStaging where the directory is at fault.
 func Read(dir string) (*Conversion, error) {

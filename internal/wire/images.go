@@ -94,6 +94,9 @@ type Registration struct {
 	GuestPolicy string            `json:"guest_policy,omitempty"` // number or names; empty for 0x30000
 	GuestSVN    uint32            `json:"guest_svn,omitempty"`
 	Policy      json.RawMessage   `json:"policy,omitempty"` // report policy of the image, empty for the defaults; or what a further release demands beyond it
+	// Findings are what the conversion found and did not mend; null when nobody
+	// has looked. Critical ones have to be accepted.
+	Findings []Finding `json:"findings,omitzero"`
 }
 
 // Registered answers a registration.

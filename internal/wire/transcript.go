@@ -25,6 +25,7 @@ const (
 // that nothing made for one can pass for another.
 const (
 	tagUnlock       = "snpguard/v1/unlock"
+	tagReport       = "snpguard/v1/report"
 	tagGrant        = "snpguard/v1/grant"
 	tagGrantInfo    = "snpguard/v1/grant-info"
 	tagCommitment   = "snpguard/v1/vmk-commitment"
@@ -55,6 +56,11 @@ type UnlockBinding struct {
 func (b UnlockBinding) ReportData() [64]byte {
 	return sha512.Sum512(transcript(tagUnlock, b.Nonce, b.PublicKey, b.Image[:], b.SealedVMK[:]))
 }
+
+// ReportData returns REPORT_DATA of a report that an application asks for with a
+// verifier's nonce: SHA-512 over the transcript. Whoever chooses the nonce chooses
+// no other transcript by it, so a guest signs nothing but what it was asked.
+func ReportData(nonce []byte) [64]byte { return sha512.Sum512(transcript(tagReport, nonce)) }
 
 // GrantTranscript returns what the service's identity key signs: that this
 // answer belongs to the request with this report data.

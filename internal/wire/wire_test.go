@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
@@ -44,7 +45,9 @@ func TestTranscripts(t *testing.T) {
 	data := binding.ReportData()
 	grant := wire.GrantTranscript(data, bytes.Repeat([]byte{0xD4}, wire.EncSize), bytes.Repeat([]byte{0xE5}, wire.GrantSize))
 	commitment := wire.VMKCommitment(image, bytes.Repeat([]byte{0xF6}, wire.VMKSize))
+	report := wire.ReportData(bytes.Repeat([]byte{0x5A}, wire.MinReportNonce))
 	for name, tc := range map[string]struct{ got, want string }{
+		"report":             {hex.EncodeToString(report[:]), wantReport},
 		"report data":        {hex.EncodeToString(data[:]), wantReportData},
 		"grant":              {hash(grant), wantGrant},
 		"grant info":         {hash(wire.GrantInfo(data)), wantGrantInfo},
@@ -54,6 +57,18 @@ func TestTranscripts(t *testing.T) {
 	} {
 		if tc.got != tc.want {
 			t.Errorf("%s: got %s, want %s", name, tc.got, tc.want)
+		}
+	}
+}
+
+func TestParseReportNonce(t *testing.T) {
+	for text, want := range map[string]int{
+		strings.Repeat("5a", 16): 16, strings.Repeat("5A", 64): 64, "WlpaWlpaWlpaWlpaWlpaWg==": 16,
+		"": 0, "zz": 0, strings.Repeat("5a", 15): 0, strings.Repeat("5a", 65): 0, "WlpaWg==": 0,
+	} {
+		got, err := wire.ParseReportNonce(text)
+		if (err == nil) != (want > 0) || len(got) != want {
+			t.Errorf("%q: %x, %v", text, got, err)
 		}
 	}
 }
@@ -127,6 +142,7 @@ func TestLargestRequestFits(t *testing.T) {
 }
 
 const (
+	wantReport     = "39efe583e5299e96e7617d3718ad01a8ba95652ab4917fdad30e0e0395ab8b32ace241939f766ea8af47c7e873819207cb738e9186ff5d7e6eb22b4ea48ea23b"
 	wantReportData = "0ca9b02fe8a4f56e02c95188ce4cb83347ffce166fefac4385fff48200b2d0ea" +
 		"862d2c1738a0b5bee22670a234d8896adb423d8b1baa2d8f4a4c56519b6013ad"
 	wantGrant      = "9ad9cd2274621ec4ffbbd9e239911a10a2751671bdf2da8219c5ba22dc1fe8c5"

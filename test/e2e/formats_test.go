@@ -51,7 +51,14 @@ func TestSourceFormats(t *testing.T) {
 
 // What can be asked for changes what it says and nothing else.
 func TestConversionFlags(t *testing.T) {
-	root := rootPart(t, oddTree(t))
+	tree := oddTree(t)
+	menu := filepath.Join(tree, "boot/grub/grub.cfg")
+	content, err := os.ReadFile(menu)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, menu, strings.ReplaceAll(string(content), "consoleblank=0", "consoleblank=0 hash_dist=0 ip=dhcp"))
+	root := rootPart(t, tree)
 	l := layout{raw: gptDisk(t, root), root: root.content}
 	release := releaseOf(t, openFile(t, root.content))
 	for name, test := range map[string]struct {
@@ -81,6 +88,11 @@ func TestConversionFlags(t *testing.T) {
 		}},
 		"command line": {args: []string{"--cmdline-append", "more=words"}, check: func(t *testing.T, c *conversion) {
 			if !slices.Contains(strings.Fields(c.Conversion.Cmdline), "more=words") {
+				t.Errorf("command line: %s", c.Conversion.Cmdline)
+			}
+		}},
+		"kept argument": {args: []string{"--keep-argument", "hash_dist="}, check: func(t *testing.T, c *conversion) {
+			if !slices.Contains(strings.Fields(c.Conversion.Cmdline), "hash_dist=0") || strings.Contains(c.Conversion.Cmdline, "ip=") {
 				t.Errorf("command line: %s", c.Conversion.Cmdline)
 			}
 		}},

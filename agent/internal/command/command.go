@@ -29,8 +29,9 @@ In the running system:
   snpguard-agent status [--json]
       how this boot was attested
   snpguard-agent report --nonce NONCE [--out FILE]
-      a fresh attestation report, REPORT_DATA being the nonce, filled up with
-      zeros; the host's certificate table follows it when there is one.
+      a fresh attestation report for a verifier, which has just drawn the nonce
+      and compares it with "snpguard report verify --nonce NONCE"; the host's
+      certificate table follows it when there is one.
       NONCE is 16 to 64 bytes as hexadecimal digits or base64
   snpguard-agent version
       the version of this program

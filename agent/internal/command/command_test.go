@@ -3,6 +3,7 @@ package command_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 // provider makes reports with the data and a table, or fails.
@@ -77,11 +79,12 @@ func TestStatus(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	nonce := bytes.Repeat([]byte{0x5A}, 64)
+	want := wire.ReportData(nonce)
 	for name, text := range map[string]string{
 		"hexadecimal": strings.Repeat("5a", 64), "base64": base64.StdEncoding.EncodeToString(nonce),
 	} {
 		code, out, errs := run("/", provider{}, "report", "--nonce", text)
-		if code != 0 || len(out) != report.Size+48 || out[0x50:0x90] != string(nonce) || out[report.Size] != 9 {
+		if code != 0 || len(out) != report.Size+48 || out[0x50:0x90] != string(want[:]) || out[report.Size] != 9 {
 			t.Errorf("%s: exit code %d, %d bytes, %s", name, code, len(out), errs)
 		}
 	}
@@ -90,12 +93,26 @@ func TestReport(t *testing.T) {
 		t.Errorf("exit code %d, %q, %s", code, out, errs)
 	}
 	written, err := os.ReadFile(path)
-	if err != nil || len(written) != report.Size+48 || !bytes.Equal(written[0x50:0x90], append(bytes.Repeat([]byte{0x5A}, 16), make([]byte, 48)...)) {
+	want = wire.ReportData(nonce[:16])
+	if err != nil || len(written) != report.Size+48 || !bytes.Equal(written[0x50:0x90], want[:]) {
 		t.Errorf("%v, %d bytes", err, len(written))
 	}
 	code, _, errs := run("/", provider{errors.New("busy")}, "report", "--nonce", strings.Repeat("5a", 16))
 	if code != 3 || !strings.Contains(errs, "fake: busy") {
 		t.Errorf("exit code %d, %s", code, errs)
+	}
+}
+
+// A program of the guest plays the verifier whose nonce is another transcript's
+// hash, such as an unlock request's: the report it gets says nothing of the sort.
+func TestReportIsNoOracle(t *testing.T) {
+	other := wire.UnlockBinding{Nonce: make([]byte, wire.NonceSize), PublicKey: make([]byte, wire.PublicKeySize)}.ReportData()
+	code, out, errs := run("/", provider{}, "report", "--nonce", hex.EncodeToString(other[:]))
+	if code != 0 || len(out) < 0x90 {
+		t.Fatalf("exit code %d, %s", code, errs)
+	}
+	if out[0x50:0x90] == string(other[:]) {
+		t.Error("REPORT_DATA is what the caller chose")
 	}
 }
 
@@ -131,8 +148,8 @@ func TestCommandLines(t *testing.T) {
 		"status --json=much":      {2, "--json takes no value"},
 		"report":                  {2, "--nonce is missing"},
 		"report --nonce !!":       {2, "neither hexadecimal nor base64"},
-		"report --nonce 00112233": {2, "has 4 bytes, want 16 to 64"},
-		"report --nonce " + strings.Repeat("00", 65): {2, "has 65 bytes"},
+		"report --nonce 00112233": {2, "--nonce: 4 bytes, want 16 to 64"},
+		"report --nonce " + strings.Repeat("00", 65): {2, "--nonce: 65 bytes"},
 	} {
 		code, out, errs := run(t.TempDir(), provider{}, strings.Fields(line)...)
 		if code != want.code || !strings.Contains(out+errs, want.text) {

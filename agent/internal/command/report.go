@@ -1,8 +1,6 @@
 package command
 
 import (
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"slices"
@@ -11,10 +9,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
-
-// minNonce is the shortest nonce in bytes: shorter ones repeat.
-const minNonce = 16
 
 func (p *Program) report(args []string) error {
 	flags := pflag.NewFlagSet("report", pflag.ContinueOnError)
@@ -42,22 +38,17 @@ func (p *Program) report(args []string) error {
 	return renameio.WriteFile(*out, extended, 0o644)
 }
 
-// reportData reads a nonce: hexadecimal digits, otherwise base64.
+// reportData returns what the chip is to sign for a nonce: never the bytes of a
+// caller, which could be another transcript's.
 func reportData(text string) (data [report.DataSize]byte, err error) {
 	if text == "" {
-		return data, fmt.Errorf("%w: --nonce is missing: %d to %d bytes that the verifier has just drawn", errUsage, minNonce, len(data))
+		return data, fmt.Errorf("%w: --nonce is missing: %d to %d bytes that the verifier has just drawn", errUsage, wire.MinReportNonce, wire.MaxReportNonce)
 	}
-	nonce, err := hex.DecodeString(text)
+	nonce, err := wire.ParseReportNonce(text)
 	if err != nil {
-		if nonce, err = base64.StdEncoding.DecodeString(text); err != nil {
-			return data, fmt.Errorf("%w: --nonce is neither hexadecimal nor base64", errUsage)
-		}
+		return data, fmt.Errorf("%w: --nonce: %w", errUsage, err)
 	}
-	if len(nonce) < minNonce || len(nonce) > len(data) {
-		return data, fmt.Errorf("%w: --nonce has %d bytes, want %d to %d", errUsage, len(nonce), minNonce, len(data))
-	}
-	copy(data[:], nonce)
-	return data, nil
+	return wire.ReportData(nonce), nil
 }
 
 // isTerminal reports whether w is a terminal.

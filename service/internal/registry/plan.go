@@ -35,6 +35,9 @@ func newPlan(r wire.Registration, image *store.Image) (*plan, error) {
 	if err := p.setPolicy(image); err != nil {
 		return nil, err
 	}
+	if err := checkFindings(r.Findings); err != nil {
+		return nil, err
+	}
 	p.variants, err = variants(r.VCPUs, r.VCPUTypes)
 	return p, err
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
@@ -73,6 +74,9 @@ func readRegistration(fields url.Values) (*wire.Registration, error) {
 	if in.Labels, err = parseLabels(fields.Get("labels")); err != nil {
 		return nil, err
 	}
+	if in.Findings, err = readFindings(fields); err != nil {
+		return nil, err
+	}
 	for _, text := range strings.FieldsFunc(fields.Get("vcpus"), func(c rune) bool { return c == ',' || c == ' ' }) {
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -93,6 +97,20 @@ func readRegistration(fields url.Values) (*wire.Registration, error) {
 		}
 	}
 	return in, nil
+}
+
+// readFindings reads the findings of conversion.json, nil when there are none to
+// read, and which of them are accepted.
+func readFindings(fields url.Values) ([]wire.Finding, error) {
+	text := strings.TrimSpace(fields.Get("findings"))
+	if text == "" {
+		return nil, nil
+	}
+	var list []staging.Finding
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, refused("Findings: want the list that conversion.json has.")
+	}
+	return staging.Unmended(list, strings.FieldsFunc(fields.Get("accepted"), func(c rune) bool { return c == ',' || c == ' ' })), nil
 }
 
 // register hands a registration to the API as it comes.

@@ -67,9 +67,11 @@ async function sort(form, files) {
     if (file.name === 'kernel-params.txt' && file.size < 4096) {
       form.elements.cmdline.value = (await file.text()).trimEnd();
     }
-    if (file.name === 'conversion.json' && file.size < 65536 && form.elements.image_id.type !== 'hidden') {
+    if (file.name === 'conversion.json' && file.size < 4194304) {
       try {
-        form.elements.image_id.value = JSON.parse(await file.text()).image_id;
+        const conversion = JSON.parse(await file.text());
+        if (form.elements.image_id.type !== 'hidden') form.elements.image_id.value = conversion.image_id;
+        form.elements.findings.value = JSON.stringify((conversion.findings ?? []).filter((finding) => !finding.mended));
       } catch {
         say({ title: 'conversion.json cannot be read.' });
       }

@@ -1,0 +1,33 @@
+package api_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
+
+// A client that skips the gate of the command line asks the API itself: an image
+// that the host gets into is refused unless each critical finding is accepted, and
+// the audit log says what was.
+func TestCriticalFindingsAreRefused(t *testing.T) {
+	w := newWorld(t)
+	key := wire.Finding{Code: "ssh-host-key", Severity: wire.SeverityCritical, Text: "known"}
+	password := wire.Finding{Code: "console-password", Severity: wire.SeverityCritical, Text: "the maker's", Accepted: true}
+	with := func(list ...wire.Finding) func(*wire.Registration) {
+		return func(r *wire.Registration) { r.Findings = list }
+	}
+	detail := w.register(w.newUpload("a").change(with(key, password)), "/v1/images").problem(wire.CodeUnprocessable)
+	if !strings.Contains(detail, "(ssh-host-key)") || w.files.left() != 0 {
+		t.Errorf("refused with %q, %d files are left", detail, w.files.left())
+	}
+	key.Accepted = true
+	first := into[wire.Registered](w.register(w.newUpload("a").change(with(key, password)), "/v1/images").want(201))
+	if r := w.lastAudit(); r.Details["findings"] != "critical ssh-host-key, critical console-password" || r.Details["accepted_findings"] != "ssh-host-key, console-password" ||
+		!strings.Contains(r.Actor, "(register)") {
+		t.Errorf("recorded %+v", r)
+	}
+	key.Accepted = false
+	further := w.newUpload("").change(with(key)).change(func(r *wire.Registration) { r.ImageID = first.Image.ID })
+	w.register(further, "/v1/images/"+first.Image.ID.String()+"/releases").problem(wire.CodeUnprocessable)
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/julienschmidt/httprouter"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
@@ -27,8 +28,9 @@ type Unlocker interface {
 
 // Caller is who asks for a key, for the audit record.
 type Caller struct {
-	Address   string
 	RequestID string
+	Address   string
+	Block     string // what counts as one address, see limit.Origin
 }
 
 // KDS is the cache of AMD's certificates; *kds.Client is one.
@@ -66,10 +68,10 @@ type Config struct {
 
 // Limits are what the API lets through.
 type Limits struct {
-	Attestation, AttestationAll Rate // challenges and unlocks, of each address and of all
-	Failures, FailuresAll       Rate // wrong tokens, sessions and passwords, likewise
-	Followers                   int  // who wait for audit records at the same time
-	Exports                     int  // bundles that are written at the same time
+	Attestation, AttestationAll limit.Rate // challenges and unlocks, of each address and of all
+	Failures, FailuresAll       limit.Rate // wrong tokens, sessions and passwords, likewise
+	Followers                   int        // who wait for audit records at the same time
+	Exports                     int        // bundles that are written at the same time
 
 	Body time.Duration // that a small body may take
 
@@ -82,8 +84,8 @@ type Limits struct {
 // DefaultLimits returns limits for a service of its own machine.
 func DefaultLimits() Limits {
 	return Limits{
-		Attestation: Rate{5, 60}, AttestationAll: Rate{500, 2000},
-		Failures: Rate{0.2, 20}, FailuresAll: Rate{20, 200},
+		Attestation: limit.Rate{PerSecond: 5, Burst: 60}, AttestationAll: limit.Rate{PerSecond: 500, Burst: 2000},
+		Failures: limit.Rate{PerSecond: 0.2, Burst: 20}, FailuresAll: limit.Rate{PerSecond: 20, Burst: 200},
 		Followers: 64, Exports: 8,
 		Body: 15 * time.Second, Stall: 30 * time.Second, MinRate: 16 << 10,
 	}
@@ -93,8 +95,8 @@ func DefaultLimits() Limits {
 type API struct {
 	Config
 	log         *slog.Logger
-	attestation *limiter
-	failures    *limiter
+	attestation *limit.Limiter
+	failures    *limit.Limiter
 	followers   chan struct{}
 	exports     chan struct{}
 	pace        pace
@@ -114,8 +116,8 @@ func New(cfg Config) *API {
 	a := &API{
 		Config:      cfg,
 		log:         cfg.Log,
-		attestation: newLimiter(cfg.Limits.Attestation, cfg.Limits.AttestationAll, cfg.Now),
-		failures:    newLimiter(cfg.Limits.Failures, cfg.Limits.FailuresAll, cfg.Now),
+		attestation: limit.New(cfg.Limits.Attestation, cfg.Limits.AttestationAll, cfg.Now),
+		failures:    limit.New(cfg.Limits.Failures, cfg.Limits.FailuresAll, cfg.Now),
 		followers:   make(chan struct{}, cfg.Limits.Followers),
 		exports:     make(chan struct{}, cfg.Limits.Exports),
 		pace:        pace{cfg.Limits.Stall, cfg.Limits.MinRate},

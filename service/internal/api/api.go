@@ -70,8 +70,11 @@ type Config struct {
 type Limits struct {
 	Attestation, AttestationAll limit.Rate // challenges and unlocks, of each address and of all
 	Failures, FailuresAll       limit.Rate // wrong tokens, sessions and passwords, likewise
-	Followers                   int        // who wait for audit records at the same time
-	Exports                     int        // bundles that are written at the same time
+
+	Followers     Places // requests that wait for audit records
+	Exports       Places // bundles, files of releases and archives that are sent or read
+	Verifications Places // of the audit log, each of which reads all of it
+	Uploads       Places // registrations
 
 	Body time.Duration // that a small body may take
 
@@ -86,8 +89,8 @@ func DefaultLimits() Limits {
 	return Limits{
 		Attestation: limit.Rate{PerSecond: 5, Burst: 60}, AttestationAll: limit.Rate{PerSecond: 500, Burst: 2000},
 		Failures: limit.Rate{PerSecond: 0.2, Burst: 20}, FailuresAll: limit.Rate{PerSecond: 20, Burst: 200},
-		Followers: 64, Exports: 8,
-		Body: 15 * time.Second, Stall: 30 * time.Second, MinRate: 16 << 10,
+		Followers: Places{64, 8}, Exports: Places{8, 3}, Verifications: Places{2, 1}, Uploads: Places{4, 2},
+		Body: 15 * time.Second, Stall: 30 * time.Second, MinRate: 128 << 10,
 	}
 }
 
@@ -97,8 +100,10 @@ type API struct {
 	log         *slog.Logger
 	attestation *limit.Limiter
 	failures    *limit.Limiter
-	followers   chan struct{}
-	exports     chan struct{}
+	followers   *places
+	exports     *places
+	checks      *places
+	uploads     *places
 	pace        pace
 	routes      []route
 	inner       http.Handler // the routes
@@ -118,8 +123,10 @@ func New(cfg Config) *API {
 		log:         cfg.Log,
 		attestation: limit.New(cfg.Limits.Attestation, cfg.Limits.AttestationAll, cfg.Now),
 		failures:    limit.New(cfg.Limits.Failures, cfg.Limits.FailuresAll, cfg.Now),
-		followers:   make(chan struct{}, cfg.Limits.Followers),
-		exports:     make(chan struct{}, cfg.Limits.Exports),
+		followers:   newPlaces(cfg.Limits.Followers, "requests wait for records"),
+		exports:     newPlaces(cfg.Limits.Exports, "exports and imports are under way"),
+		checks:      newPlaces(cfg.Limits.Verifications, "verifications are under way"),
+		uploads:     newPlaces(cfg.Limits.Uploads, "uploads are under way"),
 		pace:        pace{cfg.Limits.Stall, cfg.Limits.MinRate},
 	}
 	a.routes = a.table()

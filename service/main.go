@@ -115,6 +115,8 @@ func work(cmd *cobra.Command, options *config.Options) error {
 		return store.Backup(cmd.Context(), cfg.Database, options.Backup)
 	case options.RotateKEK != "":
 		return rotateKEK(cmd.Context(), *cfg, options.RotateKEK, cmd.OutOrStdout())
+	case options.Health:
+		return checkHealth(cmd.Context(), *cfg, cmd.OutOrStdout())
 	case options.ResetPassword:
 		return resetPassword(cmd.Context(), *cfg, cmd.OutOrStdout())
 	}

@@ -202,6 +202,7 @@ func (s *service) openKDS(context.Context) error {
 		BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline, Cache: s.cache, Roots: s.roots.ARKs, Known: s.roots.ASKs, Log: s.log,
 		HTTP:       &http.Client{Transport: s.metrics.KDSTransport(http.DefaultTransport)},
 		Revocation: kds.Revocation{Mode: mode, MaxStale: s.cfg.CRLMaxStale},
+		Seen:       s.store.KDSCache().Seen, Refused: s.metrics.KDSRefused,
 	})
 	return err
 }

@@ -23,7 +23,7 @@ func (u unlocker) Challenge(context.Context) (*wire.Challenge, error) {
 
 // Unlock implements api.Unlocker.
 func (u unlocker) Unlock(ctx context.Context, r *wire.UnlockRequest, c api.Caller) (*wire.Grant, error) {
-	grant, err := u.Service.Unlock(ctx, r, unlock.Caller{RequestID: c.RequestID, Address: c.Address})
+	grant, err := u.Service.Unlock(ctx, r, unlock.Caller(c))
 	var denial *unlock.Denial
 	switch {
 	case err == nil:

@@ -162,7 +162,7 @@ type fetchedChip struct {
 
 func (c *fetchedChip) fetch(cmd *cobra.Command, client *kds.Client, withCRL bool) error {
 	var err error
-	if c.vcek, err = client.VCEK(cmd.Context(), c.key.Product, c.key.ChipID, c.key.TCB); err != nil {
+	if c.vcek, err = client.VCEK(cmd.Context(), kds.Operator(), c.key); err != nil {
 		return err
 	}
 	if c.chain, err = client.Chain(cmd.Context(), c.key.Product, snp.SignedByVCEK); err != nil || !withCRL {

@@ -1,12 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 
@@ -65,9 +64,7 @@ func readExplanation(path string) (*measure.Explanation, error) {
 		return nil, err
 	}
 	var all []*measure.Explanation
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&all); err != nil {
+	if err := strictjson.Decode(data, &all); err != nil {
 		return nil, fmt.Errorf("%s: is not the output of \"snpguard measure --explain --json\": %w", path, err)
 	}
 	if len(all) != 1 || all[0] == nil {

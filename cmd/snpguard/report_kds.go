@@ -36,7 +36,7 @@ func newKDSSource(url string, roots *attest.Roots, change ...func(*kds.Config)) 
 
 // chains implements certSource.
 func (s kdsSource) chains(ctx context.Context, r *snp.Report, vek []byte) ([]attest.Chain, error) {
-	return s.Chains(ctx, r, vek)
+	return s.Chains(ctx, kds.Operator(), r, vek)
 }
 
 // checkGiven asks whether AMD revoked certificates that came with a report: the

@@ -3,7 +3,7 @@
 // the agent trusts every word of it; nothing in it is secret.
 //
 // The converter writes it and the agent reads it. The package imports nothing
-// but the wire types.
+// but the wire types and the JSON decoder.
 package bootconf
 
 import (

@@ -125,6 +125,9 @@ func TestLooseDocumentsAreRefused(t *testing.T) {
 	}
 	for name, encoded := range map[string][]byte{
 		"unknown field": bytes.Replace(good, []byte(`"format"`), []byte(`"shell": true, "format"`), 1),
+		"field twice":   bytes.Replace(good, []byte(`"format"`), []byte(`"ca": "", "format"`), 1),
+		"other case":    bytes.Replace(good, []byte(`"ca"`), []byte(`"CA"`), 1),
+		"long s":        bytes.Replace(good, []byte(`"services"`), []byte(`"ſervices"`), 1),
 		"two documents": append(bytes.Clone(good), good...),
 		"too large":     append(bytes.Clone(good), bytes.Repeat([]byte(" "), bootconf.MaxSize)...),
 		"empty":         nil,

@@ -1,18 +1,18 @@
 package bootconf
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 
 // Encode returns the document. The same configuration gives the same bytes.
@@ -33,14 +33,9 @@ func Parse(encoded []byte) (*Config, error) {
 	if len(encoded) > MaxSize {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d are taken", ErrConfig, len(encoded), MaxSize)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(encoded))
-	decoder.DisallowUnknownFields()
 	var c Config
-	if err := decoder.Decode(&c); err != nil {
+	if err := strictjson.Decode(encoded, &c); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return nil, fmt.Errorf("%w: more than one document", ErrConfig)
 	}
 	if err := c.Validate(); err != nil {
 		return nil, err

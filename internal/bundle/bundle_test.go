@@ -190,7 +190,13 @@ func resign(t *testing.T, entries []entry, change func(*bundle.Manifest)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries[0].data, entries[1].data = data, bundle.Sign(identityKey(), data)
+	sign(entries, data)
+}
+
+// sign replaces the manifest by any bytes and signs them with the right key.
+func sign(entries []entry, manifest []byte) []entry {
+	entries[0].data, entries[1].data = manifest, bundle.Sign(identityKey(), manifest)
+	return entries
 }
 
 func TestHostileBundlesAreRefused(t *testing.T) {
@@ -238,6 +244,15 @@ func TestHostileBundlesAreRefused(t *testing.T) {
 		{"signed duplicate", func(e []entry) []entry {
 			resign(t, e, func(m *bundle.Manifest) { m.Files[1].Name = m.Files[0].Name })
 			return e
+		}, bundle.ErrBundle},
+		{"signed field twice", func(e []entry) []entry {
+			return sign(e, bytes.Replace(e[0].data, []byte(`"simulated"`), []byte(`"simulated":true,"simulated"`), 1))
+		}, bundle.ErrBundle},
+		{"signed field in another case", func(e []entry) []entry {
+			return sign(e, bytes.Replace(e[0].data, []byte(`"simulated"`), []byte(`"Simulated"`), 1))
+		}, bundle.ErrBundle},
+		{"signed unknown field", func(e []entry) []entry {
+			return sign(e, bytes.Replace(e[0].data, []byte(`"simulated"`), []byte(`"colour":1,"simulated"`), 1))
 		}, bundle.ErrBundle},
 		{"signed manifest over the manifest", func(e []entry) []entry {
 			resign(t, e, func(m *bundle.Manifest) { m.Files[1].Name = bundle.NameManifest })

@@ -1,18 +1,16 @@
 package bundle
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"strings"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -122,12 +120,8 @@ func (t Trust) ParseManifest(encoded, signature []byte) (*Manifest, error) {
 		return nil, ErrSignature
 	}
 	var m Manifest
-	dec := json.NewDecoder(bytes.NewReader(encoded))
-	if err := dec.Decode(&m); err != nil {
+	if err := strictjson.Decode(encoded, &m); err != nil {
 		return nil, fmt.Errorf("%w: manifest: %w", ErrBundle, err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: manifest has more behind it", ErrBundle)
 	}
 	if m.Format != ManifestFormat {
 		return nil, fmt.Errorf("%w: manifest has format %d, this program knows %d", ErrBundle, m.Format, ManifestFormat)

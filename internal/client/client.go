@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -119,7 +121,7 @@ func problem(response *http.Response) error {
 	var p wire.Problem
 	kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if err == nil && kind == wire.ProblemContentType {
-		err = json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&p)
+		err = readAnswer(response.Body, &p)
 	}
 	if err != nil || p.Code == "" {
 		return fmt.Errorf("%w: status %s", ErrService, response.Status)
@@ -145,10 +147,23 @@ func (c *Client) call(ctx context.Context, r request, in, out any) error {
 	if out == nil {
 		return nil
 	}
-	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(out); err != nil {
+	if err := readAnswer(body, out); err != nil {
 		return fmt.Errorf("%w: %w", ErrService, err)
 	}
 	return nil
+}
+
+// readAnswer reads an answer strictly, but for fields that a service newer than
+// this program may add.
+func readAnswer(body io.Reader, out any) error {
+	answer, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
+	if err != nil {
+		return err
+	}
+	if len(answer) > maxAnswer {
+		return fmt.Errorf("more than %s", size.Text(maxAnswer))
+	}
+	return strictjson.Rules{SkipUnknown: true}.Decode(answer, out)
 }
 
 // PublicInfo returns the service's public keys.

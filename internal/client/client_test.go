@@ -58,6 +58,19 @@ func TestHostileAnswers(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Write([]byte("{")) //nolint:errcheck // the client's error is what counts
 		},
+		"field twice": func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, "application/json", 200, json.RawMessage(`{"version":"v1","simulated":true,"simulated":false}`))
+		},
+		"other case": func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, "application/json", 200, json.RawMessage(`{"version":"v1","Simulated":false}`))
+		},
+		"two answers": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Write([]byte("{}{}")) //nolint:errcheck // the client's error is what counts
+		},
+		"problem twice": func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, wire.ProblemContentType, 500, json.RawMessage(`{"code":"denied","code":"internal"}`))
+		},
 		"plain error": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusInternalServerError) },
 		"problem without": func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, wire.ProblemContentType, 500, map[string]string{})
@@ -204,13 +217,15 @@ func TestLoginFile(t *testing.T) {
 	if _, err := client.ReadLogin(path); err == nil || !strings.Contains(err.Error(), "others may read it") {
 		t.Errorf("readable by others: got %v", err)
 	}
-	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.ReadLogin(path); err == nil {
-		t.Error("a broken file is taken")
+	for _, broken := range []string{"{", `{"url":"https://host","url":"https://other"}`, `{"URL":"https://other"}`, `{"colour":1}`, `{}{}`} {
+		if err := os.WriteFile(path, []byte(broken), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.ReadLogin(path); err == nil {
+			t.Errorf("%s is taken", broken)
+		}
 	}
 }

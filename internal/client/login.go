@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 
 // Login is what "snpguard login" remembers of a service. It holds the token, so
@@ -57,7 +59,7 @@ func ReadLogin(path string) (*Login, error) {
 		return nil, err
 	}
 	var login Login
-	if err := json.Unmarshal(data, &login); err != nil {
+	if err := strictjson.Decode(data, &login); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &login, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/input"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 
@@ -79,7 +80,7 @@ func readLaunchConfig(dir string, r *bundle.Release) error {
 		return err
 	}
 	var config bundle.LaunchConfig
-	if err := json.Unmarshal(data, &config); err != nil {
+	if err := strictjson.Decode(data, &config); err != nil {
 		return fmt.Errorf("%w: %s: %w", staging.ErrStaging, bundle.NameLaunchConfig, err)
 	}
 	policy, err := idblock.ParseGuestPolicy(config.GuestPolicy)

@@ -16,10 +16,10 @@ import (
 // Source finds certificates with a client of KDS.
 type Source struct{ Client *kds.Client }
 
-// Chains returns the chains to try for a report. vek is the certificate that came
-// with it, or nil. A *attest.Refusal says that there is no chain; other errors
-// are those of package kds.
-func (s Source) Chains(ctx context.Context, r *snp.Report, vek []byte) ([]attest.Chain, error) {
+// Chains returns the chains to try for a report that somebody shows. vek is the
+// certificate that came with it, or nil. A *attest.Refusal says that there is no
+// chain; other errors are those of package kds.
+func (s Source) Chains(ctx context.Context, asker kds.Asker, r *snp.Report, vek []byte) ([]attest.Chain, error) {
 	if r.SigningKey == snp.SignedByVLEK {
 		return s.chainOfVLEK(ctx, vek)
 	}
@@ -29,7 +29,7 @@ func (s Source) Chains(ctx context.Context, r *snp.Report, vek []byte) ([]attest
 	}
 	var unknown error
 	for _, p := range products {
-		chain, err := s.chainOfVCEK(ctx, r, p)
+		chain, err := s.chainOfVCEK(ctx, asker, r, p)
 		if errors.Is(err, kds.ErrUnknownChip) {
 			unknown = errors.Join(unknown, err)
 			continue
@@ -50,7 +50,7 @@ func possibleProducts(r *snp.Report) ([]snp.Product, error) {
 }
 
 // chainOfVCEK fetches the VCEK of a report and what is above it.
-func (s Source) chainOfVCEK(ctx context.Context, r *snp.Report, p snp.Product) (attest.Chain, error) {
+func (s Source) chainOfVCEK(ctx context.Context, asker kds.Asker, r *snp.Report, p snp.Product) (attest.Chain, error) {
 	if slices.ContainsFunc(r.ChipID[p.HardwareIDSize():], func(b byte) bool { return b != 0 }) {
 		return attest.Chain{}, &attest.Refusal{
 			Reason: attest.ReasonChipID, Subject: "CHIP_ID", Found: "more bytes than a chip of " + string(p) + " has",
@@ -64,7 +64,11 @@ func (s Source) chainOfVCEK(ctx context.Context, r *snp.Report, p snp.Product) (
 	if err != nil {
 		return attest.Chain{}, err
 	}
-	vcek, err := s.Client.VCEK(ctx, p, r.ChipID, tcb)
+	key, err := kds.VCEKKey(p, r.ChipID, tcb)
+	if err != nil {
+		return attest.Chain{}, err
+	}
+	vcek, err := s.Client.VCEK(ctx, asker, key)
 	if err != nil {
 		return attest.Chain{}, err
 	}

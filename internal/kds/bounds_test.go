@@ -34,12 +34,37 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// narrowGate lets one request at a time through in each lane.
+func narrowGate(clock func() time.Time) *gate {
+	return newGate(Pace{Parallel: 1}.withDefaults(), clock, sleep)
+}
+
+// After a refusal strangers wait twice as long as everybody else.
+func TestStrangersWaitLonger(t *testing.T) {
+	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	g := narrowGate(func() time.Time { return now })
+	g.refused(time.Minute)
+	for in := range lanes {
+		want := g.next
+		if in == laneUnknown {
+			want = now.Add(2 * g.next.Sub(now))
+		}
+		if wait := g.reserve(in); wait != want.Sub(now) || wait <= 0 {
+			t.Errorf("lane %d waits %s, want %s", in, wait, want.Sub(now))
+		}
+	}
+	now = g.next
+	if g.reserve(laneLists) != 0 || g.reserve(laneSeen) != 0 || g.reserve(laneUnknown) <= 0 {
+		t.Error("strangers do not let the others go first")
+	}
+}
+
 // While one lookup waits, KDS may tell another to wait for longer than the first
 // has time.
 func TestGateWhoseHoldGrows(t *testing.T) {
 	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 	slept := 0
-	g := &gate{slots: make(chan struct{}, 1), pace: Pace{}.withDefaults(), clock: func() time.Time { return now }}
+	g := narrowGate(func() time.Time { return now })
 	g.sleep = func(_ context.Context, d time.Duration) error {
 		slept++
 		now = now.Add(d)
@@ -47,13 +72,13 @@ func TestGateWhoseHoldGrows(t *testing.T) {
 		return nil
 	}
 	g.refused(10 * time.Second)
-	if _, err := g.enter(t.Context(), now.Add(time.Minute)); !errors.Is(err, ErrUnavailable) {
+	if _, err := g.enter(t.Context(), laneSeen, now.Add(time.Minute)); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v, want %v", err, ErrUnavailable)
 	}
 	if slept != 1 {
 		t.Errorf("slept %d times, want once", slept)
 	}
-	if len(g.slots) != 0 {
+	if len(g.slots[laneSeen]) != 0 {
 		t.Error("the slot is still taken")
 	}
 }
@@ -61,12 +86,12 @@ func TestGateWhoseHoldGrows(t *testing.T) {
 // Who has no time for the hold does not queue for a slot first.
 func TestGateFailsWithoutQueueing(t *testing.T) {
 	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
-	g := &gate{slots: make(chan struct{}, 1), pace: Pace{}.withDefaults(), clock: func() time.Time { return now }, sleep: sleep}
-	g.slots <- struct{}{}
+	g := narrowGate(func() time.Time { return now })
+	g.slots[laneSeen] <- struct{}{}
 	g.refused(5 * time.Minute)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := g.enter(ctx, now.Add(time.Minute))
+	_, err := g.enter(ctx, laneSeen, now.Add(time.Minute))
 	if !errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -81,18 +106,18 @@ func TestGateLeftEarly(t *testing.T) {
 		taken   int
 		says    string
 	}{
-		"all slots are taken": {func(g *gate, cancel context.CancelFunc) { g.slots <- struct{}{}; cancel() }, 1, "wait for other requests"},
+		"all slots are taken": {func(g *gate, cancel context.CancelFunc) { g.slots[laneSeen] <- struct{}{}; cancel() }, 1, "wait for other requests"},
 		"KDS has refused": {func(g *gate, cancel context.CancelFunc) {
 			g.refused(10 * time.Second)
 			g.sleep = func(ctx context.Context, d time.Duration) error { cancel(); return sleep(ctx, d) }
 		}, 0, "wait before asking"},
 	} {
-		g := &gate{slots: make(chan struct{}, 1), pace: Pace{}.withDefaults(), clock: func() time.Time { return now }}
+		g := narrowGate(func() time.Time { return now })
 		ctx, cancel := context.WithCancel(t.Context())
 		tc.prepare(g, cancel)
-		_, err := g.enter(ctx, now.Add(time.Minute))
-		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), tc.says) || len(g.slots) != tc.taken {
-			t.Errorf("%s: %v, %d slots taken", name, err, len(g.slots))
+		_, err := g.enter(ctx, laneSeen, now.Add(time.Minute))
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), tc.says) || len(g.slots[laneSeen]) != tc.taken {
+			t.Errorf("%s: %v, %d slots taken", name, err, len(g.slots[laneSeen]))
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (c *Client) newChain(ctx context.Context, key Key) (chainState, error) {
 
 func (c *Client) fetchChain(ctx context.Context, key Key) (chainState, error) {
 	var state chainState
-	err := c.fetch(ctx, key, c.needed(), func(data []byte) error {
+	err := c.fetch(ctx, key, c.needed(laneLists), func(data []byte) error {
 		var err error
 		state.Chain, err = parseChain(key, data, c.roots[key.Product])
 		return err

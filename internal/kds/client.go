@@ -24,6 +24,7 @@ const (
 type Client struct {
 	cfg     Config
 	fetcher *fetcher
+	admits  *admission
 	roots   map[snp.Product][]*x509.Certificate
 	known   map[Key]Chain
 
@@ -52,8 +53,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.fetcher = &fetcher{
 		base: cfg.BaseURL, http: newHTTPClient(cfg.HTTP), pace: cfg.Pace, now: cfg.Clock,
-		gate: &gate{slots: make(chan struct{}, cfg.Pace.Parallel), pace: cfg.Pace, clock: cfg.Clock, sleep: cfg.Sleep},
+		gate: newGate(cfg.Pace, cfg.Clock, cfg.Sleep),
 	}
+	c.admits = newAdmission(cfg)
 	for _, p := range snp.Products() {
 		c.roots[p] = cfg.Roots(p)
 		for _, signer := range []snp.SigningKey{snp.SignedByVCEK, snp.SignedByVLEK} {
@@ -110,18 +112,16 @@ func flight[T any](ctx context.Context, c *Client, name string, do func(context.
 type effort struct {
 	attempts int
 	forget   time.Duration // after a failure, when it may be tried again
+	lane     lane
 }
 
 // fetch asks KDS for an entry and has it checked before anything keeps it. What
 // failed is not asked for again for a while.
 func (c *Client) fetch(ctx context.Context, key Key, e effort, check func(data []byte) error) error {
-	if c.cfg.Offline {
-		return fmt.Errorf("%s: %w: %w", key, ErrUnavailable, ErrNotCached)
-	}
-	if err := c.failures.get(key); err != nil {
+	if err := c.mayFetch(key); err != nil {
 		return err
 	}
-	data, err := c.fetcher.get(ctx, key, e.attempts)
+	data, err := c.fetcher.get(ctx, key, e)
 	if err == nil {
 		err = check(data)
 	}
@@ -140,8 +140,18 @@ func (c *Client) fetch(ctx context.Context, key Key, e effort, check func(data [
 	return err
 }
 
+// mayFetch fails when KDS is not to be asked for an entry, or not now.
+func (c *Client) mayFetch(key Key) error {
+	if c.cfg.Offline {
+		return fmt.Errorf("%s: %w: %w", key, ErrUnavailable, ErrNotCached)
+	}
+	return c.failures.get(key)
+}
+
 // needed is the effort for what nothing can be done without.
-func (c *Client) needed() effort { return effort{c.cfg.Pace.Attempts, c.cfg.Pace.FailedFor} }
+func (c *Client) needed(in lane) effort {
+	return effort{c.cfg.Pace.Attempts, c.cfg.Pace.FailedFor, in}
+}
 
 // read returns a cached entry. Without one, or with a damaged one, it returns no
 // data and no error.

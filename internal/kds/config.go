@@ -36,6 +36,15 @@ type Config struct {
 
 	Revocation Revocation
 	Pace       Pace
+	Budget     Budget
+
+	// Seen tells of a key that is not cached whether its chip was seen before: with a
+	// certificate at another TCB version, or in a report that proved genuine. Nil
+	// means that no chip was.
+	Seen func(context.Context, Key) (bool, error)
+
+	// Refused is told each time a budget was used up, by its name. It may be nil.
+	Refused func(budget string)
 
 	// Log is told about damaged cache entries and about answers that were refused
 	// while something older still served. Nil means nobody is.
@@ -61,7 +70,13 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Revocation, err = c.Revocation.withDefaults(); err != nil {
 		return c, err
 	}
-	c.Pace = c.Pace.withDefaults()
+	c.Pace, c.Budget = c.Pace.withDefaults(), c.Budget.withDefaults()
+	if c.Seen == nil {
+		c.Seen = func(context.Context, Key) (bool, error) { return false, nil }
+	}
+	if c.Refused == nil {
+		c.Refused = func(string) {}
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

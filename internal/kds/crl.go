@@ -143,10 +143,10 @@ func (c *Client) cachedCRL(ctx context.Context, key Key) (crlState, error) {
 // fetchCRL asks KDS for a list that is not older than the cached one, nor from
 // the future, and caches it.
 func (c *Client) fetchCRL(ctx context.Context, key Key, before crlState) (crlState, error) {
-	e := c.needed()
+	e := c.needed(laneLists)
 	if before.list != nil && c.cfg.Revocation.accepts(before.list, c.cfg.Clock()) == nil {
 		// Nobody waits long for a newer list while the old one will do.
-		e = effort{1, c.cfg.Revocation.Retry}
+		e.attempts, e.forget = 1, c.cfg.Revocation.Retry
 	}
 	var newer crlState
 	err := c.fetch(ctx, key, e, func(data []byte) error {

@@ -46,16 +46,16 @@ func newHTTPClient(from *http.Client) *http.Client {
 
 // get returns the body of what the key names, after at most so many attempts. The
 // error wraps errNotFound, ErrAnswer or ErrUnavailable.
-func (f *fetcher) get(ctx context.Context, key Key, attempts int) ([]byte, error) {
+func (f *fetcher) get(ctx context.Context, key Key, e effort) ([]byte, error) {
 	deadline := f.now().Add(f.pace.Timeout)
 	for attempt := 1; ; attempt++ {
-		leave, err := f.gate.enter(ctx, deadline)
+		leave, err := f.gate.enter(ctx, e.lane, deadline)
 		if err != nil {
 			return nil, err
 		}
 		body, err := f.once(ctx, key)
 		leave()
-		if !errors.Is(err, ErrUnavailable) || attempt == attempts {
+		if !errors.Is(err, ErrUnavailable) || attempt == e.attempts {
 			return body, err
 		}
 		var refusal *refusalError

@@ -86,6 +86,14 @@ func TestHostileArchives(t *testing.T) {
 		}, kds.ErrArchive},
 		"later format":  {func(_ *testing.T, m []member) []member { m[0].data = []byte(`{"format":2,"entries":[]}`); return m[:1] }, kds.ErrArchive},
 		"unknown field": {func(_ *testing.T, m []member) []member { m[0].data = []byte(`{"format":1,"x":1}`); return m[:1] }, kds.ErrArchive},
+		"field twice": {func(_ *testing.T, m []member) []member {
+			m[0].data = append([]byte(`{"entries":[],`), m[0].data[1:]...)
+			return m
+		}, kds.ErrArchive},
+		"other case": {func(_ *testing.T, m []member) []member {
+			m[0].data = bytes.Replace(m[0].data, []byte(`"size"`), []byte(`"Size"`), 1)
+			return m
+		}, kds.ErrArchive},
 		"no JSON":       {func(_ *testing.T, m []member) []member { m[0].data = []byte(`x`); return m[:1] }, kds.ErrArchive},
 		"second JSON":   {func(_ *testing.T, m []member) []member { m[0].data = append(m[0].data, "{}"...); return m }, kds.ErrArchive},
 		"foreign name":  {set("name", "x.der"), kds.ErrArchive},

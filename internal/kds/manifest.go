@@ -1,16 +1,13 @@
 package kds
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 
 // Limits of an archive.
@@ -54,13 +51,8 @@ func newManifestEntry(key Key, entry Entry) manifestEntry {
 // entries are read.
 func parseManifest(data []byte) (*manifest, error) {
 	var m manifest
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&m); err != nil {
+	if err := strictjson.Decode(data, &m); err != nil {
 		return nil, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the JSON")
 	}
 	if m.Format != manifestFormat {
 		return nil, fmt.Errorf("format is %d, this program knows %d", m.Format, manifestFormat)

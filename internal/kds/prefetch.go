@@ -118,7 +118,7 @@ func (r *prefetch) chip(ctx context.Context, key Key) error {
 	if cert, err := r.client.cachedVCEK(ctx, key); err == nil && cert != nil {
 		return r.done(Prefetched{Key: key, Outcome: OutcomeCached})
 	}
-	_, err := r.client.VCEK(ctx, key.Product, key.ChipID, key.TCB)
+	_, err := r.client.VCEK(ctx, Operator(), key)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -9,37 +9,53 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
-// VCEK returns the certificate of a chip's VCEK at a TCB. The chip ID is as a
-// report has it. The certificate is shared and must not be changed. The error
-// wraps ErrUnknownChip, ErrUnavailable or ErrAnswer, or is a failure of the cache.
-func (c *Client) VCEK(ctx context.Context, p snp.Product, chipID [snp.ChipIDSize]byte, tcb snp.TCB) (*x509.Certificate, error) {
-	key, err := VCEKKey(p, chipID, tcb)
-	if err != nil {
-		return nil, err
-	}
+// VCEK returns the certificate of the VCEK that a key of VCEKKey names. It is
+// shared and must not be changed. The error wraps ErrUnknownChip, ErrUnavailable,
+// with ErrBudget where the asker may not have it fetched now, or ErrAnswer, or is
+// a failure of the cache.
+func (c *Client) VCEK(ctx context.Context, asker Asker, key Key) (*x509.Certificate, error) {
 	if cert, ok := c.vceks.get(key); ok && !c.expired(cert) {
 		return cert, nil
 	}
-	return flight(ctx, c, key.String(), func(ctx context.Context) (*x509.Certificate, error) {
-		cert, err := c.vcek(ctx, key)
-		if err == nil {
-			c.vceks.put(key, cert)
-		}
-		return cert, err
+	cert, err := flight(ctx, c, "cached "+key.String(), func(ctx context.Context) (*x509.Certificate, error) {
+		return c.remember(key)(c.cachedVCEK(ctx, key))
 	})
-}
-
-// vcek returns a VCEK from the cache or from KDS.
-func (c *Client) vcek(ctx context.Context, key Key) (*x509.Certificate, error) {
-	cert, err := c.cachedVCEK(ctx, key)
 	if cert != nil || err != nil {
 		return cert, err
 	}
+	if err := c.mayFetch(key); err != nil {
+		return nil, err
+	}
+	in, leave, err := c.admits.admit(ctx, asker, key)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return flight(ctx, c, key.String(), func(ctx context.Context) (*x509.Certificate, error) {
+		if cert, ok := c.vceks.get(key); ok && !c.expired(cert) {
+			return cert, nil // it came since
+		}
+		return c.remember(key)(c.fetchVCEK(ctx, key, in))
+	})
+}
+
+// remember keeps a certificate in memory, if there is one.
+func (c *Client) remember(key Key) func(*x509.Certificate, error) (*x509.Certificate, error) {
+	return func(cert *x509.Certificate, err error) (*x509.Certificate, error) {
+		if err == nil && cert != nil {
+			c.vceks.put(key, cert)
+		}
+		return cert, err
+	}
+}
+
+// fetchVCEK returns a VCEK from KDS.
+func (c *Client) fetchVCEK(ctx context.Context, key Key, in lane) (cert *x509.Certificate, err error) {
 	// First, so that a VCEK that was fetched need not be thrown away without it.
 	if _, err := c.Chain(ctx, key.Product, snp.SignedByVCEK); err != nil {
 		return nil, err
 	}
-	err = c.fetch(ctx, key, c.needed(), func(data []byte) error {
+	err = c.fetch(ctx, key, c.needed(in), func(data []byte) error {
 		var err error
 		cert, err = c.checkVCEK(ctx, key, data)
 		return err

@@ -143,7 +143,7 @@ func TestUnknownChipIsRemembered(t *testing.T) {
 
 func TestHiddenChipID(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.client().VCEK(t.Context(), snp.Milan, [64]byte{}, snp.TCB{}); err == nil {
+	if _, err := vcek(t.Context(), w.client(), sim.Chip{Product: snp.Milan}); err == nil {
 		t.Error("VCEK for chip ID zero")
 	}
 	w.wantRequests(0, "")

@@ -100,9 +100,17 @@ func (w *world) wantRequests(n int, part string) {
 	}
 }
 
-// vcek is Client.VCEK for a simulated chip.
+// vcek is Client.VCEK for a simulated chip and the operator.
 func vcek(ctx context.Context, c *kds.Client, chip sim.Chip) (*x509.Certificate, error) {
-	return c.VCEK(ctx, chip.Product, chip.ID, chip.TCB)
+	return vcekFor(ctx, c, kds.Operator(), chip)
+}
+
+func vcekFor(ctx context.Context, c *kds.Client, asker kds.Asker, chip sim.Chip) (*x509.Certificate, error) {
+	key, err := kds.VCEKKey(chip.Product, chip.ID, chip.TCB)
+	if err != nil {
+		return nil, err
+	}
+	return c.VCEK(ctx, asker, key)
 }
 
 func milan(name string) sim.Chip {

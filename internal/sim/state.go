@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 
 // stateFormat is raised when older programs could misread a state file.
@@ -67,9 +67,7 @@ func Parse(data []byte) (*AMD, error) {
 
 func parseState(data []byte) (*AMD, error) {
 	var s state
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&s); err != nil {
+	if err := strictjson.Decode(data, &s); err != nil {
 		return nil, err
 	}
 	if s.Format != stateFormat {

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -139,8 +140,11 @@ func Read(dir string) (*Conversion, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(data) > maxConversion {
+		return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrStaging, path, maxConversion)
+	}
 	var c Conversion
-	if err := json.Unmarshal(data, &c); err != nil {
+	if err := strictjson.Decode(data, &c); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrStaging, path, err)
 	}
 	if c.Format != Format {

@@ -72,6 +72,10 @@ func TestChangedFilesAreNoticed(t *testing.T) {
 func TestOtherDirectoriesAreRefused(t *testing.T) {
 	for name, content := range map[string]string{
 		"no JSON":      "x",
+		"field twice":  `{"format": 1, "image_id": "01000000-0000-0000-0000-000000000000", "encrypted": true, "encrypted": false}`,
+		"other case":   `{"format": 1, "image_id": "01000000-0000-0000-0000-000000000000", "Simulated": false}`,
+		"unknown":      `{"format": 1, "image_id": "01000000-0000-0000-0000-000000000000", "colour": 1}`,
+		"two":          `{"format": 1, "image_id": "01000000-0000-0000-0000-000000000000"}{}`,
 		"other format": `{"format": 2, "image_id": "01000000-0000-0000-0000-000000000000"}`,
 		"no image":     `{"format": 1, "image_id": "00000000-0000-0000-0000-000000000000"}`,
 	} {

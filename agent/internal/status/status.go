@@ -17,6 +17,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -90,7 +91,7 @@ func Read(path string) (*Status, error) {
 		return nil, err
 	}
 	var s Status
-	if err := json.Unmarshal(encoded, &s); err != nil {
+	if err := strictjson.Decode(encoded, &s); err != nil {
 		return nil, fmt.Errorf("read status: %w", err)
 	}
 	if s.Format != Format {

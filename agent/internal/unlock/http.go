@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/retry"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -101,16 +102,20 @@ func (c *client) post(ctx context.Context, path string, in, out any) error {
 	if kind != "application/json" {
 		return fmt.Errorf("%w: content type %.60q", ErrAnswer, kind)
 	}
-	if err := json.Unmarshal(answer, out); err != nil {
+	if err := answers().Decode(answer, out); err != nil {
 		return fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	return nil
 }
 
+// answers are read strictly, but for fields that a service newer than this image
+// may add.
+func answers() strictjson.Rules { return strictjson.Rules{SkipUnknown: true} }
+
 // refusal returns why the service gave no answer.
 func refusal(response *http.Response, kind string, answer []byte) error {
 	var p wire.Problem
-	if kind != wire.ProblemContentType || json.Unmarshal(answer, &p) != nil || p.Code == "" {
+	if kind != wire.ProblemContentType || answers().Decode(answer, &p) != nil || p.Code == "" {
 		return fmt.Errorf("%w: status %d", ErrAnswer, response.StatusCode)
 	}
 	if p.Code == wire.CodeDenied {

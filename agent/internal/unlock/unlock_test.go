@@ -132,7 +132,12 @@ func TestAnswers(t *testing.T) {
 		"oversized header": {wire.PathChallenge, func(*world) http.HandlerFunc {
 			return func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("X", strings.Repeat("x", 20<<10)) }
 		}, "headers exceeded"},
-		"garbage":       {wire.PathUnlock, func(*world) http.HandlerFunc { return write("application/json", "\x00{", 200) }, "not the answer"},
+		"garbage": {wire.PathUnlock, func(*world) http.HandlerFunc { return write("application/json", "\x00{", 200) }, "not the answer"},
+		"field twice": {wire.PathChallenge, func(*world) http.HandlerFunc {
+			return write("application/json", `{"nonce":"AA==","nonce":"AA=="}`, 200)
+		}, "twice"},
+		"other case":    {wire.PathUnlock, func(*world) http.HandlerFunc { return write("application/json", `{"Enc":"AA=="}`, 200) }, "unknown field"},
+		"two answers":   {wire.PathUnlock, func(*world) http.HandlerFunc { return write("application/json", "{}{}", 200) }, "trailing data"},
 		"a page":        {wire.PathChallenge, func(*world) http.HandlerFunc { return write("text/html", "{}", 200) }, "content type"},
 		"a strange 403": {wire.PathUnlock, func(*world) http.HandlerFunc { return write("text/html", "no", 403) }, "status 403"},
 		"no content":    {wire.PathUnlock, func(*world) http.HandlerFunc { return write("application/json", "", 204) }, "status 204"},

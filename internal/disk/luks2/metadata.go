@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 
 // metadata is the JSON area (LUKS2 On-Disk Format Specification, chapter 3).
@@ -76,7 +78,7 @@ func decodeMetadata(area []byte) (*Header, error) {
 		return nil, fmt.Errorf("%w: JSON does not end in zeros", ErrHeader)
 	}
 	var m metadata
-	if err := json.Unmarshal(text, &m); err != nil {
+	if err := (strictjson.Rules{SkipUnknown: true}).Decode(text, &m); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHeader, err)
 	}
 	s, found := m.Segments["0"]

@@ -72,6 +72,7 @@ func TestMetrics(t *testing.T) {
 	m.Request("/v1/images/:id", "GET", 404)
 	m.Simulated()
 	m.Store(func() store.Stats { return store.Stats{Waiting: 3, Records: 7, Batches: 2} })
+	m.KDSRefused(kds.BudgetUnknown)
 	looked := &cache{}
 	counted := m.KDSCache(looked)
 	for _, looked.err = range []error{nil, kds.ErrNotCached, errors.New("disk")} {
@@ -96,6 +97,7 @@ func TestMetrics(t *testing.T) {
 		`snpguard_kds_cache_lookups_total{result="hit"} 1`,
 		`snpguard_kds_cache_lookups_total{result="miss"} 1`,
 		`snpguard_kds_cache_lookups_total{result="error"} 1`,
+		`snpguard_kds_refused_total{budget="unknown"} 1`,
 		`snpguard_simulated_root 1`,
 		`snpguard_audit_records_waiting 3`,
 		`snpguard_audit_records_total 7`,

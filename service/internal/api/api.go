@@ -11,6 +11,7 @@ import (
 	"github.com/julienschmidt/httprouter"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
@@ -27,8 +28,9 @@ type Unlocker interface {
 
 // Caller is who asks for a key, for the audit record.
 type Caller struct {
-	Address   string
 	RequestID string
+	Address   string
+	Block     string // what counts as one address, see limit.Origin
 }
 
 // KDS is the cache of AMD's certificates; *kds.Client is one.
@@ -66,10 +68,13 @@ type Config struct {
 
 // Limits are what the API lets through.
 type Limits struct {
-	Attestation, AttestationAll Rate // challenges and unlocks, of each address and of all
-	Failures, FailuresAll       Rate // wrong tokens, sessions and passwords, likewise
-	Followers                   int  // who wait for audit records at the same time
-	Exports                     int  // bundles that are written at the same time
+	Attestation, AttestationAll limit.Rate // challenges and unlocks, of each address and of all
+	Failures, FailuresAll       limit.Rate // wrong tokens, sessions and passwords, likewise
+
+	Followers     Places // requests that wait for audit records
+	Exports       Places // bundles, files of releases and archives that are sent or read
+	Verifications Places // of the audit log, each of which reads all of it
+	Uploads       Places // registrations
 
 	Body time.Duration // that a small body may take
 
@@ -82,10 +87,10 @@ type Limits struct {
 // DefaultLimits returns limits for a service of its own machine.
 func DefaultLimits() Limits {
 	return Limits{
-		Attestation: Rate{5, 60}, AttestationAll: Rate{500, 2000},
-		Failures: Rate{0.2, 20}, FailuresAll: Rate{20, 200},
-		Followers: 64, Exports: 8,
-		Body: 15 * time.Second, Stall: 30 * time.Second, MinRate: 16 << 10,
+		Attestation: limit.Rate{PerSecond: 5, Burst: 60}, AttestationAll: limit.Rate{PerSecond: 500, Burst: 2000},
+		Failures: limit.Rate{PerSecond: 0.2, Burst: 20}, FailuresAll: limit.Rate{PerSecond: 20, Burst: 200},
+		Followers: Places{64, 8}, Exports: Places{8, 3}, Verifications: Places{2, 1}, Uploads: Places{4, 2},
+		Body: 15 * time.Second, Stall: 30 * time.Second, MinRate: 128 << 10,
 	}
 }
 
@@ -93,10 +98,12 @@ func DefaultLimits() Limits {
 type API struct {
 	Config
 	log         *slog.Logger
-	attestation *limiter
-	failures    *limiter
-	followers   chan struct{}
-	exports     chan struct{}
+	attestation *limit.Limiter
+	failures    *limit.Limiter
+	followers   *places
+	exports     *places
+	checks      *places
+	uploads     *places
 	pace        pace
 	routes      []route
 	inner       http.Handler // the routes
@@ -114,10 +121,12 @@ func New(cfg Config) *API {
 	a := &API{
 		Config:      cfg,
 		log:         cfg.Log,
-		attestation: newLimiter(cfg.Limits.Attestation, cfg.Limits.AttestationAll, cfg.Now),
-		failures:    newLimiter(cfg.Limits.Failures, cfg.Limits.FailuresAll, cfg.Now),
-		followers:   make(chan struct{}, cfg.Limits.Followers),
-		exports:     make(chan struct{}, cfg.Limits.Exports),
+		attestation: limit.New(cfg.Limits.Attestation, cfg.Limits.AttestationAll, cfg.Now),
+		failures:    limit.New(cfg.Limits.Failures, cfg.Limits.FailuresAll, cfg.Now),
+		followers:   newPlaces(cfg.Limits.Followers, "requests wait for records"),
+		exports:     newPlaces(cfg.Limits.Exports, "exports and imports are under way"),
+		checks:      newPlaces(cfg.Limits.Verifications, "verifications are under way"),
+		uploads:     newPlaces(cfg.Limits.Uploads, "uploads are under way"),
 		pace:        pace{cfg.Limits.Stall, cfg.Limits.MinRate},
 	}
 	a.routes = a.table()

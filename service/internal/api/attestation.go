@@ -23,7 +23,7 @@ func (a *API) unlock(w http.ResponseWriter, r *request) error {
 	if err := body.Validate(); err != nil {
 		return malformed("%v", err)
 	}
-	grant, err := a.Unlocker.Unlock(r.Context(), &body, Caller{Address: r.address, RequestID: r.id})
+	grant, err := a.Unlocker.Unlock(r.Context(), &body, Caller{RequestID: r.id, Address: r.address, Block: r.origin})
 	if errors.Is(err, wire.ErrShape) {
 		return malformed("the request does not have the form that it must").because(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 )
@@ -116,7 +117,7 @@ func TestUnlockShapes(t *testing.T) {
 }
 
 func TestAttestationIsLimited(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Attestation = api.Rate{PerSecond: 0.5, Burst: 3} })
+	w := newWorld(t, func(c *api.Config) { c.Limits.Attestation = limit.Rate{PerSecond: 0.5, Burst: 3} })
 	for range 3 {
 		w.send("POST", "/v1/attestation/challenge", "", nil).want(200)
 	}
@@ -136,7 +137,7 @@ func TestAttestationIsLimited(t *testing.T) {
 }
 
 func TestAllAttestationIsLimited(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.AttestationAll = api.Rate{PerSecond: 1, Burst: 2} })
+	w := newWorld(t, func(c *api.Config) { c.Limits.AttestationAll = limit.Rate{PerSecond: 1, Burst: 2} })
 	for range 2 {
 		w.send("POST", "/v1/attestation/challenge", "", nil).want(200)
 	}
@@ -174,7 +175,7 @@ func TestRequestID(t *testing.T) {
 // TestForwardedAddressesDoNotCount sends what a proxy would, or somebody who wants
 // to look like many.
 func TestForwardedAddressesDoNotCount(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Attestation = api.Rate{PerSecond: 0.5, Burst: 3} })
+	w := newWorld(t, func(c *api.Config) { c.Limits.Attestation = limit.Rate{PerSecond: 0.5, Burst: 3} })
 	for i, want := range []int{200, 200, 200, 429} {
 		address := fmt.Sprintf("192.0.2.%d", i)
 		w.do(call{method: "POST", path: "/v1/attestation/challenge", header: http.Header{

@@ -82,7 +82,7 @@ func (a *API) listAudit(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if q.wait > 0 {
-		leave, err := enter(a.followers, "clients wait for records")
+		leave, err := a.followers.enter(r)
 		if err != nil {
 			return err
 		}

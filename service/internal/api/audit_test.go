@@ -127,7 +127,7 @@ func TestFollowAudit(t *testing.T) {
 }
 
 func TestTooManyFollowers(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Followers = 0 })
+	w := newWorld(t, func(c *api.Config) { c.Limits.Followers = api.Places{} })
 	w.get("/v1/audit?order=oldest&wait=1", wire.RoleRead).want(503).problem(wire.CodeUnavailable)
 	w.get("/v1/audit?order=oldest", wire.RoleRead).want(200)
 }

@@ -23,7 +23,7 @@ func (a *API) exportAudit(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	leave, err := enter(a.exports, "exports are written")
+	leave, err := a.exports.enter(r)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (a *API) verifyAudit(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	leave, err := enter(a.exports, "checks are under way")
+	leave, err := a.checks.enter(r)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
@@ -103,7 +104,7 @@ func TestRoutesNeedTokens(t *testing.T) {
 }
 
 func TestWrongTokensAreLimited(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Failures = api.Rate{PerSecond: 0.1, Burst: 5} })
+	w := newWorld(t, func(c *api.Config) { c.Limits.Failures = limit.Rate{PerSecond: 0.1, Burst: 5} })
 	for range 5 {
 		w.do(call{method: "GET", path: "/v1/status", token: "snpg_x"}).problem(wire.CodeUnauthenticated)
 	}

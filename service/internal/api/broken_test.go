@@ -193,7 +193,7 @@ func TestSlowImport(t *testing.T) {
 
 // TestClientThatDoesNotRead takes the beginning of a file and then nothing.
 func TestClientThatDoesNotRead(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Stall, c.Limits.Exports = time.Second, 1 })
+	w := newWorld(t, func(c *api.Config) { c.Limits.Stall, c.Limits.Exports = time.Second, api.Places{All: 1, Each: 1} })
 	u := w.newUpload("a").set("initrd", make([]byte, 24<<20))
 	r := into[wire.Registered](w.register(u, "/v1/images").want(201))
 	for i, path := range []string{"/bundle?format=tar", "/artifacts/initrd.img"} {
@@ -290,7 +290,7 @@ func TestStoringOutlivesPace(t *testing.T) {
 
 // TestTooManyUploads starts as many as the service takes, and one more.
 func TestTooManyUploads(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, func(c *api.Config) { c.Limits.Uploads = api.Places{All: 5, Each: 5} })
 	body, contentType := w.newUpload("a").encode(t)
 	for range 4 {
 		w.begin(w.dial(), "/v1/images", contentType, len(body), body[:len(body)*9/10]) // the firmware, and more

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -12,8 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -67,22 +66,10 @@ func bodyError(err error) error {
 	return malformed("the body ended early or came too slowly").because(err)
 }
 
-// decodeJSON wants one JSON object in UTF-8, fields that out has, and nothing
-// behind it.
+// decodeJSON wants one JSON object as strictjson.Decode takes it.
 func decodeJSON(body []byte, out any) error {
-	if !utf8.Valid(body) {
-		return malformed("the body is not UTF-8")
-	}
-	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
-		return malformed("the body is not a JSON object")
-	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(out); err != nil {
+	if err := strictjson.Decode(body, out); err != nil {
 		return malformed("%s", jsonReason(err)).because(err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return malformed("there is something behind the JSON object")
 	}
 	return nil
 }
@@ -93,8 +80,8 @@ func jsonReason(err error) string {
 	if errors.As(err, &mistyped) {
 		return "field " + strconv.Quote(cut(mistyped.Field, 100)) + " does not take a " + cut(mistyped.Value, 40)
 	}
-	if unknown, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return "unknown field " + cut(unknown, 100)
+	if refused, ok := as[*strictjson.Error](err); ok {
+		return "the body: " + refused.Error()
 	}
 	return "the body is not valid JSON, or a value is not of its field's form"
 }

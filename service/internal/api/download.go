@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 // bundle writes a launch bundle as it is made.
@@ -28,7 +27,7 @@ func (a *API) bundle(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	leave, err := enter(a.exports, "bundles are written")
+	leave, err := a.exports.enter(r)
 	if err != nil {
 		return err
 	}
@@ -58,6 +57,11 @@ func (a *API) artifact(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	leave, err := a.exports.enter(r)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	artifact, file, err := a.Registry.OpenArtifact(r.Context(), release, r.params.ByName("name"))
 	if err != nil {
 		return err
@@ -70,14 +74,4 @@ func (a *API) artifact(w http.ResponseWriter, r *request) error {
 		return fmt.Errorf("write %s: %w", artifact.Name, err)
 	}
 	return nil
-}
-
-// enter takes a place, or says that there is none.
-func enter(places chan struct{}, what string) (leave func(), err error) {
-	select {
-	case places <- struct{}{}:
-		return func() { <-places }, nil
-	default:
-		return nil, fail(wire.CodeUnavailable, "as many %s as the service allows at a time", what)
-	}
 }

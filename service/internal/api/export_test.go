@@ -1,6 +1,11 @@
 package api
 
-import "github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+import (
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+)
 
 // Route is a row of the route table, for tests.
 type Route struct {
@@ -18,4 +23,35 @@ func (a *API) Routes() []Route {
 		all = append(all, Route{r.method, r.path, r.role, r.body.contentType, r.body.optional, r.body.most})
 	}
 	return all
+}
+
+// UploadsUnderWay and Following return how many places are taken.
+func (a *API) UploadsUnderWay() int { return a.uploads.count() }
+
+// Following is for those who wait for audit records.
+func (a *API) Following() int { return a.followers.count() }
+
+func (p *places) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken
+}
+
+// Verifying takes the place of a verification that is under way.
+func (a *API) Verifying(tb testing.TB, who access.Principal) (leave func()) {
+	tb.Helper()
+	leave, err := a.checks.enter(&request{principal: who})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return leave
+}
+
+// MayVerify reports whether a principal could begin a verification.
+func (a *API) MayVerify(who access.Principal) bool {
+	leave, err := a.checks.enter(&request{principal: who})
+	if err == nil {
+		leave()
+	}
+	return err == nil
 }

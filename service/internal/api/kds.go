@@ -22,7 +22,7 @@ func (a *API) showKDS(w http.ResponseWriter, r *request) error {
 }
 
 func (a *API) exportKDS(w http.ResponseWriter, r *request) error {
-	leave, err := enter(a.exports, "exports are written")
+	leave, err := a.exports.enter(r)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (a *API) exportKDS(w http.ResponseWriter, r *request) error {
 }
 
 func (a *API) importKDS(w http.ResponseWriter, r *request) error {
-	leave, err := enter(a.exports, "imports are under way")
+	leave, err := a.exports.enter(r)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
 )
 
 // headerRequestID is in every answer.
@@ -85,7 +87,7 @@ func (a *API) logAccess(ctx context.Context, w *watchedWriter, r *http.Request, 
 		slog.Int64("bytes", w.bytes),
 		slog.Bool("aborted", w.aborted),
 		slog.Duration("duration", time.Since(start)),
-		slog.String("address", addressOf(r.RemoteAddr)),
+		slog.String("address", limit.Address(r.RemoteAddr)),
 		slog.String("actor", e.actor),
 	)
 }

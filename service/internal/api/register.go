@@ -45,6 +45,11 @@ func (a *API) registerRelease(w http.ResponseWriter, r *request) error {
 type beginUpload func(ctx context.Context, g wire.Registration) (*registry.Upload, error)
 
 func (a *API) register(w http.ResponseWriter, r *request, begin beginUpload) error {
+	leave, err := a.uploads.enter(r)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	body := newPacedReader(r.Body, r.control, a.pace)
 	upload, err := readRegistration(r.Context(), body, r.Header.Get("Content-Type"), begin)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
@@ -21,7 +22,7 @@ func (a *API) serve(w http.ResponseWriter, hr *http.Request, params httprouter.P
 	e.route = rt.path
 	r := &request{
 		Request: hr, params: params, id: e.id,
-		address: addressOf(hr.RemoteAddr), origin: originOf(hr.RemoteAddr),
+		address: limit.Address(hr.RemoteAddr), origin: limit.Origin(hr.RemoteAddr),
 		control: http.NewResponseController(w),
 	}
 	if err := extend(r.control, rt); err != nil {
@@ -77,9 +78,9 @@ func (a *API) checkRate(r *request, rt route) error {
 	wait := time.Duration(0)
 	switch {
 	case rt.attestation:
-		wait = a.attestation.take(r.origin)
+		wait = a.attestation.Take(r.origin)
 	case rt.role != "" || rt.login:
-		wait = a.failures.blocked(r.origin)
+		wait = a.failures.Blocked(r.origin)
 	}
 	if wait > 0 {
 		return &failure{code: wire.CodeRateLimited, retry: wait}
@@ -120,7 +121,7 @@ func (a *API) authenticate(r *request) error {
 	}
 	if r.principal, err = authenticate(r.Context(), secret); err != nil {
 		if errors.Is(err, access.ErrUnauthenticated) {
-			a.failures.spend(r.origin)
+			a.failures.Spend(r.origin)
 		}
 		return err
 	}

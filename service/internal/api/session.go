@@ -40,7 +40,7 @@ func (a *API) passwordError(r *request, err error) error {
 	if !errors.Is(err, access.ErrWrongPassword) {
 		return err
 	}
-	a.failures.spend(r.origin)
+	a.failures.Spend(r.origin)
 	record := r.audit(reasonWrongPassword)
 	record.Outcome = store.OutcomeDenied
 	if r.secret == "" {

@@ -35,7 +35,7 @@ func TestNothingWithoutARecord(t *testing.T) {
 
 // TestNoRoomToImport asks for an import while as many as may be are under way.
 func TestNoRoomToImport(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Exports = 0 })
+	w := newWorld(t, func(c *api.Config) { c.Limits.Exports, c.Limits.Verifications = api.Places{}, api.Places{} })
 	w.do(call{
 		method: "POST", path: "/v1/kds/import", token: w.tokens[wire.RoleAdmin], contentType: "application/gzip", body: []byte("x"),
 	}).problem(wire.CodeUnavailable)

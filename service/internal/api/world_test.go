@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
@@ -67,9 +68,9 @@ func newWorldOn(t *testing.T, db storetest.Database, change ...func(*api.Config)
 	}
 	logger := slog.New(slog.NewJSONHandler(w.log, nil))
 	limits := api.DefaultLimits()
-	limits.Attestation = api.Rate{PerSecond: 1000, Burst: 1000}
-	limits.Failures = api.Rate{PerSecond: 1000, Burst: 1000}
-	limits.FailuresAll = api.Rate{PerSecond: 1000, Burst: 1000}
+	limits.Attestation = limit.Rate{PerSecond: 1000, Burst: 1000}
+	limits.Failures = limit.Rate{PerSecond: 1000, Burst: 1000}
+	limits.FailuresAll = limit.Rate{PerSecond: 1000, Burst: 1000}
 	cfg := api.Config{
 		Store: w.store,
 		Registry: registry.New(registry.Config{

@@ -57,7 +57,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.TLSKey, "tls-key", "", "PEM file with its key")
 	f.StringVar(&c.Database, "database", "", "sqlite:PATH or postgres://... (default SQLite in --data)")
 	f.StringVar(&c.Artifacts, "artifacts", "", "where uploads are kept: files or database (default files with SQLite, else database)")
-	f.StringVar(&c.KEKFile, "kek-file", "", "file with the 32-byte key-encryption key (default made in --data)")
+	f.StringVar(&c.KEKFile, "kek-file", "", "file with the 32-byte key-encryption key (default the credential snpguard.kek of systemd, else made in --data)")
 	f.StringVar(&c.KDS, "kds", kds.AMD, "address of AMD's Key Distribution Service")
 	f.BoolVar(&c.KDSOffline, "kds-offline", false, "use cached and imported certificates alone")
 	f.StringVar(&c.CRL, "crl", "strict", "without a current revocation list: strict (refuse), cached (take an outdated one), off")

@@ -31,6 +31,7 @@ type Options struct {
 	RotateKEK string // file with the new KEK: seal all keys under it, and stop
 
 	ResetPassword bool // make a new master password, and stop
+	Health        bool // ask the service that runs with this configuration whether it is ready, and stop
 
 	config Config
 	file   string
@@ -45,6 +46,7 @@ func (o *Options) Declare(f *pflag.FlagSet) {
 	f.StringVar(&o.Backup, "backup", "", "write a copy of the SQLite database to this file and stop; others may use it meanwhile")
 	f.StringVar(&o.RotateKEK, "rotate-kek", "", "seal all keys under the key-encryption key in this file, which is made if it is not there, in place of --kek-file's, and stop")
 	f.BoolVar(&o.ResetPassword, "reset-password", false, "make a new master password in place of a lost one, print it and stop; it is in force at once, and all sessions end")
+	f.BoolVar(&o.Health, "health", false, "ask the service that runs with these options whether it is ready, at --admin-listen, and stop: exit code 0 or 3")
 }
 
 // Finish returns the configuration after the flags have been read. getenv and
@@ -64,15 +66,16 @@ func (o *Options) Finish(getenv func(string) (string, bool), readFile func(strin
 		}
 	}
 	if o.tasks() > 1 {
-		return nil, fmt.Errorf("%w: --backup, --rotate-kek and --reset-password do one thing each", ErrUsage)
+		return nil, fmt.Errorf("%w: --backup, --rotate-kek, --reset-password and --health do one thing each", ErrUsage)
 	}
+	o.config.credential(getenv)
 	return &o.config, o.config.finish()
 }
 
 // tasks counts what was asked for in place of serving.
 func (o *Options) tasks() int {
 	n := 0
-	for _, asked := range []bool{o.Backup != "", o.RotateKEK != "", o.ResetPassword} {
+	for _, asked := range []bool{o.Backup != "", o.RotateKEK != "", o.ResetPassword, o.Health} {
 		if asked {
 			n++
 		}
@@ -82,7 +85,7 @@ func (o *Options) tasks() int {
 
 // commandLineOnly names what is no option of a running service.
 func commandLineOnly(name string) bool {
-	return slices.Contains([]string{"help", "version", "backup", "rotate-kek", "reset-password"}, name)
+	return slices.Contains([]string{"help", "version", "backup", "rotate-kek", "reset-password", "health"}, name)
 }
 
 // fromEnvironment sets what no flag has set.

@@ -83,7 +83,7 @@ func readKEK(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() || info.Size() != KEKSize {
 		return nil, fmt.Errorf("%w: %s: want a file of %d bytes", ErrKEKFile, path, KEKSize)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if !private(info) {
 		return nil, fmt.Errorf("%w: %s: others may read it (mode %o), run chmod 600", ErrKEKFile, path, info.Mode().Perm())
 	}
 	key, err := os.ReadFile(path)

@@ -25,6 +25,7 @@ type Metrics struct {
 	requests  *prometheus.CounterVec
 	kdsCalls  *prometheus.CounterVec
 	kdsLooks  *prometheus.CounterVec
+	kdsBudget *prometheus.CounterVec
 	simulated prometheus.Gauge
 }
 
@@ -48,16 +49,22 @@ func New() *Metrics {
 		kdsLooks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "snpguard_kds_cache_lookups_total", Help: "Lookups in the certificate cache by result: hit, miss or error.",
 		}, []string{"result"}),
+		kdsBudget: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "snpguard_kds_refused_total", Help: "Certificates that were not fetched since a budget of strangers was used up: unknown, seen or chip.",
+		}, []string{"budget"}),
 		simulated: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "snpguard_simulated_root", Help: "1 while a simulated AMD is trusted.",
 		}),
+	}
+	for _, name := range []string{kds.BudgetUnknown, kds.BudgetSeen, kds.BudgetChip} {
+		m.kdsBudget.WithLabelValues(name) // shown before anybody is refused
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "snpguard_build_info", Help: "Always 1.",
 		ConstLabels: prometheus.Labels{"version": version.String(), "revision": version.Revision()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.unlocks, m.latency, m.requests, m.kdsCalls, m.kdsLooks, m.simulated, build,
+	m.registry.MustRegister(m.unlocks, m.latency, m.requests, m.kdsCalls, m.kdsLooks, m.kdsBudget, m.simulated, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -97,6 +104,9 @@ func (m *Metrics) KDSTransport(next http.RoundTripper) http.RoundTripper {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// KDSRefused counts a certificate that was not fetched, by the name of the budget.
+func (m *Metrics) KDSRefused(budget string) { m.kdsBudget.WithLabelValues(budget).Inc() }
 
 // KDSCache counts the lookups in a cache.
 func (m *Metrics) KDSCache(next kds.Cache) kds.Cache { return countingCache{next, m.kdsLooks} }

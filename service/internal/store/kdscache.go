@@ -58,9 +58,9 @@ func (c *KDSCache) Put(ctx context.Context, key kds.Key, entry kds.Entry) error 
 		if others >= c.max {
 			return fmt.Errorf("%w: %d entries", kds.ErrCacheFull, others)
 		}
-		_, err := q.ExecContext(ctx, `INSERT INTO kds_cache (name, content, fetched_at) VALUES ($1, $2, $3)
+		_, err := q.ExecContext(ctx, `INSERT INTO kds_cache (name, content, fetched_at, chip_id) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (name) DO UPDATE SET content = excluded.content, fetched_at = excluded.fetched_at`,
-			key.String(), entry.Data, micros(entry.FetchedAt))
+			key.String(), entry.Data, micros(entry.FetchedAt), chipOf(key))
 		return err
 	})
 	if err != nil {

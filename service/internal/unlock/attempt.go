@@ -17,6 +17,7 @@ import (
 type attempt struct {
 	*Service
 	request    *wire.UnlockRequest
+	caller     Caller
 	report     *snp.Report
 	reportData [64]byte
 	launch     *Launch

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -75,9 +76,10 @@ type Recorder interface {
 // Endorser finds certificates for a report and knows which are revoked;
 // endorse.Source is one.
 type Endorser interface {
-	// Chains returns chains that may belong to a report. vek is the certificate
-	// that came with it, or nil. A *attest.Refusal says that there is none.
-	Chains(ctx context.Context, r *snp.Report, vek []byte) ([]attest.Chain, error)
+	// Chains returns chains that may belong to a report that the asker shows. vek
+	// is the certificate that came with it, or nil. A *attest.Refusal says that
+	// there is none.
+	Chains(ctx context.Context, asker kds.Asker, r *snp.Report, vek []byte) ([]attest.Chain, error)
 
 	// CheckRevocation fails when a certificate of a proven chain is revoked.
 	CheckRevocation(ctx context.Context, v *attest.Verified) error
@@ -87,4 +89,5 @@ type Endorser interface {
 type Caller struct {
 	RequestID string
 	Address   string
+	Block     string // what counts as one address, see limit.Origin
 }

@@ -58,7 +58,7 @@ func (s *Service) Unlock(ctx context.Context, request *wire.UnlockRequest, calle
 
 // unlock returns the reason too, for Observe.
 func (s *Service) unlock(ctx context.Context, request *wire.UnlockRequest, caller Caller, start time.Time) (*wire.Grant, Reason, error) {
-	a := &attempt{Service: s, request: request, record: Record{
+	a := &attempt{Service: s, request: request, caller: caller, record: Record{
 		Time: start, RequestID: caller.RequestID, Address: caller.Address, Report: request.Report,
 	}}
 	grant, err := a.decide(ctx)

@@ -36,7 +36,7 @@ func TestUnlock(t *testing.T) {
 	}
 	r := w.records[0]
 	if w.reasons[0] != unlock.ReasonGranted || r.Image != w.image.ID || r.Release != w.launch.Release ||
-		!bytes.Equal(r.ChipID, w.host.Chip.ID[:]) || r.Address != "192.0.2.1" || !bytes.Equal(r.Report, request.Report) || r.RequestID != "request" {
+		!bytes.Equal(r.ChipID, w.host.Chip.ID[:]) || r.Address != "2001:db8::1" || !bytes.Equal(r.Report, request.Report) || r.RequestID != "request" {
 		t.Errorf("recorded %+v", r)
 	}
 	if bytes.Contains(grant.Ciphertext, w.image.VMK) {
@@ -360,5 +360,21 @@ func TestChangedMeanwhile(t *testing.T) {
 			grant, err := w.unlock(t, request)
 			w.checkDenied(t, grant, err, reason)
 		})
+	}
+}
+
+// TestAskers: what is fetched for a request is at the expense of its address, never
+// of the operator, who has no budget.
+func TestAskers(t *testing.T) {
+	w := newWorld(t)
+	g := w.guest(t)
+	g.WithCerts = false
+	w.kdsError = kds.ErrBudget
+	_, err := w.unlock(t, g.Request(t, w.service.Challenge().Nonce))
+	if !errors.Is(err, unlock.ErrUnavailable) || len(w.records) != 0 {
+		t.Errorf("got %v, recorded %+v", err, w.records)
+	}
+	if len(w.askers) != 1 || w.askers[0] != (kds.Asker{Block: "2001:db8::/64"}) {
+		t.Errorf("KDS is asked by %+v", w.askers)
 	}
 }

@@ -23,7 +23,7 @@ func (a *attempt) verify(ctx context.Context) error {
 			return nil
 		}
 	}
-	chains, err := a.Endorser.Chains(ctx, a.report, given.VEK)
+	chains, err := a.Endorser.Chains(ctx, kds.Asker{Block: a.caller.Block}, a.report, given.VEK)
 	if errors.As(err, new(*attest.Refusal)) {
 		return denialOf(refusal)
 	}

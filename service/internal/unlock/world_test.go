@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
@@ -47,6 +48,7 @@ type world struct {
 	meanwhile func()        // happens while AMD's KDS is asked
 	changed   unlock.Reason // what happened meanwhile makes of a grant
 	database  *store.Store
+	askers    []kds.Asker
 	table     []byte // of certificates, in place of the guest's own
 }
 
@@ -145,7 +147,8 @@ func (w *world) decide(r unlock.Record) unlock.Reason {
 	return unlock.ReasonGranted
 }
 
-func (w *world) Chains(context.Context, *snp.Report, []byte) ([]attest.Chain, error) {
+func (w *world) Chains(_ context.Context, asker kds.Asker, _ *snp.Report, _ []byte) ([]attest.Chain, error) {
+	w.askers = append(w.askers, asker)
 	return w.kds, w.kdsError
 }
 
@@ -169,5 +172,5 @@ func (w *world) unlock(t *testing.T, request *wire.UnlockRequest) (*wire.Grant, 
 	if err := request.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	return w.service.Unlock(t.Context(), request, unlock.Caller{RequestID: "request", Address: "192.0.2.1"})
+	return w.service.Unlock(t.Context(), request, unlock.Caller{RequestID: "request", Address: "2001:db8::1", Block: "2001:db8::/64"})
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/reportview"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
@@ -148,7 +149,7 @@ func (w *Web) verify(ctx context.Context, report *snp.Report, table *snp.CertTab
 			return verified, nil
 		}
 	}
-	chains, err := w.Endorser.Chains(ctx, report, given.VEK)
+	chains, err := w.Endorser.Chains(ctx, kds.Operator(), report, given.VEK)
 	if err != nil {
 		return nil, errors.Join(refusal, err)
 	}

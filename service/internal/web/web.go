@@ -51,7 +51,7 @@ type KDSCache interface {
 // Endorser finds the certificates of a report that is inspected and knows which
 // are revoked; endorse.Source is one.
 type Endorser interface {
-	Chains(ctx context.Context, r *snp.Report, vek []byte) ([]attest.Chain, error)
+	Chains(ctx context.Context, asker kds.Asker, r *snp.Report, vek []byte) ([]attest.Chain, error)
 	CheckRevocation(ctx context.Context, v *attest.Verified) error
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
@@ -67,7 +68,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // noEndorser has no certificates.
 type noEndorser struct{}
 
-func (noEndorser) Chains(context.Context, *snp.Report, []byte) ([]attest.Chain, error) {
+func (noEndorser) Chains(context.Context, kds.Asker, *snp.Report, []byte) ([]attest.Chain, error) {
 	return nil, &attest.Refusal{Reason: attest.ReasonNoCertificate}
 }
 

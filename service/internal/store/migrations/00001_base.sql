@@ -147,6 +147,7 @@ CREATE INDEX audit_reason ON audit (reason, seq);
 CREATE INDEX audit_request ON audit (request_id);
 CREATE INDEX audit_image ON audit (image_id, seq);
 CREATE INDEX audit_chip ON audit (chip_id, seq);
+CREATE INDEX audit_granted_chip ON audit (chip_id) WHERE outcome = 'granted'; -- which chips have proven genuine
 CREATE INDEX audit_kind ON audit (kind, seq);
 CREATE INDEX audit_kind_outcome ON audit (kind, outcome, seq);
 CREATE INDEX audit_image_outcome ON audit (image_id, outcome, seq);
@@ -220,6 +221,8 @@ CREATE TABLE blob_chunks (
 CREATE TABLE kds_cache (
 	name       TEXT   NOT NULL PRIMARY KEY,
 	content    BYTEA  NOT NULL,
-	fetched_at BIGINT NOT NULL
+	fetched_at BIGINT NOT NULL,
+	chip_id    BYTEA -- of a VCEK
 );
 CREATE INDEX kds_cache_age ON kds_cache (fetched_at, name);
+CREATE INDEX kds_cache_chip ON kds_cache (chip_id);

@@ -10,7 +10,7 @@ import (
 )
 
 func kdsTests() map[string]func(*testing.T, Database) {
-	return map[string]func(*testing.T, Database){"KDS cache rows": testKDSRows}
+	return map[string]func(*testing.T, Database){"KDS cache rows": testKDSRows, "KDS chips seen": testKDSSeen}
 }
 
 // Rows that cannot be entries are damaged, or not entries at all.
@@ -33,4 +33,39 @@ func testKDSRows(t *testing.T, d Database) {
 	if listed, err := cache.List(t.Context()); err != nil || len(listed) != 0 {
 		t.Errorf("got %v, %v", listed, err)
 	}
+}
+
+// testKDSSeen: a chip is seen once the cache has a certificate of it, at whatever
+// TCB version, or a guest on it was granted its key; a denial proves nothing.
+func testKDSSeen(t *testing.T, d Database) {
+	s := d.OpenStanding(t)
+	cache := s.KDSCache()
+	key := func(n byte, microcode uint8) kds.Key {
+		k, err := kds.VCEKKey(snp.Milan, [snp.ChipIDSize]byte{n}, snp.TCB{Microcode: microcode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	want := func(k kds.Key, want bool) {
+		t.Helper()
+		if seen, err := cache.Seen(t.Context(), k); err != nil || seen != want {
+			t.Errorf("%s: seen %t, %v", k, seen, err)
+		}
+	}
+	cached, granted, denied := key(1, 1), key(2, 1), key(3, 1)
+	for _, k := range []kds.Key{cached, granted, denied} {
+		want(k, false)
+	}
+	if err := cache.Put(t.Context(), cached, kds.Entry{Data: []byte("x"), FetchedAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	grant, denial := Granted(t, s), Denied("vmpl")
+	grant.Audit.ChipID, denial.Audit.ChipID = granted.ChipID[:], denied.ChipID[:]
+	unlock(t, s, grant)
+	unlock(t, s, denial)
+	want(key(1, 7), true)
+	want(key(2, 7), true)
+	want(denied, false)
+	want(key(4, 1), false)
 }

@@ -1,4 +1,4 @@
-package api
+package limit
 
 import (
 	"fmt"
@@ -11,31 +11,31 @@ type bucketClock struct{ time.Time }
 
 func (c *bucketClock) now() time.Time { return c.Time }
 
-func newTestLimiter(each, all Rate) (*limiter, *bucketClock) {
+func newTestLimiter(each, all Rate) (*Limiter, *bucketClock) {
 	c := &bucketClock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	return newLimiter(each, all, c.now), c
+	return New(each, all, c.now), c
 }
 
 func TestTake(t *testing.T) {
 	l, clock := newTestLimiter(Rate{1, 2}, Rate{10, 5})
 	for i, want := range []time.Duration{0, 0, time.Second, time.Second} {
-		if wait := l.take("a"); wait != want {
+		if wait := l.Take("a"); wait != want {
 			t.Errorf("request %d waits %s, want %s", i, wait, want)
 		}
 	}
 	// What was refused took nothing from the bucket of all: three are left.
 	for _, origin := range []string{"b", "c", "d"} {
-		if wait := l.take(origin); wait != 0 {
+		if wait := l.Take(origin); wait != 0 {
 			t.Errorf("%s waits %s", origin, wait)
 		}
 	}
-	if wait := l.take("e"); wait != 100*time.Millisecond {
+	if wait := l.Take("e"); wait != 100*time.Millisecond {
 		t.Errorf("e waits %s for the bucket of all", wait)
 	}
 	// And what the bucket of all refused took nothing from the address's own.
 	clock.Time = clock.Add(200 * time.Millisecond)
 	for i, want := range []time.Duration{0, 0} {
-		if wait := l.take("e"); wait != want {
+		if wait := l.Take("e"); wait != want {
 			t.Errorf("request %d of e waits %s, want %s", i, wait, want)
 		}
 	}
@@ -44,17 +44,17 @@ func TestTake(t *testing.T) {
 // TestSpend looks at who is blocked when too much has gone wrong.
 func TestSpend(t *testing.T) {
 	l, clock := newTestLimiter(Rate{1, 2}, Rate{1, 3})
-	l.spend("a")
-	if wait := l.blocked("a"); wait != 0 {
+	l.Spend("a")
+	if wait := l.Blocked("a"); wait != 0 {
 		t.Errorf("a waits %s", wait)
 	}
-	l.spend("a")
-	if wait := l.blocked("a"); wait != time.Second {
+	l.Spend("a")
+	if wait := l.Blocked("a"); wait != time.Second {
 		t.Errorf("a waits %s", wait)
 	}
-	l.spend("b")
+	l.Spend("b")
 	for origin, want := range map[string]time.Duration{"a": time.Second, "b": time.Second, "c": 0} {
-		if wait := l.blocked(origin); wait != want {
+		if wait := l.Blocked(origin); wait != want {
 			t.Errorf("all is spent: %s waits %s, want %s", origin, wait, want)
 		}
 	}
@@ -62,7 +62,7 @@ func TestSpend(t *testing.T) {
 		t.Error("looking made a bucket")
 	}
 	clock.Time = clock.Add(time.Second)
-	if wait := l.blocked("b"); wait != 0 {
+	if wait := l.Blocked("b"); wait != 0 {
 		t.Errorf("b waits %s", wait)
 	}
 }
@@ -70,42 +70,54 @@ func TestSpend(t *testing.T) {
 // TestLongForgotten spends once: later that is no reason to be blocked.
 func TestLongForgotten(t *testing.T) {
 	l, clock := newTestLimiter(Rate{1, 2}, Rate{0.001, 2})
-	l.spend("a")
+	l.Spend("a")
 	clock.Time = clock.Add(time.Second)
-	l.spend("b")
-	if wait := l.blocked("b"); wait < time.Minute {
+	l.Spend("b")
+	if wait := l.Blocked("b"); wait < time.Minute {
 		t.Errorf("b waits %s", wait)
 	}
-	if wait := l.blocked("a"); wait != 0 {
+	if wait := l.Blocked("a"); wait != 0 {
 		t.Errorf("a waits %s", wait)
 	}
 }
 
 func TestBucketsAreBounded(t *testing.T) {
 	l, _ := newTestLimiter(Rate{1, 1}, Rate{1e9, 1e9})
-	l.take("first")
+	l.Take("first")
 	for i := range maxBuckets - 1 {
-		l.take(fmt.Sprint(i))
+		l.Take(fmt.Sprint(i))
 	}
-	if l.take("first") == 0 {
+	if l.Take("first") == 0 {
 		t.Error("the bucket of an address in use is gone")
 	}
-	l.take("one more")
+	l.Take("one more")
 	if len(l.buckets) != maxBuckets || l.recent.Len() != maxBuckets {
 		t.Errorf("%d buckets, %d in order", len(l.buckets), l.recent.Len())
 	}
-	if l.take("0") != 0 {
+	if l.Take("0") != 0 {
 		t.Error("the oldest bucket is still there")
 	}
-	if l.take("first") == 0 {
+	if l.Take("first") == 0 {
 		t.Error("the bucket of an address in use is gone")
 	}
 }
 
 func TestNoRate(t *testing.T) {
 	l, _ := newTestLimiter(Rate{1, 0}, Rate{1, 1})
-	if wait := l.take("a"); wait <= 0 {
+	if wait := l.Take("a"); wait <= 0 {
 		t.Errorf("waits %s", wait)
+	}
+}
+
+func TestUnlimited(t *testing.T) {
+	l, _ := newTestLimiter(Rate{1, 1000}, Unlimited())
+	for range 1000 {
+		if wait := l.Take("a"); wait != 0 {
+			t.Fatalf("waits %s", wait)
+		}
+	}
+	if l.Take("a") == 0 {
+		t.Error("its own bucket does not count")
 	}
 }
 
@@ -123,7 +135,7 @@ func TestOrigins(t *testing.T) {
 		"[2001:db8::1]":                 {"unknown", "unknown"},
 		"2001:db8:1:2:3:4:5:6:1234:1:1": {"unknown", "unknown"},
 	} {
-		if origin, address := originOf(remote), addressOf(remote); origin != want.origin || address != want.address {
+		if origin, address := Origin(remote), Address(remote); origin != want.origin || address != want.address {
 			t.Errorf("%s: got %s, %s; want %+v", remote, origin, address, want)
 		}
 	}

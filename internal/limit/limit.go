@@ -1,4 +1,6 @@
-package api
+// Package limit lets so many requests of one address through, and so many of all
+// addresses together. What counts as one address is decided here too.
+package limit
 
 import (
 	"container/list"
@@ -16,6 +18,9 @@ type Rate struct {
 	Burst     int
 }
 
+// Unlimited returns the rate of a bucket that is never empty.
+func Unlimited() Rate { return Rate{PerSecond: float64(rate.Inf)} }
+
 // limit returns the bucket, full.
 func (r Rate) limit() *rate.Limiter { return rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst) }
 
@@ -24,9 +29,9 @@ func (r Rate) limit() *rate.Limiter { return rate.NewLimiter(rate.Limit(r.PerSec
 // that would let through, the bucket of all stops.
 const maxBuckets = 65_536
 
-// limiter lets requests through as two buckets allow: the address's, then that
-// of all addresses.
-type limiter struct {
+// Limiter lets requests through as two buckets allow: that of whom they come
+// from, then that of all. It is safe for concurrent use.
+type Limiter struct {
 	each Rate
 	now  func() time.Time
 
@@ -41,13 +46,14 @@ type bucket struct {
 	left   *rate.Limiter
 }
 
-func newLimiter(each, all Rate, now func() time.Time) *limiter {
-	return &limiter{each: each, now: now, all: all.limit(), buckets: make(map[string]*list.Element), recent: list.New()}
+// New returns a limiter whose buckets are full.
+func New(each, all Rate, now func() time.Time) *Limiter {
+	return &Limiter{each: each, now: now, all: all.limit(), buckets: make(map[string]*list.Element), recent: list.New()}
 }
 
-// take takes one from both buckets, or returns how long to wait until that can
+// Take takes one from both buckets, or returns how long to wait until that can
 // be done, and takes nothing.
-func (l *limiter) take(origin string) (wait time.Duration) {
+func (l *Limiter) Take(origin string) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -64,9 +70,9 @@ func (l *limiter) take(origin string) (wait time.Duration) {
 	return wait
 }
 
-// spend takes one from both buckets as far as there is one: something happened
+// Spend takes one from both buckets as far as there is one: something happened
 // that should not happen often.
-func (l *limiter) spend(origin string) {
+func (l *Limiter) Spend(origin string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -74,10 +80,10 @@ func (l *limiter) spend(origin string) {
 	l.all.AllowN(now, 1)
 }
 
-// blocked returns how long an origin has to wait that has spent too much. The
+// Blocked returns how long an origin has to wait that has spent too much. The
 // bucket of all counts for those alone who have spent something lately:
 // otherwise a few attackers could keep everyone out.
-func (l *limiter) blocked(origin string) (wait time.Duration) {
+func (l *Limiter) Blocked(origin string) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -107,7 +113,7 @@ func delay(r *rate.Reservation, now time.Time) time.Duration {
 }
 
 // bucket returns the bucket of an origin.
-func (l *limiter) bucket(origin string) *rate.Limiter {
+func (l *Limiter) bucket(origin string) *rate.Limiter {
 	if e, ok := l.buckets[origin]; ok {
 		l.recent.MoveToFront(e)
 		return e.Value.(*bucket).left
@@ -121,9 +127,9 @@ func (l *limiter) bucket(origin string) *rate.Limiter {
 	return b.left
 }
 
-// originOf returns what counts as one address: an IPv4 address, or an IPv6
-// network of 64 bits, which one customer has at least.
-func originOf(remoteAddr string) string {
+// Origin returns what counts as one address of a connection, HOST:PORT: an IPv4
+// address, or an IPv6 network of 64 bits, which one customer has at least.
+func Origin(remoteAddr string) string {
 	host, _, err := net.SplitHostPort(remoteAddr)
 	if err != nil {
 		return "unknown"
@@ -139,8 +145,8 @@ func originOf(remoteAddr string) string {
 	return netip.PrefixFrom(addr, 64).Masked().String()
 }
 
-// addressOf returns the address without its port.
-func addressOf(remoteAddr string) string {
+// Address returns the address of a connection, HOST:PORT, without its port.
+func Address(remoteAddr string) string {
 	host, _, err := net.SplitHostPort(remoteAddr)
 	if err != nil {
 		return "unknown"

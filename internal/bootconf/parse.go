@@ -2,7 +2,6 @@ package bootconf
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
@@ -13,6 +12,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 )
 
 // Encode returns the document. The same configuration gives the same bytes.
@@ -58,7 +59,7 @@ func (c *Config) Validate() error {
 		{"image_id", want(!c.ImageID.IsZero(), "is zero")},
 		{"services", checkServices(c.Services)},
 		{"ca", want(x509.NewCertPool().AppendCertsFromPEM([]byte(c.CA)), "has no certificate")},
-		{"identity_key", want(len(c.IdentityKey) == ed25519.PublicKeySize, "%d bytes, want %d", len(c.IdentityKey), ed25519.PublicKeySize)},
+		{"identity_key", checkIdentity(c.IdentityKey)},
 		{"vmk_commitment", checkCommitment(c.VMKCommitment)},
 		{"root", c.Root.validate()},
 		{"network", c.Network.validate()},
@@ -93,6 +94,11 @@ func checkServices(services []string) error {
 		}
 	}
 	return nil
+}
+
+func checkIdentity(raw []byte) error {
+	_, err := identity.Parse(raw)
+	return err
 }
 
 func checkCommitment(s string) error {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 )
 
 // Login is what "snpguard login" remembers of a service. It holds the token, so
@@ -59,6 +61,9 @@ func ReadLogin(path string) (*Login, error) {
 	var login Login
 	if err := json.Unmarshal(data, &login); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if _, err := identity.Parse(login.IdentityKey); err != nil {
+		return nil, fmt.Errorf("%s: identity_key: %w; log in again", path, err)
 	}
 	return &login, nil
 }

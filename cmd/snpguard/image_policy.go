@@ -15,7 +15,8 @@ func newImagePolicyCommand() *cobra.Command {
 		Long: `Show the report policy of a release: TCB floors, rules on the platform, chips and
 providers (docs/report-policy.md), or replace it. The policy is not measured, so
 the change counts at the next unlock; a policy that somebody else changed
-meanwhile is not overwritten.`,
+meanwhile is not overwritten. What a new policy does not say of product lines,
+signing keys and TCB floors, the service writes into it.`,
 		Example: `  snpguard image policy debian-13 > policy.json
   snpguard image policy debian-13 --set policy.json`,
 		Args: oneArg,
@@ -31,8 +32,11 @@ meanwhile is not overwritten.`,
 			if err != nil {
 				return err
 			}
-			_, err = service.PatchRelease(cmd.Context(), image.ID, found.ID, wire.ReleasePatch{Policy: policy, Revision: found.Revision})
-			return err
+			changed, err := service.PatchRelease(cmd.Context(), image.ID, found.ID, wire.ReleasePatch{Policy: policy, Revision: found.Revision})
+			if err != nil {
+				return err
+			}
+			return noteWarnings(cmd, changed.Policy)
 		},
 	}
 	cmd.Flags().StringVar(&release, "release", "", "release that is meant (default the newest)")

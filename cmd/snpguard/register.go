@@ -28,9 +28,14 @@ attestation service, which computes the launch digest of every variant (lists of
 --vcpus and --vcpu-type are multiplied), signs their ID blocks and returns the
 launch bundle. The first variant is the default.
 
-An image of which a release is registered already takes --add-release.`,
-		Example: `  snpguard register --staging out/staging --name debian-13 --vcpus 2,4 --vcpu-type EPYC-Milan,EPYC-Genoa \
-      --tcb-floor Milan:bootloader=4,tee=0,snp=24,microcode=217 --bundle launch-artifacts.tar.gz`,
+An image of which a release is registered already takes --add-release.
+
+Unless --policy, --products and --tcb-floor say otherwise, chips of every known line
+get the key whose firmware reaches the floors that come with the service;
+"snpguard image policy" shows what is in force. Name the lines: software alone
+extracts the key of a chip of Milan, whose owner then forges any report.`,
+		Example: `  snpguard register --staging out/staging --name debian-13 --vcpus 2,4 --vcpu-type EPYC-Genoa,EPYC-Turin \
+      --products Genoa,Turin --bundle launch-artifacts.tar.gz`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRegister(cmd, &o) },
 	}
@@ -49,7 +54,8 @@ An image of which a release is registered already takes --add-release.`,
 	addGuestPolicyFlag(cmd, &o.GuestPolicy)
 	f.Uint32Var(&o.GuestSVN, "guest-svn", 0, "security version of the guest")
 	f.StringVar(&o.Policy, "policy", "", "file with a report policy (docs/report-policy.md)")
-	f.StringArrayVar(&o.TCBFloors, "tcb-floor", nil, "PRODUCT:COMPONENT=N,... for reported, committed and launch TCB; may be repeated")
+	f.StringSliceVar(&o.Products, "products", nil, "product lines of chips that get the key, separated by commas: Genoa, Turin, Milan (default all)")
+	f.StringArrayVar(&o.TCBFloors, "tcb-floor", nil, "PRODUCT:COMPONENT=N,... for reported, committed and launch TCB, may be repeated; or none (default the service's floors)")
 	f.BoolVar(&o.Disabled, "disabled", false, "register it, but release no key yet")
 	f.BoolVar(&o.AddRelease, "add-release", false, "add a release to an image that exists")
 	f.StringVar(&o.Bundle, "bundle", "", "file to write the launch bundle to")
@@ -84,6 +90,9 @@ func runRegister(cmd *cobra.Command, o *registerOptions) error {
 			return fmt.Errorf("image %s is registered, but its bundle could not be downloaded: %w", registered.Image.ID, err)
 		}
 	}
+	if err := noteWarnings(cmd, registered.Release.Policy); err != nil {
+		return err
+	}
 	if o.json {
 		return printJSON(cmd.OutOrStdout(), registered)
 	}
@@ -93,4 +102,13 @@ func runRegister(cmd *cobra.Command, o *registerOptions) error {
 		fmt.Fprintf(t, "%dx%s\t%s\n", v.VCPUs, safe(v.VCPUType), safe(v.Measurement))
 	}
 	return t.Flush()
+}
+
+// noteWarnings says what the owner should know of the policy that is in force.
+func noteWarnings(cmd *cobra.Command, policy []byte) error {
+	warnings, err := register.Warnings(policy)
+	for _, warning := range warnings {
+		note(cmd, "WARNING: %s", warning)
+	}
+	return err
 }

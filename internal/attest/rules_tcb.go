@@ -22,15 +22,16 @@ func floorRule(name string, floor func(ProductFloors) *snp.TCB, found func(*Veri
 	return rule{
 		name: "tcb_floors." + name,
 		set: func(p *Policy) bool {
+			floors := p.floors()
 			for _, product := range snp.Products() {
-				if floor(p.TCBFloors.of(product)) != nil {
+				if floor(floors.of(product)) != nil {
 					return true
 				}
 			}
 			return false
 		},
 		judge: func(v *Verified, p *Policy) finding {
-			want, got := floor(p.TCBFloors.of(v.Product)), found(v)
+			want, got := floor(p.floors().of(v.Product)), found(v)
 			if want == nil {
 				return finding{false, fmt.Sprintf("a floor for %s in the policy", v.Product), got.String()}
 			}

@@ -53,6 +53,12 @@ func TestCheck(t *testing.T) {
 		{"image ID", func(c *register.Config) { c.ImageID = "web" }, []string{"image_id"}},
 		{"guest policy", func(c *register.Config) { c.GuestPolicy = "magic" }, []string{"guest_policy"}},
 		{"guest policy without its bit", func(c *register.Config) { c.GuestPolicy = "0" }, []string{"guest_policy"}},
+		{"policy and products", func(c *register.Config) { c.Policy, c.Products = "x", []string{"Genoa"} }, []string{"policy"}},
+		{"unknown product", func(c *register.Config) { c.Products = []string{"Rome"} }, []string{"products"}},
+		{"Venice", func(c *register.Config) { c.Products = []string{"Venice"} }, []string{"products"}},
+		{"no floors and floors", func(c *register.Config) {
+			c.TCBFloors = []string{"none", "Genoa:bootloader=10,tee=0,snp=23,microcode=84"}
+		}, []string{"tcb_floors"}},
 		{"policy and floors", func(c *register.Config) { c.Policy, c.TCBFloors = "x", []string{"y"} }, []string{"policy"}},
 		{"no policy", func(c *register.Config) { c.Policy = "/nonexistent" }, []string{"policy"}},
 		{"broken policy", func(c *register.Config) { c.Policy = broken }, []string{"policy"}},

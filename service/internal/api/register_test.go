@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
@@ -17,6 +19,38 @@ import (
 
 func releasePath(r wire.Registered) string {
 	return fmt.Sprintf("/v1/images/%s/releases/%s", r.Image.ID, r.Release.ID)
+}
+
+// completed is a report policy as the service keeps it.
+func completed(t *testing.T, document string) string {
+	t.Helper()
+	p, err := attest.ParsePolicy([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Complete()
+	whole, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(whole)
+}
+
+// TestPolicyIsShownWhole wants a release that names no policy, and one whose policy
+// says little, to show what is in force.
+func TestPolicyIsShownWhole(t *testing.T) {
+	w := newWorld(t)
+	for name, tc := range map[string]struct{ given, want string }{
+		"none":   {"", `"products":["Milan","Genoa","Turin"],"signing_keys":["VCEK"],"tcb_floors":{"milan":{"reported":{"fmc":0,"bootloader":4,"tee":0,"snp":24,"microcode":219}`},
+		"lines":  {`{"version":1,"products":["Genoa"]}`, `"products":["Genoa"],"signing_keys":["VCEK"],"tcb_floors":{"genoa":{"reported":{"fmc":0,"bootloader":10,"tee":0,"snp":23,"microcode":84}`},
+		"opted":  {`{"version":1,"tcb_floors":"none"}`, `"tcb_floors":"none"}`},
+		"leased": {`{"version":1,"signing_keys":["VLEK"]}`, `"signing_keys":["VLEK"],"tcb_floors":{"milan"`},
+	} {
+		a := w.register(w.newUpload(name).change(func(r *wire.Registration) { r.Policy = []byte(tc.given) }), "/v1/images").want(201)
+		if r := into[wire.Registered](a); !strings.Contains(string(r.Release.Policy), tc.want) {
+			t.Errorf("%s: shows %s", name, r.Release.Policy)
+		}
+	}
 }
 
 func TestRegister(t *testing.T) {
@@ -35,7 +69,7 @@ func TestRegister(t *testing.T) {
 		t.Errorf("image %+v", r.Image)
 	}
 	if r.Release.GuestPolicy != "0x30137" || r.Release.GuestSVN != 7 || r.Release.Revision != 1 || !r.Release.Enabled ||
-		string(r.Release.Policy) != `{"version":1,"min_guest_svn":7}` || r.Release.Cmdline != "root=/dev/mapper/cryptroot" {
+		string(r.Release.Policy) != completed(t, `{"version":1,"min_guest_svn":7}`) || r.Release.Cmdline != "root=/dev/mapper/cryptroot" {
 		t.Errorf("release %+v", r.Release)
 	}
 	if len(r.Release.Artifacts) != 3 || w.files.left() != 3 {

@@ -81,8 +81,9 @@ func TestFloors(t *testing.T) {
 	} {
 		want, err := attest.ParsePolicy([]byte(document))
 		must(t, err)
-		_, lines, err := showPolicy([]byte(document))
+		shown, err := showPolicy([]byte(document))
 		must(t, err)
+		lines := shown.Floors
 		r := &request{Request: newForm("/", nil)}
 		must(t, r.ParseForm())
 		for _, line := range lines {

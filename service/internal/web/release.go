@@ -22,8 +22,7 @@ type releasePage struct {
 	Variants    []shownVariant
 	Artifacts   []shownArtifact
 	Formats     []bundle.Format
-	PolicyText  string // indented
-	Floors      []floorLine
+	*shownPolicy
 }
 
 // shownVariant is a variant with its digest in hexadecimal.
@@ -74,7 +73,7 @@ func (w *Web) releasePage(ctx context.Context, image store.Image, id wire.UUID) 
 	for _, a := range registry.Artifacts(release) {
 		body.Artifacts = append(body.Artifacts, shownArtifact{a.Name, hex.EncodeToString(a.SHA256[:]), a.Size})
 	}
-	if body.PolicyText, body.Floors, err = showPolicy(release.Policy); err != nil {
+	if body.shownPolicy, err = showPolicy(release.Policy); err != nil {
 		return nil, err
 	}
 	return body, nil

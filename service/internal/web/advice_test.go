@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
 
 // constants returns the values of the constants of a type in a Go file.
@@ -104,6 +105,25 @@ func TestFloors(t *testing.T) {
 				t.Errorf("%s is taken", wrong)
 			}
 		}
+	}
+}
+
+// TestReleasePageWarns looks at the page of a release that lets Milan in, of one
+// that does not, and at the form for the next.
+func TestReleasePageWarns(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	image, release := w.image("web")
+	path := w.paths(image, release).Replace("/images/:id/releases/:rid")
+	if page := w.get(path).Body.String(); !strings.Contains(page, "Report policy: Milan may unlock") {
+		t.Errorf("no warning on %s", page)
+	}
+	_, err := w.store.UpdateReleasePolicy(t.Context(), release.ID, []byte(`{"version":1,"products":["Genoa"]}`), release.PolicyRevision)
+	must(t, err)
+	if page := w.get(path).Body.String(); strings.Contains(page, "Milan may unlock") || !strings.Contains(page, "TCB floors") {
+		t.Errorf("a warning without Milan on %s", page)
+	}
+	if page := w.get("/register").Body.String(); !strings.Contains(page, "arXiv 2605.12990") {
+		t.Error("no warning where images are registered")
 	}
 }
 

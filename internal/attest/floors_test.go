@@ -75,6 +75,9 @@ func TestShippedFloors(t *testing.T) {
 	if err := p.Validate(); err != nil {
 		t.Error(err)
 	}
+	if p.TCBFloors.None = true; p.Validate() == nil {
+		t.Error("both floors and none are taken")
+	}
 }
 
 // TestComplete wants a completed policy to say what it asked without a word, and

@@ -140,11 +140,30 @@ func (o *operator) seeUnlocks(image *registered) {
 	o.shows("web server", "just now")
 }
 
+// limitLaunches lets no more launches have their keys than had them already.
+func (o *operator) limitLaunches(image *registered) {
+	o.t.Helper()
+	o.fill("#l-max", "1")
+	o.fill("#l-period", "a while")
+	o.press(`form[action$="/limit"] button`)
+	o.shows("The launch limit was not changed.", "1h or 24h")
+	o.fill("#l-period", "24h")
+	o.press(`form[action$="/limit"] button`)
+	o.shows("The change is made")
+	_, err := boot(o.t.Context(), o.client, image.launch(o.t, o.simulation.host), o.login.IdentityKey)
+	checkDenied(o.t, err)
+	o.visit("/audit?reason=launch_limit")
+	o.shows("Too many launches")
+	o.visit("/images/" + image.ID.String())
+	o.fill("#l-max", "")
+	o.press(`form[action$="/limit"] button`)
+	o.shows("The change is made")
+}
+
 // changePolicy sets a TCB floor that the host is below, by the form and as JSON.
 func (o *operator) changePolicy(image *registered) {
 	o.t.Helper()
 	o.visit("/images/" + image.ID.String())
-	o.press(".panelhead a")
 	o.fill(`[name="milan.reported.snp"]`, "99")
 	o.press(`form[action$="/floors"] button`)
 	o.shows("The change is made", "Revision 2", `"snp": 99`)
@@ -152,13 +171,22 @@ func (o *operator) changePolicy(image *registered) {
 	checkDenied(o.t, err)
 	o.visit("/audit?kind=unlock&outcome=denied")
 	o.shows("TCB too old", "tcb_floors.reported")
-	o.visit("/images/" + image.ID.String() + "/releases/" + image.answer.Release.ID.String())
+	o.visit("/images/" + image.ID.String())
 	o.paste("#p-policy", `{"version":1,"vmpls":[0]}`)
 	o.press(`form[action$="/policy"] button`)
 	o.shows("leave vmpls out", `"vmpls":[0]`)
 	o.paste("#p-policy", `{"version":1}`)
 	o.press(`form[action$="/policy"] button`)
 	o.shows("The change is made", "Revision 3")
+	o.limitLaunches(image)
+	o.press(".panelhead a")
+	o.paste("#p-policy", `{"version":1,"platform":{"smt":false}}`)
+	o.press(`form[action$="/policy"] button`)
+	o.shows("The change is made", "Revision 2", `"smt": false`)
+	_, err = boot(o.t.Context(), o.client, image.launch(o.t, o.simulation.host), o.login.IdentityKey)
+	checkDenied(o.t, err)
+	o.paste("#p-policy", `{"version":1}`)
+	o.press(`form[action$="/policy"] button`)
 	if _, err := boot(o.t.Context(), o.client, image.launch(o.t, o.simulation.host), o.login.IdentityKey); err != nil {
 		o.t.Error(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
@@ -28,7 +29,11 @@ func writePast(t *testing.T, data string, s *simulation) {
 	p := &past{t: t, clock: storetest.NewClock(0), chip: s.host.Chip.ID[:], tcb: s.host.Chip.TCB.String()}
 	begin := time.Now().UTC().Add(-7 * 24 * time.Hour)
 	p.clock.Advance(begin.Sub(p.clock.Now()))
-	p.store = storetest.Database{DSN: "sqlite:" + filepath.Join(data, "snpguard.db")}.Open(t, store.Options{Now: p.clock.Now})
+	kek, err := keyring.LoadKEK(filepath.Join(data, "kek"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.store = storetest.Database{DSN: "sqlite:" + filepath.Join(data, "snpguard.db"), Key: kek.RowKey()}.Open(t, store.Options{Now: p.clock.Now})
 	var images []store.Image
 	var releases []store.Release
 	for i, name := range []string{"debian-13-web", "ubuntu-2404-db", "debian-12-builder", "edge-gateway"} {
@@ -52,7 +57,7 @@ func (p *past) image(name, stage string) (store.Image, store.Release) {
 	p.t.Helper()
 	image, release := storetest.Image(name), storetest.Release("firmware "+name, "kernel "+name, "initrd "+name)
 	image.Labels, image.Simulated, release.GuestPolicy = map[string]string{"stage": stage}, true, 0x30000
-	release.Policy = []byte(`{"version":1,"tcb_floors":{"milan":{"reported":{"fmc":0,"bootloader":4,"tee":0,"snp":22,"microcode":213}}}}`)
+	image.Policy = []byte(`{"version":1,"tcb_floors":{"milan":{"reported":{"fmc":0,"bootloader":4,"tee":0,"snp":22,"microcode":213}}}}`)
 	for i := range release.Variants {
 		release.Variants[i].Measurement = sha512.Sum384(fmt.Append(nil, name, i))
 	}
@@ -66,7 +71,11 @@ func (p *past) image(name, stage string) (store.Image, store.Release) {
 // unlock records a grant, and now and then a denial.
 func (p *past) unlock(n int, image store.Image, release store.Release, s *simulation) {
 	p.t.Helper()
-	u := storetest.Granted()
+	launch, err := p.store.FindLaunch(p.t.Context(), image.IDKeyDigest, image.AuthorKeyDigest, release.ID)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	u := storetest.GrantedOf(launch)
 	report := sim.ReportTemplate(s.host.Chip)
 	report.FamilyID, report.ImageID, report.Measurement = image.ID, release.ID, release.Variants[0].Measurement
 	signed, err := s.host.VEK.Report(report)
@@ -77,7 +86,7 @@ func (p *past) unlock(n int, image store.Image, release store.Release, s *simula
 		RequestID: fmt.Sprintf("%024x", n), Address: fmt.Sprintf("10.20.%d.%d", n%4, 10+n%90), ImageID: image.ID, ReleaseID: release.ID,
 		ChipID: p.chip, TCB: p.tcb, Report: signed,
 	}
-	u.Nonce.Expires, u.Grant.ReleaseID = p.clock.Now().Add(time.Minute), release.ID
+	u.Nonce.Expires = p.clock.Now().Add(time.Minute)
 	switch {
 	case n%17 == 5:
 		u.Grant = nil

@@ -41,6 +41,7 @@ import (
 type service struct {
 	cfg     config.Config
 	log     *slog.Logger
+	lock    *os.File // on the data directory
 	store   *store.Store
 	kek     *keyring.KEK
 	keys    *keyring.Keyring
@@ -69,8 +70,11 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*service, e
 	}
 	s := &service{cfg: cfg, log: log, names: keyring.ParseNames(cfg.Hostnames), metrics: metrics.New()}
 	var err error
-	if s.store, err = store.Open(ctx, cfg.Database, store.Options{}); err != nil {
+	if s.lock, err = lockData(cfg.Data); err != nil {
 		return nil, err
+	}
+	if s.store, err = store.Open(ctx, cfg.Database, store.Options{}); err != nil {
+		return nil, errors.Join(err, s.lock.Close())
 	}
 	s.metrics.Store(s.store.Stats)
 	if err := s.assemble(ctx); err != nil {
@@ -84,11 +88,11 @@ func (s *service) close() error {
 	if s.kds != nil {
 		s.kds.Close()
 	}
-	return s.store.Close()
+	return errors.Join(s.store.Close(), s.lock.Close())
 }
 
 func (s *service) assemble(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.openKeys, s.openTLS, s.openRoots, s.openKDS, s.openAPI, s.openPages, s.openWatch} {
+	for _, step := range []func(context.Context) error{s.openKeys, s.openTLS, s.openRoots, s.checkKind, s.openKDS, s.openAPI, s.openPages, s.openWatch} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -109,7 +113,15 @@ func (s *service) openKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.keys, err = keyring.Open(ctx, s.store, s.kek)
+	if made {
+		err = s.kek.Fits(ctx, s.store)
+	}
+	if err == nil {
+		err = s.store.Authenticate(ctx, s.kek.RowKey())
+	}
+	if err == nil {
+		s.keys, err = keyring.Open(ctx, s.store, s.kek)
+	}
 	if errors.Is(err, keyring.ErrWrongKEK) {
 		return fmt.Errorf("%s: %w; %s", s.cfg.KEKFile, err, putBackKEK)
 	}
@@ -163,6 +175,21 @@ func (s *service) openRoots(context.Context) error {
 	return nil
 }
 
+// checkKind refuses a database with images of the other kind: the keys of genuine
+// images would be asked for with reports of a simulated AMD.
+func (s *service) checkKind(ctx context.Context) error {
+	name, err := s.store.ImageOfKind(ctx, !s.info.Simulated)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case s.info.Simulated:
+		return fmt.Errorf("--insecure-trust-root: the database has images that were registered under AMD's own roots, such as %q: never simulate with it", name)
+	}
+	return fmt.Errorf("the database has images that were registered under a simulated AMD, such as %q: start with --insecure-trust-root, or with a new database", name)
+}
+
 const simulatedWarning = "a SIMULATED AMD is trusted in place of AMD: attestation proves nothing"
 
 func (s *service) openKDS(context.Context) error {
@@ -211,7 +238,7 @@ func (s *service) openAPI(ctx context.Context) error {
 	s.status, s.maxUpload = s.newStatus(), images.MaxUpload()
 	s.api = api.New(api.Config{
 		Store: s.store, Registry: images,
-		Tokens: access.NewTokens(s.store, time.Now), Sessions: access.NewSessions(s.store, time.Now), Passwords: passwords,
+		Tokens: access.NewTokens(s.store, s.keys.Lookup, time.Now), Sessions: access.NewSessions(s.store, s.keys.Lookup, time.Now), Passwords: passwords,
 		Unlocker: unlocker{s.newUnlocker(), s.log}, KDS: s.kds, KDSCache: s.cache,
 		KDSInfo: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline},
 		Info:    s.info, Status: s.status, Limits: rates, Log: s.log, Observe: s.metrics.Request,
@@ -224,7 +251,7 @@ func (s *service) newUnlocker() *unlock.Service {
 	return unlock.New(unlock.Config{
 		Nonces: nonce.NewIssuer(s.keys.Nonce, time.Now), Launches: stored, Recorder: stored,
 		Verifier: attest.NewVerifier(s.roots), Endorser: endorse.Source{Client: s.kds},
-		Ingestion: s.keys.Ingestion, Identity: s.keys.Identity, Now: time.Now,
+		Ingestion: s.keys.Ingestion, Identity: s.keys.Identity, Simulated: s.info.Simulated, Now: time.Now,
 		Observe: func(reason unlock.Reason, took time.Duration) {
 			s.metrics.Unlock(outcome(reason), string(reason), took)
 		},

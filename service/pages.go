@@ -30,7 +30,7 @@ func (s *service) openPages(context.Context) error {
 	}
 	var err error
 	s.pages, err = web.New(web.Config{
-		API: s.api, Store: s.store, Sessions: access.NewSessions(s.store, time.Now), KDSCache: s.store.KDSCache(),
+		API: s.api, Store: s.store, Sessions: access.NewSessions(s.store, s.keys.Lookup, time.Now), KDSCache: s.store.KDSCache(),
 		Verifier: attest.NewVerifier(s.roots), Endorser: endorse.Source{Client: s.kds},
 		Info: s.info, Status: s.status, KDS: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline}, CRL: s.cfg.CRL,
 		Replica: s.heart.Replica.ID, Certificate: s.serverCertificate, CA: authority, MaxUpload: s.maxUpload, Log: s.log,

@@ -27,6 +27,9 @@ func resetPassword(ctx context.Context, cfg config.Config, stdout io.Writer) (er
 	if err := kek.Fits(ctx, s); err != nil {
 		return fmt.Errorf("%s: %w; nothing was changed", cfg.KEKFile, err)
 	}
+	if err := s.Authenticate(ctx, kek.RowKey()); err != nil {
+		return err
+	}
 	password, change, err := access.NewPasswords(s, kek, access.DefaultParams(), time.Now).Reset(ctx)
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)

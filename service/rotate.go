@@ -31,6 +31,11 @@ func rotateKEK(ctx context.Context, cfg config.Config, path string, stdout io.Wr
 	if err != nil {
 		return err
 	}
+	if from.Fits(ctx, s) == nil { // otherwise nothing is changed, and the check says why
+		if err := s.Authenticate(ctx, from.RowKey()); err != nil {
+			return err
+		}
+	}
 	done, entry, err := reseal(ctx, s, keyring.Rotation{From: from, To: to})
 	switch {
 	case errors.Is(err, keyring.ErrRotated):

@@ -24,7 +24,7 @@ exact name. A release is meant by its ID; without one it is the newest.`,
 	}
 	cmd.AddCommand(
 		newImageListCommand(), newImageShowCommand(), newImageSwitchCommand("enable", true), newImageSwitchCommand("disable", false),
-		newImageDeleteCommand(), newImageExportCommand(), newImagePolicyCommand(),
+		newImageDeleteCommand(), newImageExportCommand(), newImagePolicyCommand(), newImageLimitCommand(),
 	)
 	return cmd
 }
@@ -104,10 +104,14 @@ func showImage(cmd *cobra.Command, i *wire.Image) error {
 	t := newTable(cmd)
 	fmt.Fprintf(t, "image\t%s\nname\t%s\nstate\t%s\ncreated\t%s\nlabels\t%s\n", i.ID, safe(i.Name), imageState(*i), stamp(i.CreatedAt), labelText(i.Labels))
 	fmt.Fprintf(t, "ID key digest\t%s\nauthor key digest\t%s\n", safe(i.IDKeyDigest), safe(i.AuthorKeyDigest))
+	fmt.Fprintf(t, "launch limit\t%s\nreport policy\trevision %d: %s\n", limitText(i.LaunchLimit), i.Revision, safe(string(i.Policy)))
 	for _, r := range i.Releases {
-		fmt.Fprintf(t, "\nrelease\t%s\nstate\t%s\ncreated\t%s\nguest policy\t%s\nguest SVN\t%d\n",
-			r.ID, enabled(r.Enabled), stamp(r.CreatedAt), safe(r.GuestPolicy), r.GuestSVN)
-		fmt.Fprintf(t, "command line\t%s\nreport policy\trevision %d: %s\n", safe(r.Cmdline), r.Revision, safe(string(r.Policy)))
+		fmt.Fprintf(t, "\nrelease\t%s\nstate\t%s\ncontent\t%s\ncreated\t%s\nguest policy\t%s\nguest SVN\t%d\n",
+			r.ID, releaseState(&r), safe(r.ContentHash), stamp(r.CreatedAt), safe(r.GuestPolicy), r.GuestSVN)
+		fmt.Fprintf(t, "command line\t%s\n", safe(r.Cmdline))
+		if len(r.Policy) > 0 && string(r.Policy) != "null" {
+			fmt.Fprintf(t, "tighter policy\trevision %d: %s\n", r.Revision, safe(string(r.Policy)))
+		}
 		for _, a := range r.Artifacts {
 			fmt.Fprintf(t, "%s\t%s, SHA-256 %s\n", safe(a.Name), size.Text(a.Size), safe(a.SHA256))
 		}

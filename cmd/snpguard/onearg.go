@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"slices"
+
+	"github.com/spf13/cobra"
+)
 
 // noArgs wants none: an argument is mostly a flag without its dashes.
 func noArgs(cmd *cobra.Command, args []string) error {
@@ -11,11 +15,16 @@ func noArgs(cmd *cobra.Command, args []string) error {
 }
 
 // oneArg wants one argument, and says which: by the command's own line of use.
-func oneArg(cmd *cobra.Command, args []string) error {
-	if len(args) != 1 {
+func oneArg(cmd *cobra.Command, args []string) error { return wantArgs(cmd, args, 1) }
+
+// twoArgs wants two.
+func twoArgs(cmd *cobra.Command, args []string) error { return wantArgs(cmd, args, 2) }
+
+func wantArgs(cmd *cobra.Command, args []string, count int) error {
+	if len(args) != count {
 		return usageErrorf("%d arguments are given, want %q", len(args), cmd.UseLine())
 	}
-	if args[0] == "" {
+	if slices.Contains(args, "") {
 		return usageErrorf("the argument is empty, want %q", cmd.UseLine())
 	}
 	return nil

@@ -28,7 +28,8 @@ attestation service, which computes the launch digest of every variant (lists of
 --vcpus and --vcpu-type are multiplied), signs their ID blocks and returns the
 launch bundle. The first variant is the default.
 
-An image of which a release is registered already takes --add-release.
+An image of which a release is registered already takes --add-release. That one is
+proposed, and unlocks nothing until "snpguard release approve".
 
 Unless --policy, --products and --tcb-floor say otherwise, chips of every known line
 get the key whose firmware reaches the floors that come with the service;
@@ -90,7 +91,10 @@ func runRegister(cmd *cobra.Command, o *registerOptions) error {
 			return fmt.Errorf("image %s is registered, but its bundle could not be downloaded: %w", registered.Image.ID, err)
 		}
 	}
-	if err := noteWarnings(cmd, registered.Release.Policy); err != nil {
+	if registered.Release.ApprovedAt == nil {
+		note(cmd, "The release is proposed: it unlocks nothing until an admin runs\n  snpguard release approve %s %s", registered.Image.ID, registered.Release.ID)
+	}
+	if err := noteWarnings(cmd, registered.Image.Policy); err != nil {
 		return err
 	}
 	if o.json {

@@ -62,7 +62,7 @@ Exit codes:
 		newUnsealCommand(),
 		newKeysCommand(),
 		newRegisterCommand(),
-		newImageCommand(),
+		newImageCommand(), newReleaseCommand(),
 		newTokenCommand(),
 		newAuditCommand(),
 		newReportCommand(),

@@ -113,7 +113,8 @@ func (o *sealOptions) seal(name string) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(o.out, sealed, 0o644)
+	// Whoever has a sealed unsealing key can hand it to the service.
+	return renameio.WriteFile(o.out, sealed, 0o600)
 }
 
 // plain reads the secret to be sealed.

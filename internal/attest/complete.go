@@ -13,6 +13,18 @@ func (p *Policy) Complete() {
 	p.Products, p.SigningKeys, p.TCBFloors = p.products(), p.signingKeys(), p.floors()
 }
 
+// CompleteBeside is Complete for a policy that is asked beside another one, which it
+// can only tighten: where it says nothing of keys and TCB floors, it adds nothing to
+// what the other asks, and writes that down.
+func (p *Policy) CompleteBeside() {
+	if p.SigningKeys == nil {
+		p.SigningKeys = []string{snp.SignedByVCEK.String(), snp.SignedByVLEK.String()}
+	}
+	if p.TCBFloors == (TCBFloors{}) {
+		p.TCBFloors.None = true
+	}
+}
+
 func (p *Policy) products() []snp.Product {
 	if p.Products == nil {
 		return snp.Products()

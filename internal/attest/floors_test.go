@@ -112,6 +112,26 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// TestCompleteBeside wants a policy that stands beside another one, which lets VLEKs
+// and old chips in, to take nothing of that back without a word.
+func TestCompleteBeside(t *testing.T) {
+	v := sample()
+	v.SigningKey = snp.SignedByVLEK
+	p := mustPolicy(t, `{"version": 1, "min_guest_svn": 7}`)
+	if len(attest.Evaluate(v, p).Failed()) == 0 {
+		t.Error("alone, it lets an old chip and a VLEK in")
+	}
+	p.CompleteBeside()
+	if failed := attest.Evaluate(v, p).Failed(); len(failed) != 0 {
+		t.Errorf("beside another, it asks %+v", failed)
+	}
+	p = mustPolicy(t, `{"version": 1, "signing_keys": ["VCEK"], "tcb_floors": {"turin": {"reported": {"snp": 5}}}}`)
+	p.CompleteBeside()
+	if failed := attest.Evaluate(v, p).Failed(); len(failed) != 2 {
+		t.Errorf("what it asks is lost: %+v", failed)
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	for document, want := range map[string][]string{
 		`{"version": 1}`: {"2605.12990"},

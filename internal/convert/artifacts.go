@@ -168,7 +168,8 @@ func (c *conversion) writeKeys(k *keys) error {
 	if err := c.stageBytes(staging.NameSealedVMK, k.sealedVMK, 0o644); err != nil {
 		return err
 	}
-	if err := c.stageBytes(staging.NameUnsealingKey, k.unsealingKey, 0o644); err != nil {
+	// Sealed, but a capability: the service takes it from whoever has it.
+	if err := c.stageBytes(staging.NameUnsealingKey, k.unsealingKey, 0o600); err != nil {
 		return err
 	}
 	recipients, err := parseRecipients(c.Recipients)

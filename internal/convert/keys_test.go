@@ -31,6 +31,9 @@ func openedKeys(t *testing.T, o *Options, c *staging.Conversion, ingestion *seal
 		}
 		files[name] = data
 	}
+	if info, err := os.Stat(filepath.Join(o.Staging, staging.NameUnsealingKey)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the unsealing key may be read by others: %v, %v", info.Mode(), err)
+	}
 	onDisk, err := vmkrecord.Decode(part[vmkrecord.Offset:][:vmkrecord.Size], c.ImageID)
 	if err != nil || !bytes.Equal(onDisk, files[staging.NameSealedVMK]) {
 		t.Errorf("the record on the disk: %v", err)

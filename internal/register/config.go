@@ -16,7 +16,8 @@ type Config struct {
 	// File with the kernel command line. Default: the one in the staging
 	// directory.
 	CmdlineFile string `mapstructure:"cmdline_file"`
-	// Sealed unsealing key. Default: the one in the staging directory.
+	// Sealed unsealing key. Default: the one in the staging directory; none with `add_release`, since the
+	// service has that of the image.
 	UnsealingKey string `mapstructure:"unsealing_key"`
 	// UUID that the conversion gave the image. Default: the one in the staging
 	// directory.

@@ -71,6 +71,9 @@ func (c *Config) addUploads(r *Request) error {
 		{"unsealing_key", "unsealing_key", c.UnsealingKey, staging.NameUnsealingKey, "the unsealing key, sealed to the service"},
 	} {
 		path := f.path
+		if path == "" && f.part == "unsealing_key" && r.Further {
+			continue // the image has it, and it is best not to travel again
+		}
 		if path == "" {
 			if c.Staging == "" {
 				return option.Errorf(f.option, "is missing: %s, unless a staging directory has it", f.what)

@@ -112,6 +112,21 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestFurtherRequest leaves the unsealing key out, which the service has, unless it is
+// given.
+func TestFurtherRequest(t *testing.T) {
+	c := good()
+	c.Staging, c.AddRelease, c.Name = staged(t), true, ""
+	key := filepath.Join(c.Staging, staging.NameUnsealingKey)
+	for want, given := range map[int]string{4: "", 5: key} {
+		c.UnsealingKey = given
+		r, err := c.Request()
+		if err != nil || len(r.Uploads) != want || !r.Further {
+			t.Errorf("%q: got %+v, %v", given, r, err)
+		}
+	}
+}
+
 func TestRequestRefused(t *testing.T) {
 	c := good()
 	if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []string{"staging"}) {

@@ -24,23 +24,40 @@ type Image struct {
 	Enabled         bool              `json:"enabled"`   // whether any release may be unlocked
 	Simulated       bool              `json:"simulated"` // registered while a simulated AMD was trusted
 	CreatedAt       time.Time         `json:"created_at"`
-	IDKeyDigest     string            `json:"id_key_digest"`      // 96 hexadecimal digits
-	AuthorKeyDigest string            `json:"author_key_digest"`  // 96 hexadecimal digits
+	IDKeyDigest     string            `json:"id_key_digest"`     // 96 hexadecimal digits
+	AuthorKeyDigest string            `json:"author_key_digest"` // 96 hexadecimal digits
+	Policy          json.RawMessage   `json:"policy"`            // report policy of all releases, docs/report-policy.schema.json
+	Revision        int64             `json:"revision"`          // of the policy; a change names the one it replaces
+	LaunchLimit     LaunchLimit       `json:"launch_limit"`
 	Releases        []Release         `json:"releases,omitempty"` // newest first; left out of lists
+}
+
+// LaunchLimit bounds how many launches of an image are given their key within a
+// period. Zeros are no limit.
+type LaunchLimit struct {
+	Max    int64 `json:"max"`
+	Period int64 `json:"period"` // seconds
 }
 
 // Release is one measured set of artifacts of an image.
 type Release struct {
 	ID          UUID            `json:"id"` // IMAGE_ID of its reports
 	Enabled     bool            `json:"enabled"`
+	ApprovedAt  *time.Time      `json:"approved_at"`    // null while it is proposed, and unlocks nothing
+	ContentHash string          `json:"content_sha256"` // of what is approved, 64 hexadecimal digits
 	CreatedAt   time.Time       `json:"created_at"`
 	Cmdline     string          `json:"cmdline"`
 	GuestPolicy string          `json:"guest_policy"` // hexadecimal with 0x; measured, never changes
 	GuestSVN    uint32          `json:"guest_svn"`    // likewise
 	Artifacts   []Artifact      `json:"artifacts"`
 	Variants    []Variant       `json:"variants"` // the first is the default
-	Policy      json.RawMessage `json:"policy"`   // report policy, docs/report-policy.schema.json
+	Policy      json.RawMessage `json:"policy"`   // report policy that holds besides the image's, or null
 	Revision    int64           `json:"revision"` // of the policy; a change names the one it replaces
+}
+
+// Approval lets a proposed release into force.
+type Approval struct {
+	ContentHash string `json:"content_sha256"` // of the release as whoever approves has seen it
 }
 
 // Artifact is a file that a release was measured from.
@@ -66,7 +83,7 @@ type ImageList struct {
 // Registration is the part "registration" of the multipart body with which an
 // image or a further release is registered. It comes first; the files follow in
 // the parts "firmware", "kernel", "initrd" (may be left out), "cmdline" and
-// "unsealing_key".
+// "unsealing_key" (may be left out for a further release).
 type Registration struct {
 	ImageID     UUID              `json:"image_id"` // made by the converter
 	Name        string            `json:"name"`
@@ -76,7 +93,7 @@ type Registration struct {
 	VCPUTypes   []string          `json:"vcpu_types"`
 	GuestPolicy string            `json:"guest_policy,omitempty"` // number or names; empty for 0x30000
 	GuestSVN    uint32            `json:"guest_svn,omitempty"`
-	Policy      json.RawMessage   `json:"policy,omitempty"` // report policy; empty for the defaults
+	Policy      json.RawMessage   `json:"policy,omitempty"` // report policy of the image, empty for the defaults; or what a further release demands beyond it
 }
 
 // Registered answers a registration.
@@ -85,11 +102,15 @@ type Registered struct {
 	Release Release `json:"release"`
 }
 
-// ImagePatch changes an image. What is null stays as it is.
+// ImagePatch changes an image. What is null stays as it is; a policy names the
+// revision that it replaces.
 type ImagePatch struct {
-	Name    *string            `json:"name"`
-	Enabled *bool              `json:"enabled"`
-	Labels  *map[string]string `json:"labels"`
+	Name        *string            `json:"name"`
+	Enabled     *bool              `json:"enabled"`
+	Labels      *map[string]string `json:"labels"`
+	LaunchLimit *LaunchLimit       `json:"launch_limit"`
+	Policy      json.RawMessage    `json:"policy"`
+	Revision    int64              `json:"revision"`
 }
 
 // ReleasePatch changes a release. What is null stays as it is; a policy names

@@ -65,7 +65,7 @@ func (p *PostProcessor) register(ctx context.Context, ui packer.Ui, source packe
 	for _, v := range registered.Release.Variants {
 		ui.Say(fmt.Sprintf("    %dx%s: launch digest %s", v.VCPUs, v.VCPUType, v.Measurement))
 	}
-	warnings, err := register.Warnings(registered.Release.Policy)
+	warnings, err := register.Warnings(registered.Image.Policy)
 	if err != nil {
 		return nil, err
 	}

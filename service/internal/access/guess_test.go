@@ -25,7 +25,7 @@ func (w *world) newGuesser() *guesser {
 
 func (g *guesser) guess(t *testing.T, address string) {
 	t.Helper()
-	err := g.passwords.Check(t.Context(), address, "wrong")
+	_, err := g.passwords.Check(t.Context(), address, "wrong")
 	var locked *access.LockedError
 	switch {
 	case errors.As(err, &locked):
@@ -69,7 +69,7 @@ func TestGuessing(t *testing.T) {
 			} else {
 				w.clock.Advance(15 * time.Minute)
 			}
-			if err := g.passwords.Check(t.Context(), "198.51.100.7", password); err != nil {
+			if _, err := g.passwords.Check(t.Context(), "198.51.100.7", password); err != nil {
 				t.Errorf("the right password: %v", err)
 			}
 		})
@@ -87,7 +87,7 @@ func TestGuessingAtOnce(t *testing.T) {
 		wg.Go(func() {
 			g := w.newGuesser()
 			var locked *access.LockedError
-			err := g.passwords.Check(t.Context(), "192.0.2.1", "wrong")
+			_, err := g.passwords.Check(t.Context(), "192.0.2.1", "wrong")
 			if !errors.Is(err, access.ErrWrongPassword) && !errors.As(err, &locked) {
 				t.Error(err)
 			}
@@ -125,7 +125,7 @@ func TestReplicasCountTogether(t *testing.T) {
 			if looked != tc.want {
 				t.Errorf("%d passwords were looked at, want %d", looked, tc.want)
 			}
-			if err := w.passwords.Check(t.Context(), "198.51.100.7", password); (err != nil) != tc.locked {
+			if _, err := w.passwords.Check(t.Context(), "198.51.100.7", password); (err != nil) != tc.locked {
 				t.Errorf("the right password: %v", err)
 			}
 		})
@@ -179,7 +179,7 @@ func TestOwnerUnderAttack(t *testing.T) {
 		w.clock.Advance(10 * time.Second)
 		g.guess(t, fmt.Sprintf("198.51.100.%d", i))
 		var locked *access.LockedError
-		if err := g.passwords.Check(t.Context(), "203.0.113.1", password); !errors.As(err, &locked) || locked.RetryAfter > 10*time.Second {
+		if _, err := g.passwords.Check(t.Context(), "203.0.113.1", password); !errors.As(err, &locked) || locked.RetryAfter > 10*time.Second {
 			t.Fatalf("attempt %d: %v", i, err)
 		}
 	}
@@ -193,7 +193,7 @@ func TestRightPasswordForgives(t *testing.T) {
 	for range 12 {
 		g.guess(t, "192.0.2.1")
 		g.guess(t, "192.0.2.1")
-		if err := g.passwords.Check(t.Context(), "192.0.2.1", password); err != nil {
+		if _, err := g.passwords.Check(t.Context(), "192.0.2.1", password); err != nil {
 			t.Fatal(err)
 		}
 		w.clock.Advance(10 * time.Second)

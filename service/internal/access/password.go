@@ -78,11 +78,17 @@ func (p *Passwords) Init(ctx context.Context) (string, error) {
 	return password, nil
 }
 
+// Given is a right password: which of those that there were over time.
+type Given struct{ sealed []byte }
+
 // Check checks a password that came from an address. The error wraps
 // ErrWrongPassword, or is an *InvalidError or a *LockedError.
-func (p *Passwords) Check(ctx context.Context, address, password string) error {
-	_, err := p.check(ctx, address, password)
-	return err
+func (p *Passwords) Check(ctx context.Context, address, password string) (*Given, error) {
+	sealed, err := p.check(ctx, address, password)
+	if err != nil {
+		return nil, err
+	}
+	return &Given{sealed}, nil
 }
 
 // check also returns the sealed hash that the password matches.

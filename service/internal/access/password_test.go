@@ -50,7 +50,7 @@ func TestFirstPassword(t *testing.T) {
 	if again, err := w.passwords.Init(t.Context()); err != nil || again != "" {
 		t.Errorf("second start: got %q, %v", again, err)
 	}
-	if err := w.passwords.Check(t.Context(), "192.0.2.1", password); err != nil {
+	if _, err := w.passwords.Check(t.Context(), "192.0.2.1", password); err != nil {
 		t.Error(err)
 	}
 	if newWorld(t).setPassword(t) == password {
@@ -79,7 +79,7 @@ func TestOneFirstPassword(t *testing.T) {
 	if len(shown) != 1 {
 		t.Fatalf("%d passwords were shown", len(shown))
 	}
-	if err := w.passwords.Check(t.Context(), "192.0.2.1", <-shown); err != nil {
+	if _, err := w.passwords.Check(t.Context(), "192.0.2.1", <-shown); err != nil {
 		t.Error(err)
 	}
 }
@@ -104,11 +104,11 @@ func TestWrongPasswords(t *testing.T) {
 	password := w.setPassword(t)
 	for _, wrong := range []string{"", password[1:], password + " ", strings.ToUpper(password)} {
 		w.clock.Advance(time.Hour)
-		if err := w.passwords.Check(t.Context(), "192.0.2.1", wrong); !errors.Is(err, access.ErrWrongPassword) {
+		if _, err := w.passwords.Check(t.Context(), "192.0.2.1", wrong); !errors.Is(err, access.ErrWrongPassword) {
 			t.Errorf("%q: got %v", wrong, err)
 		}
 	}
-	if err := w.passwords.Check(t.Context(), "192.0.2.1", strings.Repeat("a", access.MaxPassword+1)); !isInvalid(err) {
+	if _, err := w.passwords.Check(t.Context(), "192.0.2.1", strings.Repeat("a", access.MaxPassword+1)); !isInvalid(err) {
 		t.Errorf("long: got %v", err)
 	}
 }
@@ -136,7 +136,7 @@ func TestDamagedHash(t *testing.T) {
 		if _, err := w.store.PutSecretIfAbsent(t.Context(), "master-password", w.kek.Seal("master-password", []byte(tc.hash))); err != nil {
 			t.Fatal(err)
 		}
-		err := w.passwords.Check(t.Context(), "192.0.2.1", "guess")
+		_, err := w.passwords.Check(t.Context(), "192.0.2.1", "guess")
 		if err == nil || errors.Is(err, access.ErrWrongPassword) != (tc.want != nil) {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -167,10 +167,10 @@ func TestChangePassword(t *testing.T) {
 	if err := late.Apply(t.Context()); !errors.Is(err, access.ErrChanged) {
 		t.Errorf("a change of the password before the last: got %v", err)
 	}
-	if err := w.passwords.Check(t.Context(), "192.0.2.1", password); !errors.Is(err, access.ErrWrongPassword) {
+	if _, err := w.passwords.Check(t.Context(), "192.0.2.1", password); !errors.Is(err, access.ErrWrongPassword) {
 		t.Errorf("old password: got %v", err)
 	}
-	if err := w.passwords.Check(t.Context(), "192.0.2.1", next); err != nil {
+	if _, err := w.passwords.Check(t.Context(), "192.0.2.1", next); err != nil {
 		t.Errorf("new password: %v", err)
 	}
 }
@@ -186,7 +186,7 @@ func TestResetPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.passwords.Check(t.Context(), "192.0.2.1", next); !errors.Is(err, access.ErrWrongPassword) {
+	if _, err := w.passwords.Check(t.Context(), "192.0.2.1", next); !errors.Is(err, access.ErrWrongPassword) {
 		t.Errorf("the new password before it is in force: got %v", err)
 	}
 	if err := change.Apply(t.Context()); err != nil {
@@ -195,10 +195,10 @@ func TestResetPassword(t *testing.T) {
 	if !w.sessionEnded(t, session.Secret) {
 		t.Error("a session outlives the password")
 	}
-	if err := w.passwords.Check(t.Context(), "192.0.2.1", next); err != nil {
+	if _, err := w.passwords.Check(t.Context(), "192.0.2.1", next); err != nil {
 		t.Errorf("new password: %v", err)
 	}
-	if err := w.passwords.Check(t.Context(), "192.0.2.1", old); !errors.Is(err, access.ErrWrongPassword) {
+	if _, err := w.passwords.Check(t.Context(), "192.0.2.1", old); !errors.Is(err, access.ErrWrongPassword) {
 		t.Errorf("old password: got %v", err)
 	}
 }
@@ -232,13 +232,13 @@ func TestRehash(t *testing.T) {
 		}
 		return strings.Split(string(opened), "$")[3]
 	}
-	if err := dearer.Check(t.Context(), "192.0.2.1", "wrong"); !errors.Is(err, access.ErrWrongPassword) || costs() != "m=8,t=1,p=1" {
+	if _, err := dearer.Check(t.Context(), "192.0.2.1", "wrong"); !errors.Is(err, access.ErrWrongPassword) || costs() != "m=8,t=1,p=1" {
 		t.Errorf("wrong password: got %v, %s", err, costs())
 	}
-	if err := dearer.Check(t.Context(), "192.0.2.1", password); err != nil || costs() != "m=16,t=2,p=1" {
+	if _, err := dearer.Check(t.Context(), "192.0.2.1", password); err != nil || costs() != "m=16,t=2,p=1" {
 		t.Errorf("got %v, %s", err, costs())
 	}
-	if err := dearer.Check(t.Context(), "192.0.2.1", password); err != nil {
+	if _, err := dearer.Check(t.Context(), "192.0.2.1", password); err != nil {
 		t.Error(err)
 	}
 }
@@ -256,7 +256,7 @@ func TestRehashOfTwo(t *testing.T) {
 	w := newWorld(t)
 	password := w.setPassword(t)
 	dearer := access.NewPasswords(lateStore{w.store}, w.kek, access.Params{Time: 2, Memory: 16, Threads: 1}, w.clock.Now)
-	if err := dearer.Check(t.Context(), "192.0.2.1", password); err != nil {
+	if _, err := dearer.Check(t.Context(), "192.0.2.1", password); err != nil {
 		t.Error(err)
 	}
 }
@@ -264,7 +264,7 @@ func TestRehashOfTwo(t *testing.T) {
 // TestNoPassword checks one before there is any.
 func TestNoPassword(t *testing.T) {
 	w := newWorld(t)
-	if err := w.passwords.Check(t.Context(), "192.0.2.1", ""); !errors.Is(err, access.ErrNoPassword) {
+	if _, err := w.passwords.Check(t.Context(), "192.0.2.1", ""); !errors.Is(err, access.ErrNoPassword) {
 		t.Errorf("got %v", err)
 	}
 }

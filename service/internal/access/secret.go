@@ -1,6 +1,7 @@
 package access
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -17,27 +18,33 @@ const (
 // encoding.
 const secretSize = 32
 
-// newSecret returns a prefix and secretSize random bytes in base64url, and the
-// hash to keep of them.
-func newSecret(prefix string) (secret string, hash [sha256.Size]byte) {
+// newSecret returns a prefix and secretSize random bytes in base64url.
+func newSecret(prefix string) string {
 	b := make([]byte, secretSize)
 	rand.Read(b) // never fails, see crypto/rand
-	secret = prefix + base64.RawURLEncoding.EncodeToString(b)
-	return secret, sha256.Sum256([]byte(secret))
+	return prefix + base64.RawURLEncoding.EncodeToString(b)
 }
 
-// hashSecret returns the hash to look a secret up by, and whether it has the
-// form of one. Lookup by the hash leaks nothing: nobody can choose hashes that
-// come near a stored one.
-func hashSecret(prefix, secret string) (hash [sha256.Size]byte, ok bool) {
+// isSecret reports whether a secret has the form of those that newSecret makes.
+func isSecret(prefix, secret string) bool {
 	encoded, found := strings.CutPrefix(secret, prefix)
 	if !found || len(encoded) != base64.RawURLEncoding.EncodedLen(secretSize) {
-		return hash, false
+		return false
 	}
-	if _, err := base64.RawURLEncoding.Strict().DecodeString(encoded); err != nil {
-		return hash, false
-	}
-	return sha256.Sum256([]byte(secret)), true
+	_, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	return err == nil
+}
+
+// lookupKey hashes secrets, so that whoever writes to the database cannot make the
+// row of a secret of their own.
+type lookupKey []byte
+
+// hash is the HMAC-SHA-256 by which a secret is looked up. Lookup by it leaks nothing:
+// nobody can choose secrets whose hashes come near a stored one.
+func (k lookupKey) hash(secret string) [sha256.Size]byte {
+	h := hmac.New(sha256.New, k)
+	h.Write([]byte("snpguard/v1/secret\x00" + secret))
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // IsSession reports whether a secret has the form of a session's, not a token's.

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -34,6 +35,10 @@ type SessionStore interface {
 	// ExtendSession makes a session end later. The error wraps
 	// store.ErrNotFound when it has ended meanwhile.
 	ExtendSession(ctx context.Context, hash [32]byte, expiresAt time.Time) error
+
+	// LockSecret returns a secret and, in the transaction of ctx, keeps others from
+	// changing it.
+	LockSecret(ctx context.Context, name string) (sealed []byte, err error)
 }
 
 // Sessions makes and checks sessions. The secret of a session is the time at
@@ -41,11 +46,15 @@ type SessionStore interface {
 // the store knows its hash only, so the time cannot be changed either.
 type Sessions struct {
 	store SessionStore
+	key   lookupKey
 	now   func() time.Time
 }
 
-// NewSessions takes the clock, time.Now outside of tests.
-func NewSessions(s SessionStore, now func() time.Time) *Sessions { return &Sessions{s, now} }
+// NewSessions takes the key that secrets are hashed under, and the clock, time.Now
+// outside of tests.
+func NewSessions(s SessionStore, key []byte, now func() time.Time) *Sessions {
+	return &Sessions{s, key, now}
+}
 
 // Session is a new session with its secret, which is kept nowhere.
 type Session struct {
@@ -55,10 +64,20 @@ type Session struct {
 }
 
 // Start makes a session for someone who has just given the password. Sessions
-// are never renewed without it.
-func (s *Sessions) Start(ctx context.Context) (Session, error) {
+// are never renewed without it. It is called in a transaction of the store, which
+// keeps the password from being changed before the session is there to be ended with
+// all others. The error wraps ErrWrongPassword when it was changed already.
+func (s *Sessions) Start(ctx context.Context, given *Given) (Session, error) {
+	sealed, err := s.store.LockSecret(ctx, SecretPassword)
+	if err != nil {
+		return Session{}, err
+	}
+	if !bytes.Equal(sealed, given.sealed) {
+		return Session{}, fmt.Errorf("%w: it was changed meanwhile", ErrWrongPassword)
+	}
 	login := s.now()
-	secret, hash := newSessionSecret(login)
+	secret := newSessionSecret(login)
+	hash := s.key.hash(secret)
 	if _, err := s.store.CreateSession(ctx, store.Session{Hash: hash, ExpiresAt: s.expiry(login)}); err != nil {
 		return Session{}, err
 	}
@@ -94,11 +113,11 @@ func (s *Sessions) Authenticate(ctx context.Context, secret string) (Principal, 
 }
 
 func (s *Sessions) find(ctx context.Context, secret string) (session store.Session, login time.Time, err error) {
-	login, hash, ok := parseSessionSecret(secret)
+	login, ok := parseSessionSecret(secret)
 	if !ok {
 		return session, login, fmt.Errorf("%w: not a session", ErrUnauthenticated)
 	}
-	session, err = s.store.SessionByHash(ctx, hash)
+	session, err = s.store.SessionByHash(ctx, s.key.hash(secret))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return session, login, fmt.Errorf("%w: unknown or expired session", ErrUnauthenticated)
@@ -110,36 +129,33 @@ func (s *Sessions) find(ctx context.Context, secret string) (session store.Sessi
 
 // End ends a session. It is no error when there is none.
 func (s *Sessions) End(ctx context.Context, secret string) error {
-	_, hash, ok := parseSessionSecret(secret)
-	if !ok {
+	if _, ok := parseSessionSecret(secret); !ok {
 		return nil
 	}
-	return s.store.DeleteSession(ctx, hash)
+	return s.store.DeleteSession(ctx, s.key.hash(secret))
 }
 
 // loginSize is the size in bytes of the time in a session's secret.
 const loginSize = 8
 
-func newSessionSecret(login time.Time) (secret string, hash [sha256.Size]byte) {
+func newSessionSecret(login time.Time) string {
 	at := binary.BigEndian.AppendUint64(nil, uint64(login.UnixMicro()))
-	random, _ := newSecret("")
-	secret = sessionPrefix + base64.RawURLEncoding.EncodeToString(at) + random
-	return secret, sha256.Sum256([]byte(secret))
+	return sessionPrefix + base64.RawURLEncoding.EncodeToString(at) + newSecret("")
 }
 
-// parseSessionSecret returns when the password was given and the hash to look
-// the session up by, and whether the secret has the form of one.
-func parseSessionSecret(secret string) (login time.Time, hash [sha256.Size]byte, ok bool) {
+// parseSessionSecret returns when the password was given, and whether the secret has
+// the form of a session's.
+func parseSessionSecret(secret string) (login time.Time, ok bool) {
 	encoded, found := strings.CutPrefix(secret, sessionPrefix)
 	digits := base64.RawURLEncoding.EncodedLen(loginSize)
 	if !found || len(encoded) < digits {
-		return login, hash, false
+		return login, false
 	}
 	at, err := base64.RawURLEncoding.DecodeString(encoded[:digits])
-	if _, ok := hashSecret("", encoded[digits:]); err != nil || !ok {
-		return login, hash, false
+	if err != nil || !isSecret("", encoded[digits:]) {
+		return login, false
 	}
-	return time.UnixMicro(int64(binary.BigEndian.Uint64(at))), sha256.Sum256([]byte(secret)), true
+	return time.UnixMicro(int64(binary.BigEndian.Uint64(at))), true
 }
 
 // sessionID names a session by the beginning of its hash.

@@ -13,7 +13,7 @@ import (
 
 func (w *world) newSession(t *testing.T) access.Session {
 	t.Helper()
-	session, err := w.sessions.Start(t.Context())
+	session, err := w.sessions.Start(t.Context(), w.given(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,11 +122,53 @@ func TestEndedSessionStaysEnded(t *testing.T) {
 	w := newWorld(t)
 	session := w.newSession(t)
 	w.clock.Advance(5 * time.Minute) // so that its use is worth writing
-	racing := access.NewSessions(endingStore{w.store}, w.clock.Now)
+	racing := access.NewSessions(endingStore{w.store}, lookupKey(), w.clock.Now)
 	if _, err := racing.Authenticate(t.Context(), session.Secret); !errors.Is(err, access.ErrUnauthenticated) {
 		t.Errorf("got %v", err)
 	}
 	if !w.sessionEnded(t, session.Secret) {
 		t.Error("an ended session came back")
+	}
+}
+
+// TestLogInRacesPasswordChange gives the old password, which is changed before the
+// session of it is made, or right after: no session of it is left.
+func TestLogInRacesPasswordChange(t *testing.T) {
+	w := newWorld(t)
+	given := w.given(t)
+	change, err := w.passwords.Change(t.Context(), "192.0.2.1", w.password, "five plain words of mine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := w.newSession(t)
+	if err := change.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !w.sessionEnded(t, before.Secret) {
+		t.Error("a session that was made before the change outlives it")
+	}
+	if session, err := w.sessions.Start(t.Context(), given); !errors.Is(err, access.ErrWrongPassword) {
+		t.Errorf("the old password, checked before the change: got %+v, %v", session, err)
+	}
+}
+
+// TestForgedSecrets writes rows for secrets of one's own: without the key nobody can
+// make the hash by which they are found, and a row with another role is refused.
+func TestForgedSecrets(t *testing.T) {
+	w := newWorld(t)
+	other := access.NewTokens(w.store, []byte("key of the attacker"), w.clock.Now)
+	_, secret, err := other.Create(t.Context(), wire.TokenRequest{Name: "mine", Role: wire.RoleAdmin, ExpiresIn: 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := w.tokens.Authenticate(t.Context(), secret); !errors.Is(err, access.ErrUnauthenticated) {
+		t.Errorf("token: got %+v, %v", p, err)
+	}
+	session, err := access.NewSessions(w.store, []byte("key of the attacker"), w.clock.Now).Start(t.Context(), w.given(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !w.sessionEnded(t, session.Secret) {
+		t.Error("a session that was hashed under another key is good")
 	}
 }

@@ -23,11 +23,13 @@ type TokenStore interface {
 // Tokens makes and checks API tokens.
 type Tokens struct {
 	store TokenStore
+	key   lookupKey
 	now   func() time.Time
 }
 
-// NewTokens takes the clock, time.Now outside of tests.
-func NewTokens(s TokenStore, now func() time.Time) *Tokens { return &Tokens{s, now} }
+// NewTokens takes the key that secrets are hashed under, and the clock, time.Now
+// outside of tests.
+func NewTokens(s TokenStore, key []byte, now func() time.Time) *Tokens { return &Tokens{s, key, now} }
 
 // Create makes a token. Its secret is returned this once and kept nowhere. The
 // error is an *InvalidError.
@@ -39,9 +41,9 @@ func (t *Tokens) Create(ctx context.Context, r wire.TokenRequest) (store.Token, 
 	if r.ExpiresIn < 1 || r.ExpiresIn > longest {
 		return store.Token{}, "", invalidf("expires_in is %d: want 1 to %d seconds", r.ExpiresIn, longest)
 	}
-	secret, hash := newSecret(tokenPrefix)
+	secret := newSecret(tokenPrefix)
 	token, err := t.store.CreateToken(ctx, store.Token{
-		ID: wire.NewUUID(), Name: r.Name, Role: string(r.Role), Hash: hash,
+		ID: wire.NewUUID(), Name: r.Name, Role: string(r.Role), Hash: t.key.hash(secret),
 		ExpiresAt: t.now().Add(time.Duration(r.ExpiresIn) * time.Second),
 	})
 	if err != nil {
@@ -53,11 +55,10 @@ func (t *Tokens) Create(ctx context.Context, r wire.TokenRequest) (store.Token, 
 // Authenticate returns whose token a secret is, and notes to the minute that it
 // was used. The error wraps ErrUnauthenticated.
 func (t *Tokens) Authenticate(ctx context.Context, secret string) (Principal, error) {
-	hash, ok := hashSecret(tokenPrefix, secret)
-	if !ok {
+	if !isSecret(tokenPrefix, secret) {
 		return Principal{}, fmt.Errorf("%w: not a token", ErrUnauthenticated)
 	}
-	token, err := t.store.TokenByHash(ctx, hash)
+	token, err := t.store.TokenByHash(ctx, t.key.hash(secret))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return Principal{}, fmt.Errorf("%w: unknown token", ErrUnauthenticated)

@@ -19,6 +19,7 @@ type world struct {
 	tokens    *access.Tokens
 	sessions  *access.Sessions
 	passwords *access.Passwords
+	password  string // set by setPassword
 }
 
 // cheap makes password hashes that cost next to nothing.
@@ -34,10 +35,13 @@ func newWorld(t *testing.T) *world {
 	}
 	return &world{
 		clock: clock, store: s, kek: kek,
-		tokens: access.NewTokens(s, clock.Now), sessions: access.NewSessions(s, clock.Now),
+		tokens: access.NewTokens(s, lookupKey(), clock.Now), sessions: access.NewSessions(s, lookupKey(), clock.Now),
 		passwords: access.NewPasswords(s, kek, cheap(), clock.Now),
 	}
 }
+
+// lookupKey is the key of tokens and sessions.
+func lookupKey() []byte { return []byte("key of these tests' own") }
 
 // replica is another process with the same database.
 func (w *world) replica() *access.Passwords {
@@ -51,7 +55,21 @@ func (w *world) setPassword(t *testing.T) string {
 	if err != nil || password == "" {
 		t.Fatalf("got %q, %v", password, err)
 	}
+	w.password = password
 	return password
+}
+
+// given gives the first password.
+func (w *world) given(t *testing.T) *access.Given {
+	t.Helper()
+	if w.password == "" {
+		w.setPassword(t)
+	}
+	given, err := w.passwords.Check(t.Context(), "203.0.113.200", w.password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return given
 }
 
 const day = 24 * time.Hour

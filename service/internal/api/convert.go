@@ -18,14 +18,20 @@ func wireImage(i store.Image) wire.Image {
 	return wire.Image{
 		ID: i.ID, Name: i.Name, Labels: labels, Enabled: i.Enabled, Simulated: i.Simulated, CreatedAt: i.CreatedAt,
 		IDKeyDigest: hex.EncodeToString(i.IDKeyDigest[:]), AuthorKeyDigest: hex.EncodeToString(i.AuthorKeyDigest[:]),
+		Policy: i.Policy, Revision: i.PolicyRevision,
+		LaunchLimit: wire.LaunchLimit{Max: i.LaunchLimit.Max, Period: int64(i.LaunchLimit.Period / time.Second)},
 	}
 }
 
 func wireRelease(r store.Release) wire.Release {
+	content := r.ContentHash()
 	out := wire.Release{
-		ID: r.ID, Enabled: r.Enabled, CreatedAt: r.CreatedAt, Cmdline: r.Cmdline,
+		ID: r.ID, Enabled: r.Enabled, ApprovedAt: orNull(r.ApprovedAt), ContentHash: hex.EncodeToString(content[:]), CreatedAt: r.CreatedAt, Cmdline: r.Cmdline,
 		GuestPolicy: fmt.Sprintf("%#x", r.GuestPolicy), GuestSVN: r.GuestSVN,
 		Artifacts: []wire.Artifact{}, Variants: []wire.Variant{}, Policy: r.Policy, Revision: r.PolicyRevision,
+	}
+	if len(out.Policy) == 0 {
+		out.Policy = nil // null
 	}
 	for _, a := range registry.Artifacts(r) {
 		out.Artifacts = append(out.Artifacts, wire.Artifact{Name: a.Name, Size: a.Size, SHA256: hex.EncodeToString(a.SHA256[:])})

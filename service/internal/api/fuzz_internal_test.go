@@ -27,6 +27,8 @@ func (emptyStore) ImageByName(context.Context, string) (store.Image, error) {
 	return store.Image{}, store.ErrNotFound
 }
 
+func (emptyStore) CheckTombstones(context.Context, wire.UUID, [32]byte) error { return nil }
+
 // FuzzRegistration reads bodies into a registry, up to the point where all has
 // come. When they are malformed, and when the upload is given up, no file is left.
 func FuzzRegistration(f *testing.F) {

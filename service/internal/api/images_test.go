@@ -75,7 +75,22 @@ func TestPatchImage(t *testing.T) {
 	if len(image.Labels) != 0 {
 		t.Errorf("image %+v", image)
 	}
+	image = into[wire.Image](patch(`{"policy":{"version":1, "min_guest_svn":3},"revision":1,"launch_limit":{"max":5,"period":3600}}`).want(200))
+	if string(image.Policy) != completed(t, `{"version":1,"min_guest_svn":3}`) || image.Revision != 2 || image.LaunchLimit != (wire.LaunchLimit{Max: 5, Period: 3600}) {
+		t.Errorf("image %+v", image)
+	}
+	if r := w.lastAudit(); r.Details["policy_revision"] != "2" || len(r.Details["policy_sha256"]) != 64 || r.Details["launch_limit"] != "5 in 1h0m0s" {
+		t.Errorf("recorded %+v", r)
+	}
+	image = into[wire.Image](patch(`{"launch_limit":{"max":0,"period":0}}`).want(200))
+	if image.LaunchLimit != (wire.LaunchLimit{}) || image.Revision != 2 {
+		t.Errorf("image %+v", image)
+	}
 	for body, code := range map[string]wire.Code{
+		`{"policy":{"version":1},"revision":1}`: wire.CodeConflict, `{"policy":{"version":1}}`: wire.CodeUnprocessable,
+		`{"policy":{"version":1,"vmpls":[1]},"revision":2}`: wire.CodeUnprocessable, `{"policy":[],"revision":2}`: wire.CodeUnprocessable,
+		`{"launch_limit":{"max":1,"period":0}}`: wire.CodeUnprocessable, `{"launch_limit":{"max":-1,"period":60}}`: wire.CodeUnprocessable,
+		`{"launch_limit":{"max":1,"period":40000000}}`: wire.CodeUnprocessable, `{"launch_limit":{"max":1.5,"period":60}}`: wire.CodeMalformed,
 		`{}`: wire.CodeUnprocessable, `{"name":"second"}`: wire.CodeConflict, `{"name":""}`: wire.CodeUnprocessable,
 		`{"name":"second","enabled":false}`: wire.CodeConflict, `{"id":"x"}`: wire.CodeMalformed, `{"enabled":1}`: wire.CodeMalformed,
 		`{"labels":{"":"x"}}`: wire.CodeUnprocessable, `{"labels":{"a":"\u0000"}}`: wire.CodeUnprocessable,
@@ -83,7 +98,7 @@ func TestPatchImage(t *testing.T) {
 	} {
 		patch(body).problem(code)
 	}
-	if into[wire.Image](w.get(path, wire.RoleRead)); !into[wire.Image](w.get(path, wire.RoleRead)).Enabled || w.lastAudit().Seq != before+2 {
+	if into[wire.Image](w.get(path, wire.RoleRead)); !into[wire.Image](w.get(path, wire.RoleRead)).Enabled || w.lastAudit().Seq != before+4 {
 		t.Error("a patch that was refused changed something, or was recorded")
 	}
 	w.do(call{
@@ -128,7 +143,7 @@ func TestPatchRelease(t *testing.T) {
 		return w.do(call{method: "PATCH", path: releasePath(r), token: w.tokens[wire.RoleAdmin], contentType: "application/json", body: []byte(body)})
 	}
 	release := into[wire.Release](patch(`{"policy":{"version":1, "min_guest_svn":3},"revision":1}`).want(200))
-	if string(release.Policy) != completed(t, `{"version":1,"min_guest_svn":3}`) || release.Revision != 2 || !release.Enabled {
+	if string(release.Policy) != `{"version":1,"signing_keys":["VCEK","VLEK"],"min_guest_svn":3,"tcb_floors":"none"}` || release.Revision != 2 || !release.Enabled {
 		t.Errorf("release %+v", release)
 	}
 	if r := w.lastAudit(); r.Reason != "release.changed" || r.Details["policy_revision"] != "2" || len(r.Details["policy_sha256"]) != 64 {

@@ -113,6 +113,8 @@ type sentinel struct {
 func sentinels() []sentinel {
 	return []sentinel{
 		{store.ErrNameTaken, wire.CodeConflict, "the name is taken: choose another"},
+		{store.ErrDeleted, wire.CodeConflict, "an image of this ID, or with this unsealing key, was deleted, which is for good: convert the source anew"},
+		{store.ErrTampered, wire.CodeUnavailable, "the database is not as this replica wrote it, or the key-encryption key was rotated: the log and docs/operations.md say what to do"},
 		{store.ErrExists, wire.CodeConflict, "its ID is in use already"},
 		{store.ErrChanged, wire.CodeConflict, "it has changed meanwhile: read it again and repeat the change"},
 		{store.ErrNotFound, wire.CodeNotFound, ""},

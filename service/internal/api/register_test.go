@@ -36,7 +36,7 @@ func completed(t *testing.T, document string) string {
 	return string(whole)
 }
 
-// TestPolicyIsShownWhole wants a release that names no policy, and one whose policy
+// TestPolicyIsShownWhole wants an image that names no policy, and one whose policy
 // says little, to show what is in force.
 func TestPolicyIsShownWhole(t *testing.T) {
 	w := newWorld(t)
@@ -47,8 +47,8 @@ func TestPolicyIsShownWhole(t *testing.T) {
 		"leased": {`{"version":1,"signing_keys":["VLEK"]}`, `"signing_keys":["VLEK"],"tcb_floors":{"milan"`},
 	} {
 		a := w.register(w.newUpload(name).change(func(r *wire.Registration) { r.Policy = []byte(tc.given) }), "/v1/images").want(201)
-		if r := into[wire.Registered](a); !strings.Contains(string(r.Release.Policy), tc.want) {
-			t.Errorf("%s: shows %s", name, r.Release.Policy)
+		if r := into[wire.Registered](a); !strings.Contains(string(r.Image.Policy), tc.want) {
+			t.Errorf("%s: shows %s", name, r.Image.Policy)
 		}
 	}
 }
@@ -69,7 +69,8 @@ func TestRegister(t *testing.T) {
 		t.Errorf("image %+v", r.Image)
 	}
 	if r.Release.GuestPolicy != "0x30137" || r.Release.GuestSVN != 7 || r.Release.Revision != 1 || !r.Release.Enabled ||
-		string(r.Release.Policy) != completed(t, `{"version":1,"min_guest_svn":7}`) || r.Release.Cmdline != "root=/dev/mapper/cryptroot" {
+		string(r.Image.Policy) != completed(t, `{"version":1,"min_guest_svn":7}`) || r.Image.Revision != 1 || r.Image.LaunchLimit != (wire.LaunchLimit{}) ||
+		string(r.Release.Policy) != "null" || r.Release.ApprovedAt == nil || r.Release.Cmdline != "root=/dev/mapper/cryptroot" {
 		t.Errorf("release %+v", r.Release)
 	}
 	if len(r.Release.Artifacts) != 3 || w.files.left() != 3 {
@@ -157,11 +158,9 @@ func TestRegisterWithoutInitrd(t *testing.T) {
 
 func TestFurtherRelease(t *testing.T) {
 	w := newWorld(t)
-	first := w.registered("a")
-	further := func() *upload {
-		return w.newUpload("").change(func(r *wire.Registration) { r.ImageID = first.Image.ID }).
-			set("unsealing_key", w.sealedKey(first.Image.ID)).set("kernel", []byte("another kernel"))
-	}
+	conversion := w.newUpload("a")
+	first := into[wire.Registered](w.register(conversion, "/v1/images").want(201))
+	further := func() *upload { return w.further(first).set("unsealing_key", conversion.part("unsealing_key")) }
 	path := "/v1/images/" + first.Image.ID.String() + "/releases"
 	second := into[wire.Registered](w.register(further().change(func(r *wire.Registration) { r.Disabled = true }), path).want(201))
 	if second.Image.ID != first.Image.ID || second.Image.IDKeyDigest != first.Image.IDKeyDigest || second.Release.ID == first.Release.ID ||
@@ -171,7 +170,7 @@ func TestFurtherRelease(t *testing.T) {
 	stored, err := w.store.ReleaseByID(t.Context(), second.Release.ID)
 	must(t, err)
 	w.checkIDBlock(second, stored.Variants[0].IDBlock, stored.Variants[0].IDAuth, measure.Digest(stored.Variants[0].Measurement))
-	if r := w.lastAudit(); r.Reason != "release.registered" || r.ReleaseID != second.Release.ID.String() {
+	if r := w.lastAudit(); r.Reason != "release.proposed" || r.ReleaseID != second.Release.ID.String() {
 		t.Errorf("recorded %+v", r)
 	}
 	image := into[wire.Image](w.get("/v1/images/"+first.Image.ID.String(), wire.RoleRead).want(200))
@@ -185,6 +184,7 @@ func TestFurtherRelease(t *testing.T) {
 	}{
 		"unknown image": {further(), "/v1/images/" + wire.NewUUID().String() + "/releases", wire.CodeNotFound},
 		"other image":   {w.newUpload(""), path, wire.CodeUnprocessable},
+		"other key":     {further().set("unsealing_key", w.sealedKey(first.Image.ID)), path, wire.CodeUnprocessable},
 		"other name":    {further().change(func(r *wire.Registration) { r.Name = "b" }), path, wire.CodeUnprocessable},
 		"labels":        {further().change(func(r *wire.Registration) { r.Labels = map[string]string{"a": "b"} }), path, wire.CodeUnprocessable},
 		"same image ID": {w.newUpload("c").change(func(r *wire.Registration) { r.ImageID = first.Image.ID }), "/v1/images", wire.CodeConflict},
@@ -194,6 +194,91 @@ func TestFurtherRelease(t *testing.T) {
 	if w.files.left() != 4 { // the firmware and the initrd are the same ones
 		t.Errorf("%d files", w.files.left())
 	}
+}
+
+// further is a release with another kernel, of an image that is registered.
+func (w *world) further(first wire.Registered) *upload {
+	return w.newUpload("").change(func(r *wire.Registration) { r.ImageID = first.Image.ID }).
+		set("unsealing_key", nil).set("kernel", []byte("another kernel"))
+}
+
+// TestApproval adds a release to an image of somebody else's with a token of the role
+// register: it unlocks nothing until an admin approves what he has seen.
+func TestApproval(t *testing.T) {
+	w := newWorld(t)
+	first := w.registered("a")
+	proposed := into[wire.Registered](w.register(w.further(first), "/v1/images/"+first.Image.ID.String()+"/releases").want(201))
+	if proposed.Release.ApprovedAt != nil || !proposed.Release.Enabled {
+		t.Fatalf("registered %+v", proposed.Release)
+	}
+	path := releasePath(proposed)
+	seen := wire.Approval{ContentHash: proposed.Release.ContentHash}
+	for _, role := range []wire.Role{wire.RoleRead, wire.RoleRegister} {
+		w.send("POST", path+"/approval", role, seen).problem(wire.CodeForbidden)
+	}
+	for _, wrong := range []string{"", "00", strings.Repeat("z", 64)} {
+		w.send("POST", path+"/approval", wire.RoleAdmin, wire.Approval{ContentHash: wrong}).problem(wire.CodeUnprocessable)
+	}
+	w.send("POST", path+"/approval", wire.RoleAdmin, wire.Approval{ContentHash: strings.Repeat("0", 64)}).problem(wire.CodeConflict)
+	w.send("PATCH", path, wire.RoleAdmin, wire.ReleasePatch{Policy: []byte(`{"version":1,"min_guest_svn":3}`), Revision: 1}).want(200)
+	w.send("POST", path+"/approval", wire.RoleAdmin, seen).problem(wire.CodeConflict)
+	edited := into[wire.Release](w.get(path, wire.RoleRead).want(200))
+	approved := into[wire.Release](w.send("POST", path+"/approval", wire.RoleAdmin, wire.Approval{ContentHash: edited.ContentHash}).want(200))
+	if approved.ApprovedAt == nil || approved.ContentHash != edited.ContentHash {
+		t.Errorf("approved %+v", approved)
+	}
+	if r := w.lastAudit(); r.Reason != "release.approved" || r.ReleaseID != approved.ID.String() || r.Details["content_sha256"] != edited.ContentHash {
+		t.Errorf("recorded %+v", r)
+	}
+	w.send("POST", path+"/approval", wire.RoleAdmin, wire.Approval{ContentHash: edited.ContentHash}).problem(wire.CodeUnprocessable)
+}
+
+// TestReleaseOnlyTightens adds a release that asks for more than its image's policy
+// lets it: its own policy does not help.
+func TestReleaseOnlyTightens(t *testing.T) {
+	w := newWorld(t)
+	first := w.registered("a")
+	debug := w.further(first).change(func(r *wire.Registration) {
+		r.GuestPolicy, r.Policy = "smt,debug", []byte(`{"version":1,"guest_policy":{"allow_debug":true}}`)
+	})
+	path := "/v1/images/" + first.Image.ID.String()
+	if detail := w.register(debug, path+"/releases").problem(wire.CodeUnprocessable); !strings.Contains(detail, "allow_debug") {
+		t.Errorf("it says %s", detail)
+	}
+	tighter := w.further(first).change(func(r *wire.Registration) { r.Policy = []byte(`{"version": 1, "min_guest_svn": 7}`) })
+	release := into[wire.Registered](w.register(tighter, path+"/releases").want(201))
+	if string(release.Release.Policy) != `{"version":1,"signing_keys":["VCEK","VLEK"],"min_guest_svn":7,"tcb_floors":"none"}` || string(release.Image.Policy) != string(first.Image.Policy) {
+		t.Errorf("registered %+v", release)
+	}
+}
+
+// TestDeletedImageStaysDeleted registers an image again that was deleted, from the
+// staging directory of old, which somebody has kept.
+func TestDeletedImageStaysDeleted(t *testing.T) {
+	w := newWorld(t)
+	conversion := w.newUpload("a")
+	first := into[wire.Registered](w.register(conversion, "/v1/images").want(201))
+	w.send("DELETE", "/v1/images/"+first.Image.ID.String(), wire.RoleAdmin, nil).want(204)
+	if detail := w.register(conversion, "/v1/images").problem(wire.CodeConflict); !strings.Contains(detail, "was deleted") {
+		t.Errorf("it says %s", detail)
+	}
+	// The same key, sealed for another image's ID by whoever has seen it in the clear.
+	w.keyOf(conversion, first.Image.ID, func(key []byte) {
+		other := w.newUpload("b")
+		r, _ := other.registration.(wire.Registration)
+		sealed, err := w.keys.Ingestion.Public().Seal(wire.UnsealingKeyInfo(r.ImageID), key)
+		must(t, err)
+		w.register(other.set("unsealing_key", sealed), "/v1/images").problem(wire.CodeConflict)
+	})
+	w.registered("a") // the name is free
+}
+
+// keyOf calls use with the unsealing key of an upload in the clear.
+func (w *world) keyOf(u *upload, image wire.UUID, use func(key []byte)) {
+	w.t.Helper()
+	key, err := w.keys.Ingestion.Open(wire.UnsealingKeyInfo(image), u.part("unsealing_key"))
+	must(w.t, err)
+	use(key)
 }
 
 // TestGuestPolicyOnPurpose allows in the report policy what is refused without.

@@ -46,6 +46,21 @@ func (a *API) patchRelease(w http.ResponseWriter, r *request) error {
 	return a.writeRelease(w, r, image, id)
 }
 
+func (a *API) approveRelease(w http.ResponseWriter, r *request) error {
+	image, id, err := releaseIDs(r)
+	if err != nil {
+		return err
+	}
+	var approval wire.Approval
+	if err := readJSON(r, &approval); err != nil {
+		return err
+	}
+	if err := a.Registry.Approve(r.Context(), image, id, approval, r.audit("")); err != nil {
+		return err
+	}
+	return a.writeRelease(w, r, image, id)
+}
+
 func (a *API) deleteRelease(w http.ResponseWriter, r *request) error {
 	image, id, err := releaseIDs(r)
 	if err != nil {

@@ -15,12 +15,13 @@ func (a *API) login(w http.ResponseWriter, r *request) error {
 	if err := readJSON(r, &body); err != nil {
 		return err
 	}
-	if err := a.Passwords.Check(r.Context(), r.origin, body.Password); err != nil {
+	given, err := a.Passwords.Check(r.Context(), r.origin, body.Password)
+	if err != nil {
 		return a.passwordError(r, err)
 	}
 	var session access.Session
-	_, err := a.Store.Audited(r.Context(), func(ctx context.Context) (_ store.Record, err error) {
-		if session, err = a.Sessions.Start(ctx); err != nil {
+	_, err = a.Store.Audited(r.Context(), func(ctx context.Context) (_ store.Record, err error) {
+		if session, err = a.Sessions.Start(ctx, given); err != nil {
 			return store.Record{}, err
 		}
 		record := r.audit(reasonLogin)
@@ -28,7 +29,7 @@ func (a *API) login(w http.ResponseWriter, r *request) error {
 		return record, nil
 	})
 	if err != nil {
-		return err
+		return a.passwordError(r, err)
 	}
 	return writeJSON(w, http.StatusCreated, wire.Session{Secret: session.Secret, ExpiresAt: session.ExpiresAt.UTC()})
 }

@@ -65,6 +65,16 @@ func (u *upload) set(name string, data []byte) *upload {
 	return u
 }
 
+// part returns the data of a part.
+func (u *upload) part(name string) []byte {
+	for _, p := range u.parts {
+		if p.name == name {
+			return p.data
+		}
+	}
+	return nil
+}
+
 // encode returns the body and its content type.
 func (u *upload) encode(t testing.TB) (body []byte, contentType string) {
 	t.Helper()

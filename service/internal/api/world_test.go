@@ -60,7 +60,7 @@ func newWorldOn(t *testing.T, db storetest.Database, change ...func(*api.Config)
 	passwords := access.NewPasswords(w.store, kek, access.Params{Time: 1, Memory: 8, Threads: 1}, w.clock.Now)
 	w.password, err = passwords.Init(t.Context())
 	must(t, err)
-	tokens := access.NewTokens(w.store, w.clock.Now)
+	tokens := access.NewTokens(w.store, []byte("lookup key"), w.clock.Now)
 	for _, role := range []wire.Role{wire.RoleRead, wire.RoleRegister, wire.RoleAdmin} {
 		_, w.tokens[role], err = tokens.Create(t.Context(), wire.TokenRequest{Name: string(role), Role: role, ExpiresIn: 30 * 86400})
 		must(t, err)
@@ -76,7 +76,7 @@ func newWorldOn(t *testing.T, db storetest.Database, change ...func(*api.Config)
 			Store: w.store, Artifacts: w.files, KEK: kek, Ingestion: w.keys.Ingestion, Identity: w.keys.Identity,
 			Limits: registry.DefaultLimits(), Log: logger,
 		}),
-		Tokens: tokens, Sessions: access.NewSessions(w.store, w.clock.Now), Passwords: passwords,
+		Tokens: tokens, Sessions: access.NewSessions(w.store, []byte("lookup key"), w.clock.Now), Passwords: passwords,
 		Unlocker: w.unlocker,
 		Info:     publicInfo(w.keys),
 		Status:   wire.Status{Version: "v1.2.3", StartedAt: w.clock.Now(), Database: "sqlite"},

@@ -1,9 +1,12 @@
 package keyring
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,8 +29,16 @@ var (
 	ErrWrongKEK = errors.New("key-encryption key does not fit this database")
 )
 
-// KEK seals the other keys.
-type KEK struct{ aead cipher.AEAD }
+// KEK seals the other keys, and what is derived from it authenticates the database.
+type KEK struct {
+	aead cipher.AEAD
+	rows []byte
+}
+
+// RowKey returns the key that authenticates rows of the database: whoever writes to
+// it without knowing the KEK can neither make nor change one. It has 32 bytes,
+// HKDF-SHA-256 of the KEK.
+func (k *KEK) RowKey() []byte { return bytes.Clone(k.rows) }
 
 // LoadKEK reads the KEK from a file of exactly KEKSize bytes that only its
 // owner may read, or makes it there when create is set and there is no file.
@@ -57,7 +68,11 @@ func NewKEK(key []byte) (*KEK, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &KEK{aead}, nil
+	rows, err := hkdf.Key(sha256.New, key, nil, "snpguard/v1/row-key", sha256.Size)
+	if err != nil {
+		return nil, err
+	}
+	return &KEK{aead, rows}, nil
 }
 
 func readKEK(path string) ([]byte, error) {

@@ -21,7 +21,7 @@ func (r Rotation) Check(ctx context.Context, secrets Secrets, others ...string) 
 	if _, err := r.To.Open("", r.From.Seal("", nil)); err == nil {
 		return fmt.Errorf("%w: the new key-encryption key is the old one", ErrKEKFile)
 	}
-	for _, name := range append([]string{nameIngestion, nameIdentity, nameNonce, nameAuthority}, others...) {
+	for _, name := range append([]string{nameIngestion, nameIdentity, nameNonce, nameLookup, nameAuthority}, others...) {
 		sealed, found, err := secrets.Secret(ctx, name)
 		if err != nil {
 			return fmt.Errorf("read %s: %w", name, err)
@@ -57,3 +57,6 @@ func (r Rotation) ImageKeys(image wire.UUID, id, author []byte) (newID, newAutho
 	newAuthor, err = r.Secret(nameAuthorKey(image), author)
 	return newID, newAuthor, err
 }
+
+// RowKey implements store.Resealer.
+func (r Rotation) RowKey() []byte { return r.To.RowKey() }

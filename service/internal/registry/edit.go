@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -69,8 +70,50 @@ func (r *Registry) PatchImage(ctx context.Context, id wire.UUID, patch wire.Imag
 		}
 		c.add("labels", string(text), func(ctx context.Context) error { return r.Store.SetImageLabels(ctx, id, *patch.Labels) })
 	}
+	if patch.LaunchLimit != nil {
+		limit := store.LaunchLimit{Max: patch.LaunchLimit.Max, Period: time.Duration(patch.LaunchLimit.Period) * time.Second}
+		if err := checkLaunchLimit(*patch.LaunchLimit); err != nil {
+			return err
+		}
+		c.add("launch_limit", fmt.Sprintf("%d in %s", limit.Max, limit.Period), func(ctx context.Context) error {
+			return r.Store.SetLaunchLimit(ctx, id, limit)
+		})
+	}
+	if !noPolicy(patch.Policy) {
+		_, policy, err := parsePolicy(patch.Policy)
+		if err != nil {
+			return err
+		}
+		if err := c.addPolicy(policy, patch.Revision, func(ctx context.Context) error {
+			_, err := r.Store.UpdateImagePolicy(ctx, id, policy, patch.Revision)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
 	who.Reason, who.ImageID = ReasonImageChanged, id
 	return r.apply(ctx, c, who)
+}
+
+// maxPeriod is the longest period of a launch limit in seconds.
+const maxPeriod = 366 * 24 * 60 * 60
+
+func checkLaunchLimit(l wire.LaunchLimit) error {
+	if l != (wire.LaunchLimit{}) && (l.Max < 1 || l.Period < 1 || l.Period > maxPeriod) {
+		return refused("launch_limit: %d launches in %d seconds: want at least 1 in 1 to %d seconds, or zeros for no limit", l.Max, l.Period, maxPeriod)
+	}
+	return nil
+}
+
+// addPolicy adds the change of a policy from a revision.
+func (c *change) addPolicy(policy []byte, revision int64, do func(ctx context.Context) error) error {
+	if revision < 1 {
+		return refused("revision: name the revision of the policy that is replaced")
+	}
+	sum := sha256.Sum256(policy)
+	c.add("policy_sha256", hex.EncodeToString(sum[:]), do)
+	c.details["policy_revision"] = strconv.FormatInt(revision+1, 10)
+	return nil
 }
 
 // PatchRelease changes a release of an image. The record says who does it. The
@@ -85,22 +128,42 @@ func (r *Registry) PatchRelease(ctx context.Context, image, id wire.UUID, patch 
 			return r.Store.SetReleaseEnabled(ctx, id, *patch.Enabled)
 		})
 	}
-	if len(patch.Policy) > 0 && string(patch.Policy) != "null" {
-		_, policy, err := parsePolicy(patch.Policy)
+	if !noPolicy(patch.Policy) {
+		_, policy, err := parseTightening(patch.Policy)
 		if err != nil {
 			return err
 		}
-		if patch.Revision < 1 {
-			return refused("revision: name the revision of the policy that is replaced")
-		}
-		sum := sha256.Sum256(policy)
-		c.add("policy_sha256", hex.EncodeToString(sum[:]), func(ctx context.Context) error {
+		if err := c.addPolicy(policy, patch.Revision, func(ctx context.Context) error {
 			_, err := r.Store.UpdateReleasePolicy(ctx, id, policy, patch.Revision)
 			return err
-		})
-		c.details["policy_revision"] = strconv.FormatInt(patch.Revision+1, 10)
+		}); err != nil {
+			return err
+		}
 	}
 	who.Reason, who.ImageID, who.ReleaseID = ReasonReleaseChanged, image, id
+	return r.apply(ctx, c, who)
+}
+
+// Approve lets a proposed release of an image into force, if its content still has the
+// hash that was seen. The record says who does it. The error is a *RefusedError or
+// wraps store.ErrNotFound or store.ErrChanged.
+func (r *Registry) Approve(ctx context.Context, image, id wire.UUID, approval wire.Approval, who store.Record) error {
+	release, err := r.Release(ctx, image, id)
+	if err != nil {
+		return err
+	}
+	content, err := hex.DecodeString(approval.ContentHash)
+	switch {
+	case err != nil || len(content) != sha256.Size:
+		return refused("content_sha256: want the 64 hexadecimal digits that the release shows")
+	case !release.Proposed():
+		return refused("the release is in force already")
+	}
+	var c change
+	c.add("content_sha256", hex.EncodeToString(content), func(ctx context.Context) error {
+		return r.Store.ApproveRelease(ctx, id, [sha256.Size]byte(content))
+	})
+	who.Reason, who.ImageID, who.ReleaseID = ReasonReleaseApproved, image, id
 	return r.apply(ctx, c, who)
 }
 

@@ -20,7 +20,7 @@ type Export struct {
 
 // Export prepares the bundle of a release: of all variants, or of the one that is
 // named as in "4xEPYC-Genoa". The error is a *RefusedError or wraps
-// store.ErrNotFound.
+// store.ErrNotFound or store.ErrTampered.
 func (r *Registry) Export(ctx context.Context, image, id wire.UUID, variant string, format bundle.Format) (*Export, error) {
 	release, err := r.Release(ctx, image, id)
 	if err != nil {
@@ -40,6 +40,9 @@ func (r *Registry) Export(ctx context.Context, image, id wire.UUID, variant stri
 			VCPUs: v.VCPUs, VCPUType: v.VCPUType, Measurement: v.Measurement, IDBlock: v.IDBlock, IDAuth: v.IDAuth,
 		}
 		if variant == "" || variant == VariantName(v) {
+			if err := checkSigned(&of, &release, &v); err != nil {
+				return nil, err
+			}
 			e.release.Variants = append(e.release.Variants, exported)
 		}
 	}

@@ -14,21 +14,22 @@ import (
 
 // Reasons in the audit records of this package.
 const (
-	ReasonImageRegistered   = "image.registered"
-	ReasonReleaseRegistered = "release.registered"
-	ReasonImageChanged      = "image.changed"
-	ReasonReleaseChanged    = "release.changed"
-	ReasonImageDeleted      = "image.deleted"
-	ReasonReleaseDeleted    = "release.deleted"
+	ReasonImageRegistered = "image.registered"
+	ReasonReleaseProposed = "release.proposed"
+	ReasonImageChanged    = "image.changed"
+	ReasonReleaseChanged  = "release.changed"
+	ReasonReleaseApproved = "release.approved"
+	ReasonImageDeleted    = "image.deleted"
+	ReasonReleaseDeleted  = "release.deleted"
 )
 
 // Finish measures, signs and stores what was uploaded. The record says who did
 // it; the rest of it is filled in. The error is a *RefusedError or wraps
-// store.ErrNameTaken, store.ErrExists, store.ErrNotFound (the image was deleted
+// store.ErrNameTaken, store.ErrExists, store.ErrDeleted, store.ErrNotFound (the image was deleted
 // meanwhile) or store.ErrArtifactGone.
 func (u *Upload) Finish(ctx context.Context, who store.Record) (store.Image, store.Release, error) {
 	for _, part := range []string{PartFirmware, PartKernel, PartCmdline, PartUnsealingKey} {
-		if !u.parts[part] {
+		if !u.parts[part] && (part != PartUnsealingKey || u.image == nil) {
 			return store.Image{}, store.Release{}, refused("part %s is missing", part)
 		}
 	}
@@ -49,7 +50,9 @@ func (u *Upload) commit() (store.Release, error) {
 	release := store.Release{
 		ID: wire.NewUUID(), Enabled: u.image == nil || !u.plan.Disabled,
 		Cmdline: u.cmdline, GuestPolicy: uint64(u.plan.guestPolicy), GuestSVN: u.plan.GuestSVN,
-		Policy: u.plan.policy, UnsealingKeySealed: u.unsealingKey,
+	}
+	if u.image != nil {
+		release.Policy = u.plan.policy
 	}
 	for part, ref := range map[string]*store.ArtifactRef{
 		PartFirmware: &release.Firmware, PartKernel: &release.Kernel, PartInitrd: &release.Initrd,
@@ -93,7 +96,7 @@ func (u *Upload) store(ctx context.Context, release store.Release, who store.Rec
 			who.Reason = ReasonImageRegistered
 			storedImage, storedRelease, err = u.registry.Store.CreateImage(ctx, image, release, artifact.Present(u.registry.Artifacts))
 		} else {
-			who.Reason = ReasonReleaseRegistered
+			who.Reason = ReasonReleaseProposed
 			storedImage = image
 			storedRelease, err = u.registry.Store.AddRelease(ctx, image.ID, release, artifact.Present(u.registry.Artifacts))
 		}
@@ -118,6 +121,7 @@ func (u *Upload) keys() (store.Image, *keyring.ImageKeys, error) {
 		Enabled: !u.plan.Disabled, Simulated: u.registry.Simulated,
 		IDKeyDigest: sealed.IDDigest, AuthorKeyDigest: sealed.AuthorDigest,
 		IDKeySealed: sealed.ID, AuthorKeySealed: sealed.Author,
+		UnsealingKeySealed: u.unsealingKey, UnsealingKeyHash: u.unsealingKeyHash, Policy: u.plan.policy,
 	}, keys, nil
 }
 

@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -13,12 +15,13 @@ import (
 type plan struct {
 	wire.Registration
 	guestPolicy idblock.GuestPolicy
-	policy      []byte          // report policy
+	policy      []byte          // report policy; of a further release nil for none
 	variants    []measure.VCPUs // in order, the default first
 }
 
-// newPlan checks a registration. The error is a *RefusedError.
-func newPlan(r wire.Registration) (*plan, error) {
+// newPlan checks the registration of a new image, or of a further release of one.
+// The error is a *RefusedError.
+func newPlan(r wire.Registration, image *store.Image) (*plan, error) {
 	p := &plan{Registration: r, guestPolicy: idblock.DefaultPolicy}
 	if r.ImageID.IsZero() {
 		return nil, refused("image_id is missing")
@@ -29,16 +32,37 @@ func newPlan(r wire.Registration) (*plan, error) {
 			return nil, refused("guest_policy: %v", err)
 		}
 	}
-	policy, encoded, err := parsePolicy(r.Policy)
-	if err != nil {
-		return nil, err
-	}
-	p.policy = encoded
-	if err := checkGuestPolicy(p.guestPolicy, policy); err != nil {
+	if err := p.setPolicy(image); err != nil {
 		return nil, err
 	}
 	p.variants, err = variants(r.VCPUs, r.VCPUTypes)
 	return p, err
+}
+
+// setPolicy reads the report policy and holds the guest policy against all that will
+// be in force.
+func (p *plan) setPolicy(image *store.Image) (err error) {
+	var inForce [2]*attest.Policy
+	if image == nil {
+		inForce[0], p.policy, err = parsePolicy(p.Policy)
+	} else {
+		if inForce[0], err = attest.ParsePolicy(image.Policy); err != nil {
+			return fmt.Errorf("policy of image %s: %w", image.ID, err)
+		}
+		inForce[1], p.policy, err = parseTightening(p.Policy)
+	}
+	if err != nil {
+		return err
+	}
+	for _, policy := range inForce {
+		if policy == nil {
+			continue
+		}
+		if err := checkGuestPolicy(p.guestPolicy, policy); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // variants multiplies counts of vCPUs with their types.

@@ -12,11 +12,16 @@ import (
 // defaultPolicy asks for what attest.Policy asks for by itself.
 const defaultPolicy = `{"version":1}`
 
-// parsePolicy reads the report policy of a release and returns it also as it is
+// parsePolicy reads the report policy of an image and returns it also as it is
 // stored: with what counts where it says nothing written into it, so that it shows
 // whole what is in force. The error is a *RefusedError.
 func parsePolicy(document json.RawMessage) (*attest.Policy, []byte, error) {
-	if len(document) == 0 || string(document) == "null" {
+	return readPolicy(document, (*attest.Policy).Complete)
+}
+
+// readPolicy is parsePolicy with how a policy is completed.
+func readPolicy(document json.RawMessage, complete func(*attest.Policy)) (*attest.Policy, []byte, error) {
+	if noPolicy(document) {
 		document = json.RawMessage(defaultPolicy)
 	}
 	policy, err := attest.ParsePolicy(document)
@@ -26,15 +31,29 @@ func parsePolicy(document json.RawMessage) (*attest.Policy, []byte, error) {
 	if err := checkOwnFields(policy); err != nil {
 		return nil, nil, err
 	}
-	policy.Complete()
-	complete, err := json.Marshal(policy)
+	complete(policy)
+	stored, err := json.Marshal(policy)
 	if err != nil {
 		return nil, nil, refused("policy: %v", err)
 	}
-	if len(complete) > store.MaxBytes {
+	if len(stored) > store.MaxBytes {
 		return nil, nil, refused("policy: it has more than %s", size.Text(store.MaxBytes))
 	}
-	return policy, complete, nil
+	return policy, stored, nil
+}
+
+// noPolicy reports whether a request has no policy.
+func noPolicy(document json.RawMessage) bool {
+	return len(document) == 0 || string(document) == "null"
+}
+
+// parseTightening is parsePolicy for what a release demands beyond its image, which
+// may be nothing: nil then.
+func parseTightening(document json.RawMessage) (*attest.Policy, []byte, error) {
+	if noPolicy(document) {
+		return nil, nil, nil
+	}
+	return readPolicy(document, (*attest.Policy).CompleteBeside)
 }
 
 // checkOwnFields refuses fields that the service fixes from what it measured and

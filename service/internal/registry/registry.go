@@ -25,6 +25,10 @@ type Store interface {
 	RenameImage(ctx context.Context, id wire.UUID, name string) error
 	SetImageEnabled(ctx context.Context, id wire.UUID, enabled bool) error
 	SetImageLabels(ctx context.Context, id wire.UUID, labels map[string]string) error
+	SetLaunchLimit(ctx context.Context, id wire.UUID, limit store.LaunchLimit) error
+	UpdateImagePolicy(ctx context.Context, id wire.UUID, policy []byte, revision int64) (int64, error)
+	CheckTombstones(ctx context.Context, image wire.UUID, unsealingKeyHash [32]byte) error
+	ApproveRelease(ctx context.Context, id wire.UUID, content [32]byte) error
 	SetReleaseEnabled(ctx context.Context, id wire.UUID, enabled bool) error
 	UpdateReleasePolicy(ctx context.Context, id wire.UUID, policy []byte, revision int64) (int64, error)
 

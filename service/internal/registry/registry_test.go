@@ -219,6 +219,37 @@ func TestDeleteWithFaults(t *testing.T) {
 	}
 }
 
+// TestForgedIDBlocks exports releases whose ID blocks were changed in the database, and
+// one with the genuine ID block of another variant.
+func TestForgedIDBlocks(t *testing.T) {
+	for name, forge := range map[string]string{
+		"changed ID block":       `UPDATE variants SET id_block = zeroblob(96)`,
+		"changed signature":      `UPDATE variants SET id_auth = zeroblob(4096)`,
+		"ID block of another":    `UPDATE variants SET id_block = (SELECT id_block FROM variants v WHERE v.position = 1)`,
+		"other signature":        `UPDATE variants SET id_auth = (SELECT id_auth FROM variants v WHERE v.position = 1)`,
+		"both of another":        `UPDATE variants SET id_block = (SELECT id_block FROM variants v WHERE v.position = 1), id_auth = (SELECT id_auth FROM variants v WHERE v.position = 1)`,
+		"and of its measurement": `UPDATE variants SET measurement = (SELECT measurement FROM variants v WHERE v.position = 1)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, &faults{})
+			registration := wire.Registration{ImageID: wire.NewUUID(), Name: "a", VCPUs: []int{1, 2}, VCPUTypes: []string{"EPYC-Milan"}}
+			u, err := w.registry.Begin(t.Context(), registration)
+			must(t, err)
+			t.Cleanup(u.Abort)
+			must(t, w.fill(t.Context(), u, registration.ImageID))
+			_, release, err := u.Finish(t.Context(), who())
+			must(t, err)
+			_, err = w.registry.Export(t.Context(), registration.ImageID, release.ID, "", bundle.Tar)
+			must(t, err)
+			_, err = w.database.Raw(t).ExecContext(t.Context(), forge)
+			must(t, err)
+			if _, err := w.registry.Export(t.Context(), registration.ImageID, release.ID, "", bundle.Tar); !errors.Is(err, store.ErrTampered) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 func who() store.Record {
 	return store.Record{Outcome: store.OutcomeDone, Reason: "x", RequestID: "r", Address: "a", Actor: "token x"}
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
@@ -69,4 +70,41 @@ func sign(block idblock.IDBlock, keys *keyring.ImageKeys) ([]byte, error) {
 		return nil, err
 	}
 	return auth.Bytes()
+}
+
+// checkSigned wants a stored ID block to be that of its variant, signed by the image's
+// keys: the database does not authenticate it, and the bundle's signature would vouch
+// for it. The error wraps store.ErrTampered.
+func checkSigned(image *store.Image, release *store.Release, v *store.Variant) error {
+	block, err := idblock.Parse(v.IDBlock)
+	if err != nil {
+		return tampered(v, err)
+	}
+	auth, err := idblock.ParseAuthentication(v.IDAuth)
+	if err != nil {
+		return tampered(v, err)
+	}
+	want := idblock.IDBlock{
+		LaunchDigest: v.Measurement, FamilyID: image.ID, ImageID: release.ID,
+		Version: idblock.Version, GuestSVN: release.GuestSVN, Policy: idblock.GuestPolicy(release.GuestPolicy),
+	}
+	if block != want || auth.AuthorKey == nil {
+		return tampered(v, errors.New("it is of another launch"))
+	}
+	id, idErr := idblock.KeyDigest(auth.IDKey)
+	author, authorErr := idblock.KeyDigest(auth.AuthorKey)
+	if err := errors.Join(idErr, authorErr); err != nil {
+		return tampered(v, err)
+	}
+	if id != image.IDKeyDigest || author != image.AuthorKeyDigest {
+		return tampered(v, errors.New("it is signed by other keys"))
+	}
+	if err := auth.Verify(block); err != nil {
+		return tampered(v, err)
+	}
+	return nil
+}
+
+func tampered(v *store.Variant, err error) error {
+	return fmt.Errorf("ID block of %s: %w: %w", VariantName(*v), err, store.ErrTampered)
 }

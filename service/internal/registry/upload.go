@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -32,17 +33,18 @@ type Upload struct {
 	plan     *plan
 	image    *store.Image // of a further release; nil for a new image
 
-	parts        map[string]bool // that came
-	files        map[string]*artifact.Writer
-	firmware     *measure.Firmware
-	cmdline      string
-	unsealingKey []byte // as received
+	parts            map[string]bool // that came
+	files            map[string]*artifact.Writer
+	firmware         *measure.Firmware
+	cmdline          string
+	unsealingKey     []byte   // as received; of a new image
+	unsealingKeyHash [32]byte // of its public half
 }
 
 // Begin starts the registration of a new image. The error is a *RefusedError or
-// wraps ErrBusy or store.ErrNameTaken, or is a *RegisteredError.
+// wraps ErrBusy, store.ErrNameTaken or store.ErrDeleted, or is a *RegisteredError.
 func (r *Registry) Begin(ctx context.Context, registration wire.Registration) (*Upload, error) {
-	p, err := newPlan(registration)
+	p, err := newPlan(registration, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +54,9 @@ func (r *Registry) Begin(ctx context.Context, registration wire.Registration) (*
 	// Finish finds out for certain; this is before the files are on their way.
 	if image, err := r.Store.ImageByID(ctx, p.ImageID); !errors.Is(err, store.ErrNotFound) {
 		return nil, orFound(err, &RegisteredError{p.ImageID, image.Name})
+	}
+	if err := r.Store.CheckTombstones(ctx, p.ImageID, [32]byte{}); err != nil {
+		return nil, err
 	}
 	if _, err := r.Store.ImageByName(ctx, p.Name); !errors.Is(err, store.ErrNotFound) {
 		return nil, orFound(err, store.ErrNameTaken)
@@ -75,7 +80,7 @@ func (r *Registry) BeginRelease(ctx context.Context, id wire.UUID, registration 
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPlan(registration)
+	p, err := newPlan(registration, &image)
 	switch {
 	case err != nil:
 		return nil, err
@@ -193,8 +198,9 @@ func (u *Upload) addCmdline(_ context.Context, body io.Reader) error {
 	return nil
 }
 
-// addUnsealingKey takes a key that only this service can open, for this image.
-func (u *Upload) addUnsealingKey(_ context.Context, body io.Reader) error {
+// addUnsealingKey takes a key that only this service can open, for this image. An
+// image has one for good: with a further release it need not come, nor may another.
+func (u *Upload) addUnsealingKey(ctx context.Context, body io.Reader) error {
 	sealed, err := readSmall(PartUnsealingKey, body, wire.SealedUnsealingKeySize)
 	if err != nil {
 		return err
@@ -206,10 +212,17 @@ func (u *Upload) addUnsealingKey(_ context.Context, body io.Reader) error {
 			"convert the image with this service's ingestion key", image)
 	}
 	defer clear(key)
-	if _, err := seal.ParsePrivateKey(key); err != nil {
+	private, err := seal.ParsePrivateKey(key)
+	if err != nil {
 		return refused("unsealing_key: what is sealed in it is not an HPKE private key")
 	}
-	u.unsealingKey = sealed
+	u.unsealingKey, u.unsealingKeyHash = sealed, sha256.Sum256(private.Public().Bytes())
+	if u.image == nil {
+		return u.registry.Store.CheckTombstones(ctx, image, u.unsealingKeyHash)
+	}
+	if u.unsealingKeyHash != u.image.UnsealingKeyHash {
+		return refused("unsealing_key: it is another than that of image %s, with which its disks were sealed; add releases of this very conversion", image)
+	}
 	return nil
 }
 

@@ -25,6 +25,7 @@ type world struct {
 	t         *testing.T
 	registry  *registry.Registry
 	store     *store.Store
+	database  storetest.Database
 	dir       string
 	log       *bytes.Buffer
 	ingestion *seal.PrivateKey
@@ -73,8 +74,8 @@ func (a *faultyArtifacts) Delete(ctx context.Context, hash [32]byte) error {
 
 func newWorld(t *testing.T, f *faults) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), log: &bytes.Buffer{}}
-	w.store = storetest.SQLite(t).Open(t)
+	w := &world{t: t, dir: t.TempDir(), log: &bytes.Buffer{}, database: storetest.SQLite(t)}
+	w.store = w.database.Open(t)
 	kek, err := keyring.NewKEK(make([]byte, keyring.KEKSize))
 	must(t, err)
 	_, err = keyring.Open(t.Context(), w.store, kek)

@@ -50,28 +50,12 @@ func (h Head) next(body []byte) Head {
 	return Head{seq, [32]byte(sum.Sum(nil))}
 }
 
-// lockHead returns the end of the chain and keeps others from extending it until
-// the transaction ends: they wait for the row.
-func lockHead(ctx context.Context, q querier) (Head, error) {
-	return readHead(q.QueryRowContext(ctx, `UPDATE audit_head SET seq = seq WHERE id = 1 RETURNING seq, hash`))
-}
-
-func readHead(row scanner) (Head, error) {
-	var h Head
-	var hash []byte // NULL before the first record
-	if err := row.Scan(&h.Seq, &hash); err != nil {
-		return Head{}, fmt.Errorf("read end of the audit log: %w", err)
+// appendRecords numbers the records and adds them to the chain, whose end is locked.
+func (s *Store) appendRecords(ctx context.Context, q querier, at end, records []Record) ([]Entry, error) {
+	if len(records) == 0 {
+		return nil, nil
 	}
-	if hash == nil && h.Seq == 0 {
-		return h, nil
-	}
-	err := exactly(h.Hash[:]).Scan(hash)
-	return h, err
-}
-
-// appendRecords numbers the records and adds them to the chain. The head is
-// locked.
-func appendRecords(ctx context.Context, q querier, head Head, records []Record) ([]Entry, error) {
+	first, head := at.Seq, at.Head
 	entries := make([]Entry, len(records))
 	rows := make([][]any, len(records))
 	for i, r := range records {
@@ -93,23 +77,24 @@ func appendRecords(ctx context.Context, q querier, head Head, records []Record) 
 			return nil, fmt.Errorf("append to the audit log: %w", err)
 		}
 	}
-	if len(entries) == 0 {
-		return nil, nil
+	at.Head = head
+	if err := s.writeEnd(ctx, q, at); err != nil {
+		return nil, err
 	}
 	var counted int64
-	if err := q.QueryRowContext(ctx, `UPDATE audit_head SET seq = $1, hash = $2, counted = CASE WHEN counted = $3 THEN $1 ELSE counted END
-		WHERE id = 1 RETURNING counted`, head.Seq, head.Hash[:], entries[0].Seq-1).Scan(&counted); err != nil {
-		return nil, fmt.Errorf("move the end of the audit log: %w", err)
+	if err := q.QueryRowContext(ctx, `UPDATE audit_head SET counted = CASE WHEN counted = $1 THEN $2 ELSE counted END
+		WHERE id = 1 RETURNING counted`, first, head.Seq).Scan(&counted); err != nil {
+		return nil, fmt.Errorf("count records: %w", err)
 	}
 	return entries, countUnlocks(ctx, q, entries, counted)
 }
 
 // AuditHead returns the end of the audit log, to be kept elsewhere.
 func (s *Store) AuditHead(ctx context.Context) (Head, error) {
-	var head Head
+	var at end
 	err := s.view(ctx, func(ctx context.Context, q querier) (err error) {
-		head, err = readHead(q.QueryRowContext(ctx, `SELECT seq, hash FROM audit_head WHERE id = 1`))
+		at, err = s.readEnd(ctx, q.QueryRowContext(ctx, `SELECT `+endColumns+` FROM audit_head WHERE id = 1`))
 		return err
 	})
-	return head, err
+	return at.Head, err
 }

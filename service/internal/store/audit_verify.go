@@ -17,7 +17,8 @@ const (
 	FaultReordered Fault = "reordered" // it was written under another number
 	FaultColumn    Fault = "column"    // a column by which it is found says something else
 	FaultAdded     Fault = "added"     // it is beyond the end of the chain
-	FaultHead      Fault = "head"      // the end of the chain does not belong to it
+	FaultHead      Fault = "head"      // the end of the chain does not belong to it, or the service did not write it
+	FaultRows      Fault = "rows"      // images, releases, tokens or secrets are not as the service wrote them
 	FaultAnchor    Fault = "anchor"    // the record is not the anchored one: the log was written anew
 )
 
@@ -41,7 +42,7 @@ func (e *BrokenError) Error() string {
 const verifyPage = 200
 
 // VerifyAudit checks the records from the given one to the end of the log as it
-// is now, and returns that end. What comes before is taken on trust, so from
+// is now, and the rows that decisions rest on, and returns that end. What comes before is taken on trust, so from
 // should be 1, or follow a head that was verified before. Progress, when it is
 // not nil, is told the last record checked, now and then. The error is a
 // *BrokenError when the log is broken.
@@ -68,7 +69,22 @@ func (s *Store) VerifyAudit(ctx context.Context, from int64, progress func(seq i
 	if head != end {
 		return Head{}, &BrokenError{end.Seq, FaultHead, "the last record has another hash"}
 	}
-	return end, nil
+	return end, s.verifySealed(ctx, end)
+}
+
+// verifySealed checks what the service wrote under its key.
+func (s *Store) verifySealed(ctx context.Context, end Head) error {
+	_, err := s.AuditHead(ctx)
+	if errors.Is(err, ErrTampered) || errors.Is(err, ErrCorrupt) {
+		return &BrokenError{end.Seq, FaultHead, "its MAC is not this service's: the end was cut off, or the key-encryption key was rotated"}
+	}
+	if err == nil {
+		err = s.VerifyRows(ctx)
+	}
+	if errors.Is(err, ErrTampered) || errors.Is(err, ErrCorrupt) {
+		return &BrokenError{end.Seq, FaultRows, err.Error()}
+	}
+	return err
 }
 
 // auditEnd returns the end of the chain. There are no records beyond it.

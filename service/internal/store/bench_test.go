@@ -66,8 +66,9 @@ func BenchmarkRatioLookup100k(b *testing.B) {
 // is decided and kept, with as many bare commits of one row, one after the other.
 func BenchmarkRatioGroupCommit(b *testing.B) {
 	const unlocks = 64
-	fleet := storetest.Granted().Audit.ImageID // what unlocks at the same time is often of one image
 	s := storetest.SQLite(b).OpenStanding(b)
+	launch := storetest.StandingLaunch(b, s)
+	fleet := launch.Image.ID // what unlocks at the same time is often of one image
 	bare := storetest.SQLite(b)
 	bare.Open(b)
 	raw := bare.Raw(b)
@@ -88,7 +89,7 @@ func BenchmarkRatioGroupCommit(b *testing.B) {
 		var wg sync.WaitGroup
 		for range unlocks {
 			wg.Go(func() {
-				u := storetest.Granted()
+				u := storetest.GrantedOf(launch)
 				u.Audit.ImageID = fleet
 				if decision, err := s.RecordUnlock(b.Context(), u); err != nil || !decision.Granted {
 					b.Error(decision, err)

@@ -125,7 +125,7 @@ func (c *committer) commit(waiters []*waiter) {
 	prune := now.Sub(c.pruned) >= pruneEvery
 	var decisions []Decision
 	err := c.store.inTx(ctx, func(ctx context.Context, q querier) (err error) {
-		if decisions, err = record(ctx, q, unlocks, now); err != nil || !prune {
+		if decisions, err = c.store.record(ctx, q, unlocks, now); err != nil || !prune {
 			return err
 		}
 		return pruneNonces(ctx, q, now)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -14,24 +15,27 @@ type batch struct {
 	fresh     []bool                 // nonce i was not used before
 	held      map[[32]byte]holding   // REPORT_IDs that were granted
 	standings map[wire.UUID]standing // releases that there are
+	launches  map[wire.UUID]int64    // of images with a limit, within its period
 	granted   []holding              // REPORT_IDs granted here for the first time
+	now       time.Time
 }
 
 // holding is a launch that has been given its key.
 type holding struct {
 	Claim
 	seq int64 // of the record that granted it
+	at  time.Time
 }
 
 // record decides on all unlocks, in order, and writes what was decided.
-func record(ctx context.Context, q querier, unlocks []UnlockRecord, now time.Time) ([]Decision, error) {
+func (s *Store) record(ctx context.Context, q querier, unlocks []UnlockRecord, now time.Time) ([]Decision, error) {
 	// The lock on the chain is also what makes two replicas decide one after
 	// the other about the same nonce or launch.
-	head, err := lockHead(ctx, q)
+	at, err := s.lockEnd(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	b := batch{unlocks: unlocks}
+	b := batch{unlocks: unlocks, now: now}
 	if b.fresh, err = useNonces(ctx, q, unlocks); err != nil {
 		return nil, err
 	}
@@ -41,15 +45,18 @@ func record(ctx context.Context, q querier, unlocks []UnlockRecord, now time.Tim
 	if b.standings, err = findStandings(ctx, q, unlocks); err != nil {
 		return nil, err
 	}
+	if b.launches, err = countLaunches(ctx, q, unlocks, now); err != nil {
+		return nil, err
+	}
 	records := make([]Record, len(unlocks))
 	for i := range unlocks {
-		records[i] = b.decide(i, head.Seq+1+int64(i))
+		records[i] = b.decide(i, at.Seq+1+int64(i))
 		records[i].Time = now
 	}
 	if err := insertGrants(ctx, q, b.granted); err != nil {
 		return nil, err
 	}
-	entries, err := appendRecords(ctx, q, head, records)
+	entries, err := s.appendRecords(ctx, q, at, records)
 	if err != nil {
 		return nil, err
 	}
@@ -75,9 +82,13 @@ func (b *batch) decide(i int, seq int64) Record {
 	}
 	first, held := b.held[u.Grant.ReportID]
 	switch {
+	case !held && b.exhausted(&u):
+		return u.Audit.denied(ReasonLaunchLimit, Denial{"launch_limit",
+			fmt.Sprintf("at most %d launches in %s", u.Limit.Max, u.Limit.Period), fmt.Sprintf("%d already", b.launches[u.Grant.ImageID])})
 	case !held:
-		first = holding{*u.Grant, seq}
+		first = holding{*u.Grant, seq, b.now}
 		b.held[u.Grant.ReportID] = first
+		b.launches[u.Grant.ImageID]++
 		b.granted = append(b.granted, first)
 		return u.Audit
 	case first.Claim == *u.Grant:

@@ -9,16 +9,23 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
-// DeleteImage deletes an image with all its releases. It returns the artifacts
-// that nothing refers to any more, for DropArtifact. The error wraps ErrNotFound.
+// DeleteImage deletes an image with all its releases, for good: neither its ID nor
+// its unsealing key is taken again. It returns the artifacts that nothing refers to
+// any more, for DropArtifact. The error wraps ErrNotFound.
 func (s *Store) DeleteImage(ctx context.Context, id wire.UUID) ([][32]byte, error) {
 	var free [][32]byte
 	err := s.inTx(ctx, func(ctx context.Context, q querier) (err error) {
-		if err := lockImage(ctx, q, id); err != nil {
+		image, err := s.lockImage(ctx, q, id)
+		if err != nil {
 			return err
 		}
-		free, err = s.deleteUsers(ctx, q, "image_id", query{`DELETE FROM images WHERE id = $1`, []any{id[:]}})
-		return err
+		if free, err = s.deleteReleases(ctx, q, "image_id", id); err != nil {
+			return err
+		}
+		if _, err := s.remove(ctx, q, image.table(), "id = $1", id[:]); err != nil {
+			return err
+		}
+		return s.bury(ctx, q, &image)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("delete image: %w", err)
@@ -31,7 +38,7 @@ func (s *Store) DeleteImage(ctx context.Context, id wire.UUID) ([][32]byte, erro
 func (s *Store) DeleteRelease(ctx context.Context, id wire.UUID) ([][32]byte, error) {
 	var free [][32]byte
 	err := s.inTx(ctx, func(ctx context.Context, q querier) (err error) {
-		free, err = s.deleteUsers(ctx, q, "id", query{`DELETE FROM releases WHERE id = $1`, []any{id[:]}})
+		free, err = s.deleteReleases(ctx, q, "id", id)
 		return err
 	})
 	if err != nil {
@@ -40,14 +47,14 @@ func (s *Store) DeleteRelease(ctx context.Context, id wire.UUID) ([][32]byte, er
 	return free, nil
 }
 
-// deleteUsers deletes releases, selected by the column and the argument of the
-// deletion, and returns the artifacts that are free then. Locks on them make
-// one of two concurrent deletions see the other.
-func (s *Store) deleteUsers(ctx context.Context, q querier, column string, deletion query) ([][32]byte, error) {
+// deleteReleases deletes the releases that have an ID in a column, and returns the
+// artifacts that are free then. Locks on them make one of two concurrent deletions
+// see the other. The error wraps ErrNotFound when there is no release of the ID.
+func (s *Store) deleteReleases(ctx context.Context, q querier, column string, id wire.UUID) ([][32]byte, error) {
 	hashes, err := collect(ctx, q, query{
 		`SELECT firmware_sha256 FROM releases WHERE ` + column + ` = $1
 		UNION SELECT kernel_sha256 FROM releases WHERE ` + column + ` = $1
-		UNION SELECT initrd_sha256 FROM releases WHERE ` + column + ` = $1 AND initrd_sha256 IS NOT NULL`, deletion.args,
+		UNION SELECT initrd_sha256 FROM releases WHERE ` + column + ` = $1 AND initrd_sha256 IS NOT NULL`, []any{id[:]},
 	}, scanHash)
 	if err != nil {
 		return nil, err
@@ -58,7 +65,11 @@ func (s *Store) deleteUsers(ctx context.Context, q querier, column string, delet
 			return nil, err
 		}
 	}
-	if err := affectOne(ctx, q, deletion); err != nil {
+	n, err := s.remove(ctx, q, new(Release).table(), column+" = $1", id[:])
+	if err == nil && n == 0 && column == "id" {
+		err = ErrNotFound
+	}
+	if err != nil {
 		return nil, err
 	}
 	return unused(ctx, q, hashes)

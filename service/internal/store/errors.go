@@ -13,6 +13,7 @@ var (
 	ErrNotFound     = errors.New("not found")
 	ErrNameTaken    = errors.New("name is taken")
 	ErrExists       = errors.New("exists already")
+	ErrDeleted      = errors.New("was deleted, and does not come back")
 	ErrChanged      = errors.New("changed meanwhile")
 	ErrInvalid      = errors.New("invalid value")
 	ErrCursor       = errors.New("invalid cursor")

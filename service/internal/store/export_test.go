@@ -38,7 +38,7 @@ func RecordTogether(t *testing.T, s *Store, unlocks []UnlockRecord) []Decision {
 	}
 	var decisions []Decision
 	if err := s.inTx(t.Context(), func(ctx context.Context, q querier) (err error) {
-		decisions, err = record(ctx, q, unlocks, s.clock())
+		decisions, err = s.record(ctx, q, unlocks, s.clock())
 		return err
 	}); err != nil {
 		t.Fatal(err)

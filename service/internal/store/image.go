@@ -24,6 +24,47 @@ type Image struct {
 
 	// The private keys, sealed under the key-encryption key.
 	IDKeySealed, AuthorKeySealed []byte
+
+	// UnsealingKeySealed is the private key that opens sealed VMKs, sealed to the
+	// service's ingestion key; UnsealingKeyHash tells it from those of other images.
+	UnsealingKeySealed []byte
+	UnsealingKeyHash   [32]byte
+
+	// Policy is a JSON document: what every report must meet beyond its
+	// measurement. PolicyRevision counts its changes from 1.
+	Policy         []byte
+	PolicyRevision int64
+
+	LaunchLimit LaunchLimit
+}
+
+// LaunchLimit bounds how many launches of an image are given their key within a
+// period. The zero value does not.
+type LaunchLimit struct {
+	Max    int64
+	Period time.Duration // whole seconds
+}
+
+// None reports whether there is no limit.
+func (l LaunchLimit) None() bool { return l == LaunchLimit{} }
+
+// The error wraps ErrInvalid.
+func (l LaunchLimit) validate() error {
+	if !l.None() && (l.Max < 1 || l.Period < time.Second || l.Period%time.Second != 0) {
+		return invalidf("launch limit: %d in %s, want at least 1 in whole seconds", l.Max, l.Period)
+	}
+	return nil
+}
+
+func (i *Image) table() table { return table{name: "images", columns: imageColumns, summed: true} }
+
+func (i *Image) values() []any {
+	return []any{
+		i.ID[:], i.Name, strings.ToLower(i.Name), i.Enabled, i.Simulated, micros(i.CreatedAt),
+		i.IDKeyDigest[:], i.AuthorKeyDigest[:], i.IDKeySealed, i.AuthorKeySealed,
+		i.UnsealingKeySealed, i.UnsealingKeyHash[:], i.Policy, i.PolicyRevision,
+		i.LaunchLimit.Max, int64(i.LaunchLimit.Period / time.Second),
+	}
 }
 
 // The error wraps ErrInvalid.
@@ -36,19 +77,24 @@ func (i *Image) validate() error {
 		checkLabels(i.Labels),
 		checkBytes("sealed ID key", i.IDKeySealed),
 		checkBytes("sealed author key", i.AuthorKeySealed),
+		checkBytes("sealed unsealing key", i.UnsealingKeySealed),
+		checkBytes("policy", i.Policy),
+		i.LaunchLimit.validate(),
 	)
 }
 
 // CreateImage registers an image with its first release, all or nothing, and
 // returns both as they are kept. The error wraps ErrInvalid, ErrNameTaken,
-// ErrExists (the ID or the keys are another image's) or ErrArtifactGone.
+// ErrExists (the ID or a key is another image's), ErrDeleted (they were a deleted
+// image's) or ErrArtifactGone.
 func (s *Store) CreateImage(ctx context.Context, image Image, release Release, present Present) (Image, Release, error) {
 	if err := errors.Join(image.validate(), release.validate()); err != nil {
 		return Image{}, Release{}, fmt.Errorf("create image: %w", err)
 	}
-	image.CreatedAt = s.clock()
+	image.CreatedAt, image.PolicyRevision = s.clock(), 1
+	release.ApprovedAt = image.CreatedAt // whoever makes an image decides what it is
 	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
-		if err := insertImage(ctx, q, &image); err != nil {
+		if err := s.insertImage(ctx, q, &image); err != nil {
 			return err
 		}
 		var err error
@@ -61,19 +107,15 @@ func (s *Store) CreateImage(ctx context.Context, image Image, release Release, p
 	return image, release, nil
 }
 
-func insertImage(ctx context.Context, q querier, i *Image) error {
-	done, err := q.ExecContext(ctx, `INSERT INTO images
-		(id, name, name_folded, enabled, simulated, created_at, id_key_digest, author_key_digest, id_key_sealed, author_key_sealed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
-		i.ID[:], i.Name, strings.ToLower(i.Name), i.Enabled, i.Simulated, micros(i.CreatedAt),
-		i.IDKeyDigest[:], i.AuthorKeyDigest[:], i.IDKeySealed, i.AuthorKeySealed)
-	if err != nil {
+func (s *Store) insertImage(ctx context.Context, q querier, i *Image) error {
+	if err := s.checkTombstones(ctx, q, i.ID, i.UnsealingKeyHash); err != nil {
 		return err
 	}
-	switch n, err := done.RowsAffected(); {
+	inserted, err := s.insert(ctx, q, i)
+	switch {
 	case err != nil:
 		return err
-	case n == 0:
+	case !inserted:
 		return whyNotInserted(ctx, q, i.Name)
 	}
 	return insertLabels(ctx, q, i.ID, i.Labels)
@@ -90,25 +132,33 @@ func whyNotInserted(ctx context.Context, q querier, name string) error {
 	return ErrExists
 }
 
-// imageColumns are what scanImage reads.
-const imageColumns = `id, name, enabled, simulated, created_at, id_key_digest, author_key_digest, id_key_sealed, author_key_sealed`
+// imageColumns are what the MAC of an image covers.
+const imageColumns = `id, name, name_folded, enabled, simulated, created_at, id_key_digest, author_key_digest, id_key_sealed, author_key_sealed,
+	unsealing_key_sealed, unsealing_key_hash, policy, policy_revision, max_launches, launch_period`
 
 func (i *Image) fields() []any {
 	return []any{
-		exactly(i.ID[:]), &i.Name, &i.Enabled, &i.Simulated, instant{&i.CreatedAt},
+		exactly(i.ID[:]), &i.Name, new(string), &i.Enabled, &i.Simulated, instant{&i.CreatedAt},
 		exactly(i.IDKeyDigest[:]), exactly(i.AuthorKeyDigest[:]), &i.IDKeySealed, &i.AuthorKeySealed,
+		&i.UnsealingKeySealed, exactly(i.UnsealingKeyHash[:]), &i.Policy, &i.PolicyRevision,
+		&i.LaunchLimit.Max, seconds{&i.LaunchLimit.Period},
 	}
 }
 
-func scanImage(row scanner) (Image, error) {
+// scanImage reads imageColumns and the MAC, and checks it.
+func (s *Store) scanImage(row scanner) (Image, error) {
 	var i Image
-	err := row.Scan(i.fields()...)
+	var mac []byte
+	err := row.Scan(append(i.fields(), &mac)...)
+	if err == nil {
+		err = s.genuine(&i, mac)
+	}
 	return i, err
 }
 
 // ImageByID returns an image. The error wraps ErrNotFound.
 func (s *Store) ImageByID(ctx context.Context, id wire.UUID) (Image, error) {
-	return s.image(ctx, query{`SELECT ` + imageColumns + ` FROM images WHERE id = $1`, []any{id[:]}})
+	return s.image(ctx, query{`SELECT ` + imageColumns + `, mac FROM images WHERE id = $1`, []any{id[:]}})
 }
 
 // ImageByName returns an image. The error wraps ErrNotFound.
@@ -116,13 +166,13 @@ func (s *Store) ImageByName(ctx context.Context, name string) (Image, error) {
 	if checkText("name", name, MaxName) != nil {
 		return Image{}, fmt.Errorf("image: %w", ErrNotFound)
 	}
-	return s.image(ctx, query{`SELECT ` + imageColumns + ` FROM images WHERE name = $1`, []any{name}})
+	return s.image(ctx, query{`SELECT ` + imageColumns + `, mac FROM images WHERE name = $1`, []any{name}})
 }
 
 func (s *Store) image(ctx context.Context, ask query) (Image, error) {
 	var image Image
 	err := s.view(ctx, func(ctx context.Context, q querier) error {
-		found, err := collect(ctx, q, ask, scanImage)
+		found, err := collect(ctx, q, ask, s.scanImage)
 		if err != nil {
 			return err
 		}

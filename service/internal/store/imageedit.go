@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
@@ -12,7 +11,10 @@ import (
 // SetImageEnabled lets the launches of an image have their keys, or no longer.
 // The error wraps ErrNotFound.
 func (s *Store) SetImageEnabled(ctx context.Context, id wire.UUID, enabled bool) error {
-	return s.editOne(ctx, "image", query{`UPDATE images SET enabled = $1 WHERE id = $2`, []any{enabled, id[:]}})
+	return s.changeImage(ctx, id, func(i *Image) error {
+		i.Enabled = enabled
+		return nil
+	})
 }
 
 // RenameImage gives an image another name. The error wraps ErrInvalid,
@@ -21,13 +23,63 @@ func (s *Store) RenameImage(ctx context.Context, id wire.UUID, name string) erro
 	if err := checkName("name", name); err != nil {
 		return fmt.Errorf("rename image: %w", err)
 	}
-	err := s.editOne(ctx, "image", query{
-		`UPDATE images SET name = $1, name_folded = $2 WHERE id = $3`, []any{name, strings.ToLower(name), id[:]},
+	err := s.changeImage(ctx, id, func(i *Image) error {
+		i.Name = name
+		return nil
 	})
 	if isUnique(err) {
 		return fmt.Errorf("rename image: %w", ErrNameTaken)
 	}
 	return err
+}
+
+// SetLaunchLimit bounds the launches of an image. The error wraps ErrInvalid or
+// ErrNotFound.
+func (s *Store) SetLaunchLimit(ctx context.Context, id wire.UUID, limit LaunchLimit) error {
+	if err := limit.validate(); err != nil {
+		return fmt.Errorf("limit launches: %w", err)
+	}
+	return s.changeImage(ctx, id, func(i *Image) error {
+		i.LaunchLimit = limit
+		return nil
+	})
+}
+
+// UpdateImagePolicy replaces the policy of an image if it still has the given
+// revision, and returns the new one. The error wraps ErrInvalid, ErrNotFound or
+// ErrChanged.
+func (s *Store) UpdateImagePolicy(ctx context.Context, id wire.UUID, policy []byte, revision int64) (int64, error) {
+	if err := checkBytes("policy", policy); err != nil {
+		return 0, fmt.Errorf("update policy: %w", err)
+	}
+	err := s.changeImage(ctx, id, func(i *Image) error {
+		if i.PolicyRevision != revision {
+			return ErrChanged
+		}
+		i.Policy, i.PolicyRevision = policy, revision+1
+		return nil
+	})
+	return revision + 1, err
+}
+
+// changeImage changes an image that was read, and checked, under a lock. The error
+// is change's, or wraps ErrNotFound.
+func (s *Store) changeImage(ctx context.Context, id wire.UUID, change func(*Image) error) error {
+	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
+		old, err := s.lockImage(ctx, q, id)
+		if err != nil {
+			return err
+		}
+		changed := old
+		if err := change(&changed); err != nil {
+			return err
+		}
+		return s.update(ctx, q, &old, &changed)
+	})
+	if err != nil {
+		return fmt.Errorf("change image: %w", err)
+	}
+	return nil
 }
 
 // SetImageLabels replaces all labels of an image. The error wraps ErrInvalid or
@@ -37,7 +89,7 @@ func (s *Store) SetImageLabels(ctx context.Context, id wire.UUID, labels map[str
 		return fmt.Errorf("label image: %w", err)
 	}
 	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
-		if err := lockImage(ctx, q, id); err != nil {
+		if _, err := s.lockImage(ctx, q, id); err != nil {
 			return err
 		}
 		if _, err := q.ExecContext(ctx, `DELETE FROM image_labels WHERE image_id = $1`, id[:]); err != nil {
@@ -51,10 +103,17 @@ func (s *Store) SetImageLabels(ctx context.Context, id wire.UUID, labels map[str
 	return nil
 }
 
-// lockImage keeps others from changing an image until the transaction ends. The
-// error wraps ErrNotFound.
-func lockImage(ctx context.Context, q querier, id wire.UUID) error {
-	return affectOne(ctx, q, query{`UPDATE images SET enabled = enabled WHERE id = $1`, []any{id[:]}})
+// lockImage returns an image, without its labels, and keeps others from changing it
+// until the transaction ends. The error wraps ErrNotFound.
+func (s *Store) lockImage(ctx context.Context, q querier, id wire.UUID) (Image, error) {
+	found, err := collect(ctx, q, query{`UPDATE images SET id = id WHERE id = $1 RETURNING ` + imageColumns + `, mac`, []any{id[:]}}, s.scanImage)
+	if err == nil && len(found) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Image{}, err
+	}
+	return found[0], nil
 }
 
 // editOne runs a statement that changes one row, of the thing named. The error

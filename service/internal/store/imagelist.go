@@ -26,7 +26,7 @@ func (s *Store) ListImages(ctx context.Context, filter ImageFilter) (Page[Image]
 	}
 	var b builder
 	// Finding needs an index alone; the rest of an image is read of those found.
-	b.add("SELECT " + imageColumns + " FROM images WHERE id IN (SELECT id FROM images WHERE TRUE")
+	b.add("SELECT " + imageColumns + ", mac FROM images WHERE id IN (SELECT id FROM images WHERE TRUE")
 	filter.restrict(&b, common)
 	if err := b.newest(filter.Cursor, filter.Limit); err != nil {
 		return Page[Image]{}, fmt.Errorf("list images: %w", err)
@@ -34,7 +34,7 @@ func (s *Store) ListImages(ctx context.Context, filter ImageFilter) (Page[Image]
 	b.add(") ORDER BY created_at DESC, id DESC")
 	var page Page[Image]
 	err = s.view(ctx, func(ctx context.Context, q querier) error {
-		found, err := collect(ctx, q, b.query(), scanImage)
+		found, err := collect(ctx, q, b.query(), s.scanImage)
 		if err != nil {
 			return err
 		}

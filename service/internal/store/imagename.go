@@ -7,6 +7,13 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
+// ImageOfKind returns the name of an image that was registered while a simulated AMD
+// was trusted, or while AMD was. The error wraps ErrNotFound.
+func (s *Store) ImageOfKind(ctx context.Context, simulated bool) (string, error) {
+	image, err := s.image(ctx, query{`SELECT ` + imageColumns + `, mac FROM images WHERE simulated = $1 LIMIT 1`, []any{simulated}})
+	return image.Name, err
+}
+
 // ImageNames returns the names of those images that exist.
 func (s *Store) ImageNames(ctx context.Context, images []wire.UUID) (map[wire.UUID]string, error) {
 	names := make(map[wire.UUID]string, len(images))

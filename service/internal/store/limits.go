@@ -43,6 +43,14 @@ func checkName(what, text string) error {
 	return checkText(what, text, MaxName)
 }
 
+// checkAtMost refuses too many bytes. The error wraps ErrInvalid.
+func checkAtMost(what string, b []byte) error {
+	if len(b) > MaxBytes {
+		return invalidf("%s has %d bytes, at most %d are taken", what, len(b), MaxBytes)
+	}
+	return nil
+}
+
 // checkBytes refuses bytes that are missing or too many. The error wraps
 // ErrInvalid.
 func checkBytes(what string, b []byte) error {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,10 @@ type Store struct {
 	read      *sql.DB // PostgreSQL: the same as write
 	now       func() time.Time
 	committer *committer
+
+	rowKey rowKey       // set by Authenticate
+	seen   atomic.Int64 // the last record that was the end of the log
+	broken atomic.Bool  // rows did not add up, see VerifyRows
 }
 
 // Open opens the database, makes it when it is a SQLite file that is not there,

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -16,23 +17,61 @@ type Release struct {
 	Enabled   bool
 	CreatedAt time.Time // set by the store
 
+	// ApprovedAt is when it was let into force: the zero time while it is proposed.
+	ApprovedAt time.Time
+
 	// What is measured.
 	Cmdline                  string
 	Firmware, Kernel, Initrd ArtifactRef // Initrd is the zero value when there is none
 	GuestPolicy              uint64
 	GuestSVN                 uint32
 
-	// Policy is a JSON document: what a report must meet beyond its
-	// measurement. PolicyRevision counts its changes from 1.
+	// Policy is a JSON document: what a report must meet beyond its measurement
+	// and the image's policy; empty for nothing. PolicyRevision counts its changes
+	// from 1.
 	Policy         []byte
 	PolicyRevision int64
 
-	// UnsealingKeySealed is the private key that opens the sealed VMK, sealed
-	// to the service's ingestion key.
-	UnsealingKeySealed []byte
+	VariantsHash [32]byte // over Variants; set by the store
 
 	// Variants are in order; the first is the default. Lists leave them out.
 	Variants []Variant
+}
+
+func (r *Release) table() table {
+	return table{name: "releases", columns: releaseColumns, summed: true}
+}
+
+func (r *Release) values() []any {
+	return append([]any{r.ID[:], r.ImageID[:], r.Enabled, micros(r.ApprovedAt), micros(r.CreatedAt)}, r.content()...)
+}
+
+// content is the values of what is approved.
+func (r *Release) content() []any {
+	return []any{
+		r.Cmdline, r.Firmware.SHA256[:], r.Firmware.Size, r.Kernel.SHA256[:], r.Kernel.Size, r.Initrd.hash(), r.Initrd.Size,
+		int64(r.GuestPolicy), int64(r.GuestSVN), notNull(r.Policy), r.PolicyRevision, r.VariantsHash[:],
+	}
+}
+
+// notNull returns bytes for a column that is never NULL.
+func notNull(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// Proposed reports whether the release waits for approval.
+func (r *Release) Proposed() bool { return r.ApprovedAt.IsZero() }
+
+// ContentHash is the SHA-256 over what is approved of a release: its image and ID,
+// all that is measured, its variants and its policy.
+func (r *Release) ContentHash() [32]byte {
+	h := sha256.New()
+	hashValues(h, "snpguard/v1/release-content", r.ImageID[:], r.ID[:])
+	hashValues(h, r.content()...)
+	return [32]byte(h.Sum(nil))
 }
 
 // The error wraps ErrInvalid.
@@ -48,21 +87,22 @@ func (r *Release) validate() error {
 	}
 	return errors.Join(
 		checkText("command line", r.Cmdline, MaxCmdline),
-		checkBytes("policy", r.Policy),
-		checkBytes("sealed unsealing key", r.UnsealingKeySealed),
+		checkAtMost("policy", r.Policy),
 		checkVariants(r.Variants),
 	)
 }
 
-// AddRelease adds a release to an image and returns it as it is kept. The error
+// AddRelease proposes a release of an image and returns it as it is kept: it unlocks
+// nothing until ApproveRelease. The error
 // wraps ErrInvalid, ErrNotFound (the image), ErrExists (the ID) or
 // ErrArtifactGone.
 func (s *Store) AddRelease(ctx context.Context, image wire.UUID, release Release, present Present) (Release, error) {
 	if err := release.validate(); err != nil {
 		return Release{}, fmt.Errorf("add release: %w", err)
 	}
+	release.ApprovedAt = time.Time{}
 	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
-		if err := lockImage(ctx, q, image); err != nil {
+		if _, err := s.lockImage(ctx, q, image); err != nil {
 			return err
 		}
 		var err error
@@ -88,10 +128,15 @@ func (s *Store) addRelease(ctx context.Context, q querier, image wire.UUID, r Re
 		return Release{}, err
 	}
 	r.ImageID, r.CreatedAt, r.PolicyRevision = image, s.clock(), 1
-	if err := insertRelease(ctx, q, &r); err != nil {
+	r.Policy, r.Variants = notNull(r.Policy), numbered(r.Variants)
+	r.VariantsHash = hashVariants(r.Variants)
+	inserted, err := s.insert(ctx, q, &r)
+	if err == nil && !inserted {
+		err = ErrExists
+	}
+	if err != nil {
 		return Release{}, err
 	}
-	r.Variants = numbered(r.Variants)
 	return r, insertVariants(ctx, q, r.ID, r.Variants)
 }
 
@@ -103,24 +148,9 @@ func (r *Release) artifacts() []ArtifactRef {
 	return []ArtifactRef{r.Firmware, r.Kernel, r.Initrd}
 }
 
-func insertRelease(ctx context.Context, q querier, r *Release) error {
-	done, err := q.ExecContext(ctx, `INSERT INTO releases (`+releaseColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING`,
-		r.ID[:], r.ImageID[:], r.Enabled, micros(r.CreatedAt), r.Cmdline,
-		r.Firmware.SHA256[:], r.Firmware.Size, r.Kernel.SHA256[:], r.Kernel.Size, r.Initrd.hash(), r.Initrd.Size,
-		int64(r.GuestPolicy), int64(r.GuestSVN), r.Policy, r.PolicyRevision, r.UnsealingKeySealed)
-	if err != nil {
-		return err
-	}
-	n, err := done.RowsAffected()
-	if err == nil && n == 0 {
-		err = ErrExists
-	}
-	return err
-}
-
-const releaseColumns = `id, image_id, enabled, created_at, cmdline, firmware_sha256, firmware_size, kernel_sha256, kernel_size,
-	initrd_sha256, initrd_size, guest_policy, guest_svn, policy, policy_revision, unsealing_key_sealed`
+// releaseColumns are what the MAC of a release covers.
+const releaseColumns = `id, image_id, enabled, approved_at, created_at, cmdline, firmware_sha256, firmware_size, kernel_sha256, kernel_size,
+	initrd_sha256, initrd_size, guest_policy, guest_svn, policy, policy_revision, variants_hash`
 
 // bits scans a BIGINT into an unsigned number.
 type bits struct{ number *uint64 }
@@ -137,16 +167,21 @@ func (b bits) Scan(src any) error {
 
 func (r *Release) fields() []any {
 	return []any{
-		exactly(r.ID[:]), exactly(r.ImageID[:]), &r.Enabled, instant{&r.CreatedAt}, &r.Cmdline,
+		exactly(r.ID[:]), exactly(r.ImageID[:]), &r.Enabled, instant{&r.ApprovedAt}, instant{&r.CreatedAt}, &r.Cmdline,
 		exactly(r.Firmware.SHA256[:]), &r.Firmware.Size, exactly(r.Kernel.SHA256[:]), &r.Kernel.Size,
 		maybe(r.Initrd.SHA256[:]), &r.Initrd.Size,
-		bits{&r.GuestPolicy}, &r.GuestSVN, &r.Policy, &r.PolicyRevision, &r.UnsealingKeySealed,
+		bits{&r.GuestPolicy}, &r.GuestSVN, &r.Policy, &r.PolicyRevision, exactly(r.VariantsHash[:]),
 	}
 }
 
-func scanRelease(row scanner) (Release, error) {
+// scanRelease reads releaseColumns and the MAC, and checks it.
+func (s *Store) scanRelease(row scanner) (Release, error) {
 	var r Release
-	err := row.Scan(r.fields()...)
+	var mac []byte
+	err := row.Scan(append(r.fields(), &mac)...)
+	if err == nil {
+		err = s.genuine(&r, mac)
+	}
 	return r, err
 }
 
@@ -154,7 +189,7 @@ func scanRelease(row scanner) (Release, error) {
 func (s *Store) ReleaseByID(ctx context.Context, id wire.UUID) (Release, error) {
 	var release Release
 	err := s.view(ctx, func(ctx context.Context, q querier) error {
-		found, err := collect(ctx, q, query{`SELECT ` + releaseColumns + ` FROM releases WHERE id = $1`, []any{id[:]}}, scanRelease)
+		found, err := collect(ctx, q, query{`SELECT ` + releaseColumns + `, mac FROM releases WHERE id = $1`, []any{id[:]}}, s.scanRelease)
 		if err != nil {
 			return err
 		}
@@ -162,8 +197,10 @@ func (s *Store) ReleaseByID(ctx context.Context, id wire.UUID) (Release, error) 
 			return ErrNotFound
 		}
 		release = found[0]
-		release.Variants, err = loadVariants(ctx, q, id)
-		return err
+		if release.Variants, err = loadVariants(ctx, q, id); err != nil {
+			return err
+		}
+		return release.checkVariants()
 	})
 	if err != nil {
 		return Release{}, fmt.Errorf("release: %w", err)
@@ -177,8 +214,8 @@ func (s *Store) ListReleases(ctx context.Context, image wire.UUID) ([]Release, e
 	var releases []Release
 	err := s.view(ctx, func(ctx context.Context, q querier) (err error) {
 		releases, err = collect(ctx, q, query{
-			`SELECT ` + releaseColumns + ` FROM releases WHERE image_id = $1 ORDER BY created_at DESC, id DESC`, []any{image[:]},
-		}, scanRelease)
+			`SELECT ` + releaseColumns + `, mac FROM releases WHERE image_id = $1 ORDER BY created_at DESC, id DESC`, []any{image[:]},
+		}, s.scanRelease)
 		return err
 	})
 	if err != nil {

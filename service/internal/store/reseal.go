@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
@@ -29,26 +30,31 @@ func (s *Store) LockSecret(ctx context.Context, name string) (sealed []byte, err
 type Resealer interface {
 	Secret(name string, sealed []byte) ([]byte, error)
 	ImageKeys(image wire.UUID, id, author []byte) (newID, newAuthor []byte, err error)
+
+	// RowKey returns the key that authenticates rows from now on, RowKeySize bytes.
+	RowKey() []byte
 }
 
 // Resealed counts what Reseal sealed anew.
 type Resealed struct{ Secrets, Images int }
 
-// resealPage is how many images are in memory at a time.
+// resealPage is how many rows are in memory at a time.
 const resealPage = 500
 
-// Reseal seals all secrets and all keys of images anew, or none. Whoever holds
+// Reseal seals all secrets and all keys of images anew and renews the MACs of all
+// rows under another key, or does nothing. This store, and others that run, have the
+// old key: they read and write no authenticated row any more. Whoever holds
 // LockSecret when it begins is waited for, and comes next otherwise. The error
-// is the resealer's, or wraps ErrInvalid.
+// is the resealer's, or wraps ErrInvalid or ErrTampered.
 func (s *Store) Reseal(ctx context.Context, r Resealer) (done Resealed, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, q querier) error {
-		done = Resealed{}
-		// The secrets come first, since LockSecret locks them before an image is
-		// added: what was added is seen below.
-		if err := resealSecrets(ctx, q, r, &done); err != nil {
-			return err
+		w := resealing{Store: s, by: r, q: q, key: append(rowKey(nil), r.RowKey()...)}
+		if len(w.key) != RowKeySize {
+			return invalidf("key to authenticate rows has %d bytes, want %d", len(w.key), RowKeySize)
 		}
-		return resealImages(ctx, q, r, &done)
+		err := w.all(ctx)
+		done = w.done
+		return err
 	})
 	if err != nil {
 		return Resealed{}, fmt.Errorf("reseal: %w", err)
@@ -56,73 +62,120 @@ func (s *Store) Reseal(ctx context.Context, r Resealer) (done Resealed, err erro
 	return done, nil
 }
 
-// sealedSecret is a row of the table secrets.
-type sealedSecret struct {
-	name   string
-	sealed []byte
+// resealing is a Reseal under way.
+type resealing struct {
+	*Store
+	by   Resealer
+	q    querier
+	key  rowKey // the new one
+	sum  rowSum // of the new MACs
+	done Resealed
 }
 
-func resealSecrets(ctx context.Context, q querier, r Resealer, done *Resealed) error {
-	secrets, err := collect(ctx, q, query{text: `UPDATE secrets SET name = name RETURNING name, sealed`}, func(row scanner) (s sealedSecret, err error) {
-		err = row.Scan(&s.name, &s.sealed)
-		return s, err
-	})
+func (w *resealing) all(ctx context.Context) error {
+	// The secrets come first, since LockSecret locks them before an image is
+	// added: what was added is seen below. With the end locked, no other
+	// transaction adds an authenticated row meanwhile.
+	if err := w.secrets(ctx); err != nil {
+		return err
+	}
+	at, err := w.lockEnd(ctx, w.q)
+	if err != nil {
+		return err
+	}
+	for _, renew := range []func(context.Context) error{
+		w.images,
+		func(ctx context.Context) error { return renewRows[Release](ctx, w, w.scanRelease) },
+		func(ctx context.Context) error { return renewRows[tombstone](ctx, w, w.scanTombstone) },
+		func(ctx context.Context) error { return renewRows[Session](ctx, w, w.scanSession) },
+		func(ctx context.Context) error { return renewRows[Token](ctx, w, w.scanToken) },
+	} {
+		if err := renew(ctx); err != nil {
+			return err
+		}
+	}
+	tx, _ := w.joined(ctx)
+	tx.renewed = w.key
+	at.rows = w.sum
+	return w.writeEnd(ctx, w.q, at)
+}
+
+func (w *resealing) secrets(ctx context.Context) error {
+	secrets, err := collect(ctx, w.q, query{text: `UPDATE secrets SET name = name RETURNING name, sealed`}, scanSecret)
 	if err != nil {
 		return err
 	}
 	for _, secret := range secrets {
-		sealed, err := r.Secret(secret.name, secret.sealed)
+		sealed, err := w.by.Secret(secret.name, secret.sealed)
 		if err == nil {
 			err = checkBytes("secret", sealed)
 		}
 		if err != nil {
 			return err
 		}
-		if err := affectOne(ctx, q, query{`UPDATE secrets SET sealed = $1 WHERE name = $2`, []any{sealed, secret.name}}); err != nil {
+		if err := affectOne(ctx, w.q, query{`UPDATE secrets SET sealed = $1 WHERE name = $2`, []any{sealed, secret.name}}); err != nil {
 			return err
 		}
-		done.Secrets++
+		secret.sealed = sealed
+		mac, err := secret.mac(w.key)
+		if err != nil {
+			return err
+		}
+		w.sum.add(mac)
+		w.done.Secrets++
 	}
 	return nil
 }
 
-// sealedKeys are the keys of an image.
-type sealedKeys struct {
-	image      wire.UUID
-	id, author []byte
+// images seals the keys of images anew, too.
+func (w *resealing) images(ctx context.Context) error {
+	return renewRows[Image](ctx, w, func(r scanner) (Image, error) {
+		i, err := w.scanImage(r)
+		if err != nil {
+			return i, err
+		}
+		if i.IDKeySealed, i.AuthorKeySealed, err = w.by.ImageKeys(i.ID, i.IDKeySealed, i.AuthorKeySealed); err != nil {
+			return i, err
+		}
+		w.done.Images++
+		return i, errors.Join(checkBytes("sealed ID key", i.IDKeySealed), checkBytes("sealed author key", i.AuthorKeySealed))
+	})
 }
 
-func scanSealedKeys(row scanner) (k sealedKeys, err error) {
-	err = row.Scan(exactly(k.image[:]), &k.id, &k.author)
-	return k, err
-}
-
-func resealImages(ctx context.Context, q querier, r Resealer, done *Resealed) error {
+// renewRows writes the rows of a table anew, with MACs under the new key. Scan checks
+// each under the old one.
+func renewRows[T any, R interface {
+	*T
+	row
+}](ctx context.Context, w *resealing, scan func(scanner) (T, error)) error {
+	t := R(new(T)).table()
+	key, _, _ := strings.Cut(t.columns, ",")
 	for last := []byte{}; ; {
-		page, err := collect(ctx, q, query{
-			`SELECT id, id_key_sealed, author_key_sealed FROM images WHERE id > $1 ORDER BY id LIMIT $2`, []any{last, resealPage},
-		}, scanSealedKeys)
+		page, err := collect(ctx, w.q, query{
+			`SELECT ` + t.selection() + ` FROM ` + t.name + ` WHERE ` + key + ` > $1 ORDER BY ` + key + ` LIMIT $2`, []any{last, resealPage},
+		}, scan)
 		if err != nil || len(page) == 0 {
 			return err
 		}
 		for i := range page {
-			if err := resealImage(ctx, q, r, &page[i]); err != nil {
+			if err := w.renew(ctx, R(&page[i])); err != nil {
 				return err
 			}
 		}
-		done.Images += len(page)
-		last = page[len(page)-1].image[:]
+		last = primaryKey(R(&page[len(page)-1]))
 	}
 }
 
-func resealImage(ctx context.Context, q querier, r Resealer, k *sealedKeys) error {
-	id, author, err := r.ImageKeys(k.image, k.id, k.author)
-	if err == nil {
-		err = errors.Join(checkBytes("sealed ID key", id), checkBytes("sealed author key", author))
-	}
+func (w *resealing) renew(ctx context.Context, r row) error {
+	mac, err := w.key.mac(r.table().name, r.values()...)
 	if err != nil {
 		return err
 	}
-	_, err = q.ExecContext(ctx, `UPDATE images SET id_key_sealed = $1, author_key_sealed = $2 WHERE id = $3`, id, author, k.image[:])
-	return err // an image that was deleted meanwhile is no row
+	if r.table().summed {
+		w.sum.add(mac)
+	}
+	return overwrite(ctx, w.q, r, mac)
 }
+
+// primaryKey returns the first value of a row, of those tables all bytes.
+func primaryKey(r row) []byte { return r.values()[0].([]byte) }

@@ -49,6 +49,19 @@ func (i instant) Scan(src any) error {
 	return nil
 }
 
+// seconds scans a column of whole seconds.
+type seconds struct{ duration *time.Duration }
+
+// Scan implements sql.Scanner. The error wraps ErrCorrupt.
+func (s seconds) Scan(src any) error {
+	n, ok := src.(int64)
+	if !ok {
+		return fmt.Errorf("%w: column has %T, want seconds", ErrCorrupt, src)
+	}
+	*s.duration = time.Duration(n) * time.Second
+	return nil
+}
+
 // micros returns a time as columns have it, 0 for the zero time.
 func micros(t time.Time) int64 {
 	if t.IsZero() {

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -17,8 +18,16 @@ func (s *Store) PutSecretIfAbsent(ctx context.Context, name string, sealed []byt
 	}
 	var kept []byte
 	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
-		if _, err := q.ExecContext(ctx, `INSERT INTO secrets (name, sealed) VALUES ($1, $2) ON CONFLICT DO NOTHING`, name, sealed); err != nil {
+		done, err := q.ExecContext(ctx, `INSERT INTO secrets (name, sealed) VALUES ($1, $2) ON CONFLICT DO NOTHING`, name, sealed)
+		if err != nil {
 			return err
+		}
+		if n, err := done.RowsAffected(); err != nil {
+			return err
+		} else if n > 0 {
+			if err := s.noteSecret(ctx, nil, &sealedSecret{name, sealed}); err != nil {
+				return err
+			}
 		}
 		return q.QueryRowContext(ctx, `SELECT sealed FROM secrets WHERE name = $1`, name).Scan(&kept)
 	})
@@ -55,12 +64,50 @@ func (s *Store) ReplaceSecret(ctx context.Context, name string, old, sealed []by
 		case !bytes.Equal(kept, old):
 			return ErrChanged
 		}
-		return affectOne(ctx, q, query{`UPDATE secrets SET sealed = $1 WHERE name = $2`, []any{sealed, name}})
+		if err := affectOne(ctx, q, query{`UPDATE secrets SET sealed = $1 WHERE name = $2`, []any{sealed, name}}); err != nil {
+			return err
+		}
+		return s.noteSecret(ctx, &sealedSecret{name, kept}, &sealedSecret{name, sealed})
 	})
 	if err != nil {
 		return fmt.Errorf("replace secret: %w", err)
 	}
 	return nil
+}
+
+// sealedSecret is a row of the table secrets. Each is authenticated by how it is
+// sealed; the sum of all rows shows when an older one was put back.
+type sealedSecret struct {
+	name   string
+	sealed []byte
+}
+
+func scanSecret(row scanner) (s sealedSecret, err error) {
+	err = row.Scan(&s.name, &s.sealed)
+	return s, err
+}
+
+const secretsTable = "secrets"
+
+func (s *sealedSecret) mac(key rowKey) ([sha256.Size]byte, error) {
+	return key.mac(secretsTable, s.name, s.sealed)
+}
+
+// noteSecret notes a change of a secret. old is nil for a new one.
+func (s *Store) noteSecret(ctx context.Context, old, now *sealedSecret) error {
+	var was *[sha256.Size]byte
+	if old != nil {
+		mac, err := old.mac(s.rowKey)
+		if err != nil {
+			return err
+		}
+		was = &mac
+	}
+	mac, err := now.mac(s.rowKey)
+	if err != nil {
+		return err
+	}
+	return s.noteChange(ctx, table{name: secretsTable, summed: true}, was, &mac)
 }
 
 // SetSetting keeps a setting, in place of an earlier one of the name. The error

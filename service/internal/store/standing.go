@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
@@ -13,13 +12,13 @@ const (
 	ReasonLaunchUnknown   = "launch_unknown"   // image or release were deleted
 	ReasonImageDisabled   = "image_disabled"   //
 	ReasonReleaseDisabled = "release_disabled" //
-	ReasonPolicyChanged   = "policy_changed"   // the report was held against an older policy
+	ReasonPolicyChanged   = "policy_changed"   // the report was held against an older image or release
 )
 
 // standing is what an operator may change of a release at any time.
 type standing struct {
+	seen           Seen
 	image, release bool // enabled
-	revision       int64
 }
 
 // findStandings returns how the releases stand whose keys are asked for. The head
@@ -37,13 +36,13 @@ func findStandings(ctx context.Context, q querier, unlocks []UnlockRecord) (map[
 	standings := map[wire.UUID]standing{}
 	for _, run := range runs(ids) {
 		var b builder
-		b.add(`SELECT releases.id, images.enabled, releases.enabled, releases.policy_revision
+		b.add(`SELECT releases.id, images.mac, releases.mac, images.enabled, releases.enabled
 			FROM releases JOIN images ON images.id = releases.image_id WHERE releases.id IN `)
 		b.list(run)
 		_, err := collect(ctx, q, b.query(), func(row scanner) (struct{}, error) {
 			var id wire.UUID
 			var s standing
-			err := row.Scan(exactly(id[:]), &s.image, &s.release, &s.revision)
+			err := row.Scan(exactly(id[:]), exactly(s.seen.image[:]), exactly(s.seen.release[:]), &s.image, &s.release)
 			standings[id] = s
 			return struct{}{}, err
 		})
@@ -54,18 +53,20 @@ func findStandings(ctx context.Context, q querier, unlocks []UnlockRecord) (map[
 	return standings, nil
 }
 
-// withdrawn returns why a release may not be granted as it was decided, or "".
+// withdrawn returns why a release may not be granted as it was decided, or "". Rows
+// that still have their MACs are those that the decision rests on, whatever else
+// somebody wrote into them; the other columns only tell the reason.
 func (b *batch) withdrawn(u *UnlockRecord) (reason string, texts Denial) {
 	s, found := b.standings[u.Grant.ReleaseID]
 	switch {
 	case !found:
 		return ReasonLaunchUnknown, Denial{"image_id", "a registered release", "release " + u.Grant.ReleaseID.String() + ", deleted meanwhile"}
+	case s.seen == u.Seen:
+		return "", Denial{}
 	case !s.image:
 		return ReasonImageDisabled, Denial{"enabled", "an enabled image", "disabled meanwhile"}
 	case !s.release:
 		return ReasonReleaseDisabled, Denial{"enabled", "an enabled release", "disabled meanwhile"}
-	case s.revision != u.PolicyRevision:
-		return ReasonPolicyChanged, Denial{"policy_revision", strconv.FormatInt(s.revision, 10), strconv.FormatInt(u.PolicyRevision, 10)}
 	}
-	return "", Denial{}
+	return ReasonPolicyChanged, Denial{"policy_revision", "image and release as they were looked up", "changed meanwhile"}
 }

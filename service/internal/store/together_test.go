@@ -13,8 +13,8 @@ func TestDecideTogether(t *testing.T) {
 	for name, newDatabase := range map[string]func(*testing.T) storetest.Database{"sqlite": newSQLite, "postgres": newPostgres} {
 		t.Run(name, func(t *testing.T) {
 			s := newDatabase(t).OpenStanding(t)
-			first, sameNonce, otherKey, retry, denied, deniedNonce := storetest.Granted(), storetest.Granted(), storetest.Granted(),
-				storetest.Granted(), storetest.Denied("measurement"), storetest.Granted()
+			first, sameNonce, otherKey, retry, denied, deniedNonce := storetest.Granted(t, s), storetest.Granted(t, s), storetest.Granted(t, s),
+				storetest.Granted(t, s), storetest.Denied("measurement"), storetest.Granted(t, s)
 			sameNonce.Nonce = first.Nonce
 			otherKey.Grant.ReportID, otherKey.Grant.ReleaseID = first.Grant.ReportID, first.Grant.ReleaseID
 			retry.Grant = first.Grant

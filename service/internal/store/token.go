@@ -14,19 +14,39 @@ import (
 type Token struct {
 	ID         wire.UUID
 	Name, Role string
-	Hash       [32]byte  // SHA-256 of the 32 random bytes
+	Hash       [32]byte  // HMAC-SHA-256 of the secret, see access
 	CreatedAt  time.Time // set by CreateToken
 	ExpiresAt  time.Time // zero: never
 	RevokedAt  time.Time // zero: not revoked
 	LastUsedAt time.Time // zero: not used; see UseToken
 }
 
-const tokenColumns = `id, name, role, hash, created_at, expires_at, revoked_at, last_used_at`
+// tokenColumns are what the MAC of a token covers: when it was last used is written
+// too often, and nothing depends on it.
+const tokenColumns = `id, name, role, hash, created_at, expires_at, revoked_at`
 
-func scanToken(row scanner) (Token, error) {
+func (t *Token) table() table {
+	return table{name: "tokens", columns: tokenColumns, summed: true, also: tokenAlso}
+}
+
+func (t *Token) values() []any {
+	return []any{t.ID[:], t.Name, t.Role, t.Hash[:], micros(t.CreatedAt), micros(t.ExpiresAt), micros(t.RevokedAt)}
+}
+
+// tokenSelection is what scanToken reads.
+const (
+	tokenAlso      = `, last_used_at`
+	tokenSelection = tokenColumns + `, mac` + tokenAlso
+)
+
+func (s *Store) scanToken(row scanner) (Token, error) {
 	var t Token
+	var mac []byte
 	err := row.Scan(exactly(t.ID[:]), &t.Name, &t.Role, exactly(t.Hash[:]),
-		instant{&t.CreatedAt}, instant{&t.ExpiresAt}, instant{&t.RevokedAt}, instant{&t.LastUsedAt})
+		instant{&t.CreatedAt}, instant{&t.ExpiresAt}, instant{&t.RevokedAt}, &mac, instant{&t.LastUsedAt})
+	if err == nil {
+		err = s.genuine(&t, mac)
+	}
 	return t, err
 }
 
@@ -38,9 +58,8 @@ func (s *Store) CreateToken(ctx context.Context, t Token) (Token, error) {
 	}
 	t.CreatedAt, t.RevokedAt, t.LastUsedAt = s.clock(), time.Time{}, time.Time{}
 	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
-		_, err := q.ExecContext(ctx, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 0, 0)`,
-			t.ID[:], t.Name, t.Role, t.Hash[:], micros(t.CreatedAt), micros(t.ExpiresAt))
-		if isUnique(err) {
+		inserted, err := s.insert(ctx, q, &t)
+		if err == nil && !inserted {
 			return ErrExists
 		}
 		return err
@@ -54,18 +73,18 @@ func (s *Store) CreateToken(ctx context.Context, t Token) (Token, error) {
 // TokenByHash returns a token, revoked and expired ones too. The error wraps
 // ErrNotFound.
 func (s *Store) TokenByHash(ctx context.Context, hash [32]byte) (Token, error) {
-	return s.token(ctx, query{`SELECT ` + tokenColumns + ` FROM tokens WHERE hash = $1`, []any{hash[:]}})
+	return s.token(ctx, query{`SELECT ` + tokenSelection + ` FROM tokens WHERE hash = $1`, []any{hash[:]}})
 }
 
 // TokenByID returns a token. The error wraps ErrNotFound.
 func (s *Store) TokenByID(ctx context.Context, id wire.UUID) (Token, error) {
-	return s.token(ctx, query{`SELECT ` + tokenColumns + ` FROM tokens WHERE id = $1`, []any{id[:]}})
+	return s.token(ctx, query{`SELECT ` + tokenSelection + ` FROM tokens WHERE id = $1`, []any{id[:]}})
 }
 
 func (s *Store) token(ctx context.Context, ask query) (Token, error) {
 	var found []Token
 	err := s.view(ctx, func(ctx context.Context, q querier) (err error) {
-		found, err = collect(ctx, q, ask, scanToken)
+		found, err = collect(ctx, q, ask, s.scanToken)
 		return err
 	})
 	if err == nil && len(found) == 0 {
@@ -80,13 +99,13 @@ func (s *Store) token(ctx context.Context, ask query) (Token, error) {
 // ListTokens returns a page of tokens, newest first. The error wraps ErrCursor.
 func (s *Store) ListTokens(ctx context.Context, cursor string, limit int) (Page[Token], error) {
 	var b builder
-	b.add("SELECT " + tokenColumns + " FROM tokens WHERE TRUE")
+	b.add("SELECT " + tokenSelection + " FROM tokens WHERE TRUE")
 	if err := b.newest(cursor, limit); err != nil {
 		return Page[Token]{}, fmt.Errorf("list tokens: %w", err)
 	}
 	var found []Token
 	err := s.view(ctx, func(ctx context.Context, q querier) (err error) {
-		found, err = collect(ctx, q, b.query(), scanToken)
+		found, err = collect(ctx, q, b.query(), s.scanToken)
 		return err
 	})
 	if err != nil {
@@ -98,10 +117,25 @@ func (s *Store) ListTokens(ctx context.Context, cursor string, limit int) (Page[
 // RevokeToken ends a token now. One that was revoked keeps its time. The error
 // wraps ErrNotFound.
 func (s *Store) RevokeToken(ctx context.Context, id wire.UUID) error {
-	return s.editOne(ctx, "token", query{
-		`UPDATE tokens SET revoked_at = CASE WHEN revoked_at = 0 THEN $1 ELSE revoked_at END WHERE id = $2`,
-		[]any{micros(s.clock()), id[:]},
+	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
+		found, err := collect(ctx, q, query{`UPDATE tokens SET id = id WHERE id = $1 RETURNING ` + tokenSelection, []any{id[:]}}, s.scanToken)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return ErrNotFound
+		}
+		if !found[0].RevokedAt.IsZero() {
+			return nil
+		}
+		revoked := found[0]
+		revoked.RevokedAt = s.clock()
+		return s.update(ctx, q, &found[0], &revoked)
 	})
+	if err != nil {
+		return fmt.Errorf("revoke token: %w", err)
+	}
+	return nil
 }
 
 // tokenUseGrain is how exactly the last use of a token is kept, so that not
@@ -124,9 +158,15 @@ func (s *Store) UseToken(ctx context.Context, t Token) error {
 // DeleteDeadTokens deletes the tokens that were revoked or had expired before
 // the given time, and returns how many.
 func (s *Store) DeleteDeadTokens(ctx context.Context, before time.Time) (int64, error) {
-	return s.deleteMany(ctx, "tokens", query{
-		`DELETE FROM tokens WHERE (revoked_at <> 0 AND revoked_at < $1) OR (expires_at <> 0 AND expires_at < $1)`, []any{micros(before)},
+	var n int64
+	err := s.inTx(ctx, func(ctx context.Context, q querier) (err error) {
+		n, err = s.remove(ctx, q, new(Token).table(), `(revoked_at <> 0 AND revoked_at < $1) OR (expires_at <> 0 AND expires_at < $1)`, micros(before))
+		return err
 	})
+	if err != nil {
+		return 0, fmt.Errorf("delete tokens: %w", err)
+	}
+	return n, nil
 }
 
 // deleteMany runs a deletion from the table named, and returns how many rows

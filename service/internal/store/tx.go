@@ -17,12 +17,19 @@ type querier interface {
 // the store that get its context take part in the transaction.
 type work func(ctx context.Context, q querier) error
 
+// transaction is one under way, with what it changed of authenticated rows.
+type transaction struct {
+	*sql.Tx
+	change  rowSum
+	renewed rowKey // the key under which Reseal wrote all MACs anew
+}
+
 // txKey is the key of a store's transaction in a context.
 type txKey struct{ store *Store }
 
 // joined returns the transaction that ctx belongs to.
-func (s *Store) joined(ctx context.Context) (*sql.Tx, bool) {
-	tx, ok := ctx.Value(txKey{s}).(*sql.Tx)
+func (s *Store) joined(ctx context.Context) (*transaction, bool) {
+	tx, ok := ctx.Value(txKey{s}).(*transaction)
 	return tx, ok
 }
 
@@ -35,12 +42,16 @@ func (s *Store) inTx(ctx context.Context, do work) error {
 }
 
 func (s *Store) tryTx(ctx context.Context, do work) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+	began, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // does nothing after Commit
+	defer func() { _ = began.Rollback() }() // does nothing after Commit
+	tx := &transaction{Tx: began}
 	if err := do(context.WithValue(ctx, txKey{s}, tx), tx); err != nil {
+		return err
+	}
+	if err := s.settle(ctx, tx); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {

@@ -25,8 +25,10 @@ type UnlockRecord struct {
 	Nonce *Nonce // nil when there is none that the service made
 	Grant *Claim // nil for a denial
 
-	// PolicyRevision is that of the release's policy which a grant meets.
-	PolicyRevision int64
+	// Seen is how FindLaunch returned the launch that a grant rests on, and Limit
+	// that of its image.
+	Seen  Seen
+	Limit LaunchLimit
 
 	// What the record says when the store denies.
 	NonceUsed, Released Denial
@@ -44,6 +46,7 @@ type Claim struct {
 	ReportID  [32]byte  // REPORT_ID of the report
 	KeyHash   [32]byte  // SHA-256 of the guest's ephemeral public key
 	ReleaseID wire.UUID // the release it was launched from
+	ImageID   wire.UUID // and its image
 }
 
 // Denial is the texts of a denial. The zero value leaves them empty.
@@ -105,12 +108,12 @@ func (s *Store) Audited(ctx context.Context, do func(ctx context.Context) (Recor
 			return fmt.Errorf("record operation: %w", err)
 		}
 		// The end of the log is locked last and not for long.
-		head, err := lockHead(ctx, q)
+		at, err := s.lockEnd(ctx, q)
 		if err != nil {
 			return err
 		}
 		record.Time = s.clock()
-		entries, err := appendRecords(ctx, q, head, []Record{record})
+		entries, err := s.appendRecords(ctx, q, at, []Record{record})
 		if err != nil {
 			return err
 		}

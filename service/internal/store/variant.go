@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"slices"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
@@ -50,6 +52,26 @@ func numbered(variants []Variant) []Variant {
 		variants[i].Position = i
 	}
 	return variants
+}
+
+// hashVariants is the SHA-256 over what decisions rest on of variants. ID blocks are
+// signed by the image's keys, which whoever uses them checks.
+func hashVariants(variants []Variant) [32]byte {
+	h := sha256.New()
+	hashValues(h, "snpguard/v1/variants", len(variants))
+	for _, v := range variants {
+		hashValues(h, v.Position, v.VCPUs, v.VCPUType, int64(v.Signature), v.Measurement[:])
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// checkVariants wants all variants of the release, as they were registered. The
+// error wraps ErrTampered.
+func (r *Release) checkVariants() error {
+	if hashVariants(r.Variants) != r.VariantsHash {
+		return fmt.Errorf("table variants: %w", ErrTampered)
+	}
+	return nil
 }
 
 func insertVariants(ctx context.Context, q querier, release wire.UUID, variants []Variant) error {

@@ -40,7 +40,7 @@ func (a *attempt) decide(ctx context.Context) (*wire.Grant, error) {
 	if err != nil {
 		return nil, a.deny(err)
 	}
-	a.record.ReportID, a.record.PublicKey, a.record.Revision = a.report.ReportID, a.request.PublicKey, a.launch.Revision
+	a.record.ReportID, a.record.PublicKey, a.record.Launch = a.report.ReportID, a.request.PublicKey, a.launch
 	return grant, nil
 }
 
@@ -117,13 +117,30 @@ func (a *attempt) findLaunch(ctx context.Context) error {
 	}
 	a.launch = launch
 	a.record.Image, a.record.Release = launch.Image, launch.Release
-	if !launch.ImageEnabled {
+	return a.checkStanding()
+}
+
+// checkStanding wants what the operators decided of image and release.
+func (a *attempt) checkStanding() error {
+	switch {
+	case a.launch.Simulated != a.Simulated:
+		return &Denial{Reason: ReasonSimulated, Rule: "simulated", Expected: kind(a.Simulated), Found: kind(a.launch.Simulated)}
+	case !a.launch.ImageEnabled:
 		return &Denial{Reason: ReasonImageDisabled, Rule: "enabled", Expected: "an enabled image", Found: "disabled"}
-	}
-	if !launch.ReleaseEnabled {
+	case a.launch.ReleaseProposed:
+		return &Denial{Reason: ReasonReleaseProposed, Rule: "approved", Expected: "an approved release", Found: "proposed"}
+	case !a.launch.ReleaseEnabled:
 		return &Denial{Reason: ReasonReleaseDisabled, Rule: "enabled", Expected: "an enabled release", Found: "disabled"}
 	}
 	return nil
+}
+
+// kind names images by the root that was trusted when they were registered.
+func kind(simulated bool) string {
+	if simulated {
+		return "an image of a simulated AMD"
+	}
+	return "an image of AMD"
 }
 
 // checkLaunch compares what was launched with what was registered.
@@ -144,7 +161,8 @@ func (a *attempt) checkLaunch(context.Context) error {
 	return nil
 }
 
-// checkPolicy judges the genuine report by the release's report policy.
+// checkPolicy judges the genuine report by the report policies of the image and of
+// the release: what a release adds can only tighten.
 func (a *attempt) checkPolicy(context.Context) error {
 	a.record.TCB = a.verified.ReportedTCB.String()
 	release, err := a.opened.get(a.launch, a.Ingestion)
@@ -152,7 +170,16 @@ func (a *attempt) checkPolicy(context.Context) error {
 		return unavailable("open release", err)
 	}
 	a.release = release
-	results := attest.Evaluate(a.verified, release.policy)
+	for _, policy := range release.policies {
+		if err := judge(attest.Evaluate(a.verified, policy)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge returns the first rule that a report does not meet as a denial.
+func judge(results attest.Results) error {
 	if results.Acceptable() {
 		return nil
 	}

@@ -23,7 +23,10 @@ const (
 	ReasonLaunchUnknown    Reason = "launch_unknown"     // no such ID key, author key and release
 	ReasonImageDisabled    Reason = "image_disabled"     //
 	ReasonReleaseDisabled  Reason = "release_disabled"   //
-	ReasonPolicyChanged    Reason = "policy_changed"     // while the request was decided
+	ReasonReleaseProposed  Reason = "release_proposed"   // nobody has approved it
+	ReasonSimulated        Reason = "simulated"          // registered under AMD, reported under a simulated AMD, or the other way round
+	ReasonLaunchLimit      Reason = "launch_limit"       // so many launches of the image have had their key within its period
+	ReasonPolicyChanged    Reason = "policy_changed"     // image or release, while the request was decided
 	ReasonFamilyID         Reason = "family_id"          // not the image's
 	ReasonMeasurement      Reason = "measurement"        // none of the release's variants
 	ReasonGuestPolicy      Reason = "guest_policy"       // not the release's

@@ -1,6 +1,8 @@
 package unlock
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"sync"
 
@@ -12,27 +14,35 @@ import (
 // maxOpened bounds how many releases are kept open.
 const maxOpened = 1024
 
-// openedRelease is a release with its policy parsed and its unsealing key open.
+// openedRelease is a release with its policies parsed and its unsealing key open.
 type openedRelease struct {
-	policy *attest.Policy
-	key    *seal.PrivateKey
+	policies []*attest.Policy
+	key      *seal.PrivateKey
 }
 
 // openedReleases keeps releases open, so that an unlock costs no more than it
-// must. A changed policy has another revision and is parsed anew.
+// must. They are told apart by what was opened: a revision may return after a
+// database that lags behind took over.
 type openedReleases struct {
 	mu       sync.Mutex
 	releases map[openedKey]*openedRelease
 }
 
-type openedKey struct {
-	release  wire.UUID
-	revision int64
+// openedKey is the SHA-256 over what a release was opened from.
+type openedKey [sha256.Size]byte
+
+func openedKeyOf(l *Launch) openedKey {
+	h := sha256.New()
+	for _, part := range [][]byte{l.Image[:], l.ImagePolicy, l.ReleasePolicy, l.UnsealingKey} {
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
+		h.Write(part)
+	}
+	return openedKey(h.Sum(nil))
 }
 
 // get returns a release, opened.
 func (o *openedReleases) get(l *Launch, ingestion *seal.PrivateKey) (*openedRelease, error) {
-	key := openedKey{l.Release, l.Revision}
+	key := openedKeyOf(l)
 	o.mu.Lock()
 	opened, found := o.releases[key]
 	o.mu.Unlock()
@@ -53,7 +63,7 @@ func (o *openedReleases) get(l *Launch, ingestion *seal.PrivateKey) (*openedRele
 }
 
 func open(l *Launch, ingestion *seal.PrivateKey) (*openedRelease, error) {
-	policy, err := attest.ParsePolicy(l.Policy)
+	policies, err := Policies(l.ImagePolicy, l.ReleasePolicy)
 	if err != nil {
 		return nil, err
 	}
@@ -66,5 +76,23 @@ func open(l *Launch, ingestion *seal.PrivateKey) (*openedRelease, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unsealing key: %w", err)
 	}
-	return &openedRelease{policy, key}, nil
+	return &openedRelease{policies, key}, nil
+}
+
+// Policies parses the report policies of an image and of a release, each of which a
+// report must meet. A release may have none.
+func Policies(image, release []byte) ([]*attest.Policy, error) {
+	documents := [][]byte{image}
+	if len(release) > 0 {
+		documents = append(documents, release)
+	}
+	var policies []*attest.Policy
+	for _, document := range documents {
+		policy, err := attest.ParsePolicy(document)
+		if err != nil {
+			return nil, err
+		}
+		policies = append(policies, policy)
+	}
+	return policies, nil
 }

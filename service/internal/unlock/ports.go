@@ -7,20 +7,26 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // Launch is what was registered of a launch.
 type Launch struct {
-	Image          wire.UUID
-	ImageEnabled   bool
-	Release        wire.UUID
-	ReleaseEnabled bool
-	GuestPolicy    uint64
-	GuestSVN       uint32
-	Measurements   [][48]byte // of the variants
-	Policy         []byte     // report policy, JSON
-	Revision       int64      // of Policy
-	UnsealingKey   []byte     // sealed to the ingestion key
+	Image           wire.UUID
+	ImageEnabled    bool
+	Simulated       bool // registered while a simulated AMD was trusted
+	Release         wire.UUID
+	ReleaseEnabled  bool
+	ReleaseProposed bool // not approved yet
+	GuestPolicy     uint64
+	GuestSVN        uint32
+	Measurements    [][48]byte // of the variants
+	ImagePolicy     []byte     // report policy, JSON
+	ReleasePolicy   []byte     // what the release demands beyond it, JSON; empty for nothing
+	UnsealingKey    []byte     // sealed to the ingestion key
+
+	Seen  store.Seen        // how it was read
+	Limit store.LaunchLimit // of the image
 }
 
 // Launches finds what was registered.
@@ -52,7 +58,7 @@ type Record struct {
 	ReportID  [snp.ReportIDSize]byte
 	PublicKey []byte
 
-	Revision int64 // of the policy that a grant meets
+	Launch *Launch // that a grant rests on
 }
 
 // Recorder makes records durable. It decides what only it can know: whether a nonce

@@ -21,6 +21,7 @@ type Config struct {
 	Recorder  Recorder
 	Ingestion *seal.PrivateKey
 	Identity  ed25519.PrivateKey
+	Simulated bool // the verifier trusts a simulated AMD; false for AMD's own roots
 	Now       func() time.Time
 
 	// Observe is told each outcome, ReasonUndecided too, and how long it took.
@@ -71,7 +72,7 @@ func (s *Service) unlock(ctx context.Context, request *wire.UnlockRequest, calle
 	switch reason {
 	case ReasonGranted, ReasonGrantedAgain:
 		return grant, reason, nil
-	case ReasonNonceUsed, ReasonReportIDReleased, ReasonLaunchUnknown, ReasonImageDisabled, ReasonReleaseDisabled, ReasonPolicyChanged:
+	case ReasonNonceUsed, ReasonReportIDReleased, ReasonLaunchUnknown, ReasonImageDisabled, ReasonReleaseDisabled, ReasonPolicyChanged, ReasonLaunchLimit:
 		if d := a.record.Denial; d != nil && d.Reason == reason {
 			return nil, reason, d
 		}

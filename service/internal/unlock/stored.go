@@ -23,11 +23,11 @@ func (s Stored) Launch(ctx context.Context, idKey, authorKey [48]byte, release w
 		return nil, err
 	}
 	l := &Launch{
-		Image: found.Image.ID, ImageEnabled: found.Image.Enabled,
-		Release: found.Release.ID, ReleaseEnabled: found.Release.Enabled,
+		Image: found.Image.ID, ImageEnabled: found.Image.Enabled, Simulated: found.Image.Simulated,
+		Release: found.Release.ID, ReleaseEnabled: found.Release.Enabled, ReleaseProposed: found.Release.Proposed(),
 		GuestPolicy: found.Release.GuestPolicy, GuestSVN: found.Release.GuestSVN,
-		Policy: found.Release.Policy, Revision: found.Release.PolicyRevision,
-		UnsealingKey: found.Release.UnsealingKeySealed,
+		ImagePolicy: found.Image.Policy, ReleasePolicy: found.Release.Policy, UnsealingKey: found.Image.UnsealingKeySealed,
+		Seen: found.Seen, Limit: found.Image.LaunchLimit,
 	}
 	for _, v := range found.Release.Variants {
 		l.Measurements = append(l.Measurements, v.Measurement)
@@ -69,7 +69,7 @@ func (r Record) stored() store.UnlockRecord {
 		u.Audit.Reason, u.Audit.Rule, u.Audit.Expected, u.Audit.Found = string(d.Reason), d.Rule, d.Expected, d.Found
 		return u
 	}
-	u.Grant = &store.Claim{ReportID: r.ReportID, KeyHash: sha256.Sum256(r.PublicKey), ReleaseID: r.Release}
-	u.PolicyRevision = r.Revision
+	u.Grant = &store.Claim{ReportID: r.ReportID, KeyHash: sha256.Sum256(r.PublicKey), ReleaseID: r.Release, ImageID: r.Image}
+	u.Seen, u.Limit = r.Launch.Seen, r.Launch.Limit
 	return u
 }

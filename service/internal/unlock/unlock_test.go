@@ -64,7 +64,7 @@ func TestAttacks(t *testing.T) {
 			raw := tcb.Bytes(snp.Milan)
 			g.Host, g.Report.ReportedTCB, g.Report.CommittedTCB, g.Report.LaunchTCB, g.Report.CurrentTCB = host, raw, raw, raw, raw
 			floor := `{"bootloader":4,"tee":1,"snp":24,"microcode":219}`
-			w.launch.Policy = []byte(`{"version":1,"tcb_floors":{"milan":{"reported":` + floor + `,"committed":` + floor + `,"launch":` + floor + `}}}`)
+			w.launch.ImagePolicy = []byte(`{"version":1,"tcb_floors":{"milan":{"reported":` + floor + `,"committed":` + floor + `,"launch":` + floor + `}}}`)
 		}
 	}
 	for _, tc := range []struct {
@@ -102,19 +102,19 @@ func TestAttacks(t *testing.T) {
 		{"microcode below floor", otherTCB(func(tcb *snp.TCB) { tcb.Microcode-- }), "tcb_floors.reported"},
 		{"chip without any firmware level, no floor named", func(t *testing.T, w *world, g *guesttest.Guest) {
 			otherTCB(func(tcb *snp.TCB) { *tcb = snp.TCB{} })(t, w, g)
-			w.launch.Policy = []byte(`{"version":1}`)
+			w.launch.ImagePolicy = []byte(`{"version":1}`)
 		}, "tcb_floors.reported"},
 		{"firmware from before AMD-SB-3019, no floor named", func(t *testing.T, w *world, g *guesttest.Guest) {
 			otherTCB(func(tcb *snp.TCB) { tcb.SNP = 0x17 })(t, w, g)
-			w.launch.Policy = []byte(`{"version":1}`)
+			w.launch.ImagePolicy = []byte(`{"version":1}`)
 		}, "tcb_floors.reported"},
 		{"product line that is not named", func(_ *testing.T, w *world, _ *guesttest.Guest) {
-			w.launch.Policy = []byte(`{"version":1,"products":["Genoa","Turin"]}`)
+			w.launch.ImagePolicy = []byte(`{"version":1,"products":["Genoa","Turin"]}`)
 		}, "products"},
 		{"VLEK, where the policy does not say so", func(t *testing.T, w *world, g *guesttest.Guest) { w.leased(t, g) }, "signing_keys"},
 		{"VLEK of another provider", func(t *testing.T, w *world, g *guesttest.Guest) {
 			w.leased(t, g)
-			w.launch.Policy = []byte(`{"version":1,"signing_keys":["VLEK"],"csp_ids":["CN=another.example"]}`)
+			w.launch.ImagePolicy = []byte(`{"version":1,"signing_keys":["VLEK"],"csp_ids":["CN=another.example"]}`)
 		}, "csp_ids"},
 		{"committed below floor", func(t *testing.T, w *world, g *guesttest.Guest) {
 			otherTCB(func(*snp.TCB) {})(t, w, g)
@@ -125,13 +125,22 @@ func TestAttacks(t *testing.T) {
 			g.Report.LaunchTCB[6]--
 		}, "tcb_floors.launch"},
 		{"chip not allowed", func(_ *testing.T, w *world, _ *guesttest.Guest) {
-			w.launch.Policy = fmt.Appendf(nil, `{"version":1,"allowed_chips":["%0128x"]}`, 1)
+			w.launch.ImagePolicy = fmt.Appendf(nil, `{"version":1,"allowed_chips":["%0128x"]}`, 1)
 		}, "allowed_chips"},
 		{"chip denied", func(_ *testing.T, w *world, g *guesttest.Guest) {
-			w.launch.Policy = fmt.Appendf(nil, `{"version":1,"denied_chips":["%x"]}`, g.Report.ChipID)
+			w.launch.ImagePolicy = fmt.Appendf(nil, `{"version":1,"denied_chips":["%x"]}`, g.Report.ChipID)
 		}, "denied_chips"},
+		{"release of a looser policy", func(_ *testing.T, w *world, _ *guesttest.Guest) {
+			w.launch.ImagePolicy, w.launch.ReleasePolicy = []byte(`{"version":1,"platform":{"smt":false}}`), []byte(`{"version":1}`)
+		}, "platform.smt"},
+		{"release of a tighter policy", func(_ *testing.T, w *world, _ *guesttest.Guest) {
+			w.launch.ReleasePolicy = []byte(`{"version":1,"platform":{"smt":false}}`)
+		}, "platform.smt"},
+		{"release that nobody approved", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.ReleaseProposed = true }, unlock.ReasonReleaseProposed},
+		{"genuine image, simulated root", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.service.Simulated = true }, unlock.ReasonSimulated},
+		{"simulated image, genuine root", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.Simulated = true }, unlock.ReasonSimulated},
 		{"platform with SMT", func(_ *testing.T, w *world, _ *guesttest.Guest) {
-			w.launch.Policy = []byte(`{"version":1,"platform":{"smt":false}}`)
+			w.launch.ImagePolicy = []byte(`{"version":1,"platform":{"smt":false}}`)
 		}, "platform.smt"},
 		{"impostor AMD", func(t *testing.T, w *world, g *guesttest.Guest) {
 			g.Host = guesttest.NewHost(t, simtest.Impostor(t).At(w.now), w.host.Chip)
@@ -294,7 +303,7 @@ func TestTroubleIsNotADenial(t *testing.T) {
 		"KDS":        func(w *world, g *guesttest.Guest) { g.WithCerts, w.kdsError = false, trouble },
 		"revocation": func(w *world, _ *guesttest.Guest) { w.revoked = trouble },
 		"reason":     func(w *world, _ *guesttest.Guest) { w.answer = "something new" },
-		"policy":     func(w *world, _ *guesttest.Guest) { w.launch.Policy = []byte(`{"version":9}`) },
+		"policy":     func(w *world, _ *guesttest.Guest) { w.launch.ImagePolicy = []byte(`{"version":9}`) },
 		"key":        func(w *world, _ *guesttest.Guest) { w.launch.UnsealingKey = make([]byte, wire.SealedUnsealingKeySize) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -323,13 +332,14 @@ func TestDenialsAreShort(t *testing.T) {
 	}
 }
 
-// TestPolicyChangeCounts edits the policy between two unlocks of one release.
+// TestPolicyChangeCounts edits the policy between two unlocks of one release. Its
+// revision says nothing: it may return after a database that lags behind took over.
 func TestPolicyChangeCounts(t *testing.T) {
 	w := newWorld(t)
 	if _, err := w.unlock(t, w.guest(t).Request(t, w.service.Challenge().Nonce)); err != nil {
 		t.Fatal(err)
 	}
-	w.launch.Policy, w.launch.Revision = []byte(`{"version":1,"platform":{"smt":false}}`), 2
+	w.launch.ImagePolicy = []byte(`{"version":1,"platform":{"smt":false}}`)
 	if _, err := w.unlock(t, w.guest(t).Request(t, w.service.Challenge().Nonce)); err == nil {
 		t.Error("the old policy still counts")
 	}

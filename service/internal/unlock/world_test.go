@@ -72,14 +72,19 @@ func newWorld(t *testing.T) *world {
 	w.host = guesttest.NewHost(t, w.amd, sim.NewChip(snp.Milan, "chip", tcb))
 	w.image = guesttest.NewImage(t, ingestion.Public())
 	w.launch = &unlock.Launch{
-		Image: w.image.ID, ImageEnabled: true, Release: wire.NewUUID(), Revision: 1, ReleaseEnabled: true,
-		GuestPolicy: 0x30000, GuestSVN: 7, Measurements: [][48]byte{{9}, measured}, Policy: []byte(`{"version":1}`), UnsealingKey: w.image.UnsealingKey,
+		Image: w.image.ID, ImageEnabled: true, Release: wire.NewUUID(), ReleaseEnabled: true,
+		GuestPolicy: 0x30000, GuestSVN: 7, Measurements: [][48]byte{{9}, measured}, ImagePolicy: []byte(`{"version":1}`), UnsealingKey: w.image.UnsealingKey,
 	}
 	image, release := storetest.Image("image"), storetest.Release("f", "k", "i")
 	image.ID, release.ID = w.launch.Image, w.launch.Release
 	if _, _, err := w.database.CreateImage(t.Context(), image, release, storetest.Present); err != nil {
 		t.Fatal(err)
 	}
+	stored, err := w.database.FindLaunch(t.Context(), image.IDKeyDigest, image.AuthorKeyDigest, release.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.launch.Seen = stored.Seen
 	roots, err := attest.NewRoots([]*x509.Certificate{w.amd.Line(snp.Milan).ARK.Certificate})
 	if err != nil {
 		t.Fatal(err)

@@ -20,9 +20,11 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
-// How often things are looked at. All records of the log are read to verify it.
+// How often things are looked at. All records of the log are read to verify it, and
+// all images, releases and tokens to add them up.
 const (
 	lookEvery   = time.Minute
+	rowsEvery   = 10 * time.Minute
 	listsEvery  = 10 * time.Minute
 	verifyEvery = 24 * time.Hour
 )
@@ -50,10 +52,14 @@ type Watch struct {
 // fails is logged.
 func (w *Watch) Run(ctx context.Context) {
 	var lists, verified time.Time
+	rows := time.Now() // they were added up when the database was opened
 	for {
 		steps := []func(context.Context) error{w.Look}
 		if time.Since(lists) >= listsEvery {
 			steps, lists = append(steps, w.RenewLists), time.Now()
+		}
+		if time.Since(rows) >= rowsEvery {
+			steps, rows = append(steps, w.VerifyRows), time.Now()
 		}
 		if time.Since(verified) >= verifyEvery {
 			steps, verified = append(steps, w.Verify), time.Now()
@@ -113,6 +119,16 @@ func (w *Watch) RenewLists(ctx context.Context) error {
 		if list, parseErr := x509.ParseRevocationList(entry.Data); getErr == nil && parseErr == nil {
 			w.Gauges.RevocationList(string(e.Key.Product), e.Key.Signer.String(), list.NextUpdate)
 		}
+	}
+	return err
+}
+
+// VerifyRows checks what decisions rest on. Once it is not as the service wrote it,
+// the store gives no key any more.
+func (w *Watch) VerifyRows(ctx context.Context) error {
+	err := w.Store.VerifyRows(ctx)
+	if errors.Is(err, store.ErrTampered) || errors.Is(err, store.ErrCorrupt) {
+		w.Gauges.Chain(false, time.Now())
 	}
 	return err
 }

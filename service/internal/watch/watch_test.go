@@ -90,6 +90,26 @@ func (w *world) exec(statement string) {
 	}
 }
 
+// TestVerifyRows takes a row away that decisions rest on: it shows, and no record is
+// written any more.
+func TestVerifyRows(t *testing.T) {
+	w := newWorld(t)
+	if err := w.VerifyRows(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := w.value("snpguard_audit_chain_valid"); ok {
+		t.Error("it tells of a log that it did not read")
+	}
+	w.exec(`DELETE FROM secrets WHERE name = 'ca'`)
+	if err := w.VerifyRows(t.Context()); !errors.Is(err, store.ErrTampered) {
+		t.Errorf("got %v", err)
+	}
+	w.shows("snpguard_audit_chain_valid", 0)
+	if got, err := w.Store.RecordUnlock(t.Context(), storetest.Denied("vmpl")); !errors.Is(err, store.ErrTampered) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 func TestLook(t *testing.T) {
 	w := newWorld(t)
 	if _, ok := w.value("snpguard_database_up"); ok {

@@ -75,9 +75,21 @@ func launchAdvice(reason string) (advice, bool) {
 			"Release disabled", "The launch is right, but an operator has disabled this release.",
 			"Launch a newer release, or enable this one if it shall boot again.",
 		},
+		unlock.ReasonReleaseProposed: {
+			"Release not approved", "The launch is right, but nobody has approved this release: it was added to the image and is only proposed.",
+			"Look at the release and approve it, if it is wanted. If nobody of yours has added it, somebody holds a token of the role register: revoke it.",
+		},
+		unlock.ReasonSimulated: {
+			"Image of the other kind", "The image was registered while AMD was trusted and this service trusts a simulated AMD, or the other way round.",
+			"Never let a service with --insecure-trust-root use the database of a genuine one.",
+		},
+		unlock.ReasonLaunchLimit: {
+			"Too many launches", "So many launches of this image have had their key within its period that no more get one for now.",
+			"If you started them, raise the image's launch limit. If you did not, a host boots copies of the disk: look at the grants before this one.",
+		},
 		unlock.ReasonPolicyChanged: {
-			"Policy changed meanwhile", "An operator changed the release's report policy in the moment in which this launch was held against the old one.",
-			"Nothing: the guest asks again and is held against the new policy.",
+			"Changed meanwhile", "An operator changed the image or the release in the moment in which this launch was held against what it was.",
+			"Nothing: the guest asks again and is held against what it is now.",
 		},
 		unlock.ReasonFamilyID: {
 			"Image ID differs", "FAMILY_ID of the launch is not the ID of the image that its keys belong to.",

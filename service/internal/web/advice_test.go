@@ -108,16 +108,16 @@ func TestFloors(t *testing.T) {
 	}
 }
 
-// TestReleasePageWarns looks at the page of a release that lets Milan in, of one
-// that does not, and at the form for the next.
-func TestReleasePageWarns(t *testing.T) {
+// TestImagePageWarns looks at the page of an image that lets Milan in, of one that
+// does not, and at the form for the next.
+func TestImagePageWarns(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
-	image, release := w.image("web")
-	path := w.paths(image, release).Replace("/images/:id/releases/:rid")
+	image, _ := w.image("web")
+	path := "/images/" + image.ID.String()
 	if page := w.get(path).Body.String(); !strings.Contains(page, "Report policy: Milan may unlock") {
 		t.Errorf("no warning on %s", page)
 	}
-	_, err := w.store.UpdateReleasePolicy(t.Context(), release.ID, []byte(`{"version":1,"products":["Genoa"]}`), release.PolicyRevision)
+	_, err := w.store.UpdateImagePolicy(t.Context(), image.ID, []byte(`{"version":1,"products":["Genoa"]}`), image.PolicyRevision)
 	must(t, err)
 	if page := w.get(path).Body.String(); strings.Contains(page, "Milan may unlock") || !strings.Contains(page, "TCB floors") {
 		t.Errorf("a warning without Milan on %s", page)

@@ -4,7 +4,9 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -23,6 +25,10 @@ type imagePage struct {
 	Events   []shownRecord
 	Name     string // in the form, as it was given
 	LabelBox string // likewise
+
+	*shownPolicy        // its text as it was given in the form
+	LimitMax     string // in the form, as it was given; empty for no limit
+	LimitTime    string // likewise
 }
 
 func (w *Web) showImage(rw http.ResponseWriter, r *request) error {
@@ -44,6 +50,9 @@ func (w *Web) renderImage(rw http.ResponseWriter, r *request, status int, p page
 	body.LabelBox = strings.Join(body.Labels, "\n")
 	if r.Method == http.MethodPost && r.PostForm.Has("name") {
 		body.Name, body.LabelBox = r.PostForm.Get("name"), r.PostForm.Get("labels")
+	}
+	if err := body.showRules(r); err != nil {
+		return err
 	}
 	activity, err := w.Store.ImageActivity(ctx, []store.Image{image})
 	if err != nil {
@@ -67,6 +76,42 @@ func (w *Web) renderImage(rw http.ResponseWriter, r *request, status int, p page
 	}
 	p.Name, p.Title, p.Nav, p.Body = "image.html", image.Name, "images", body
 	return w.render(rw, r, status, p)
+}
+
+// showRules fills in what decides about launches of the image.
+func (i *imagePage) showRules(r *request) (err error) {
+	if i.shownPolicy, err = showPolicy(i.Policy); err != nil {
+		return err
+	}
+	if !i.LaunchLimit.None() {
+		i.LimitMax, i.LimitTime = strconv.FormatInt(i.LaunchLimit.Max, 10), i.LaunchLimit.Period.String()
+	}
+	if r.Method != http.MethodPost {
+		return nil
+	}
+	if r.PostForm.Has("policy") {
+		i.PolicyText = r.PostForm.Get("policy")
+	}
+	if r.PostForm.Has("limit") {
+		i.LimitMax, i.LimitTime = r.PostForm.Get("limit"), r.PostForm.Get("period")
+	}
+	return nil
+}
+
+// changeLimit sets the launch limit; without a number it is lifted.
+func (w *Web) changeLimit(rw http.ResponseWriter, r *request) error {
+	limit := wire.LaunchLimit{}
+	if text := strings.TrimSpace(r.PostForm.Get("limit")); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		period, periodErr := time.ParseDuration(strings.TrimSpace(r.PostForm.Get("period")))
+		if err != nil || periodErr != nil || n < 1 || period < time.Second {
+			return w.renderImage(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{
+				Title: "The launch limit was not changed.", Detail: "It is a number of launches, and a time such as 1h or 24h.",
+			}})
+		}
+		limit = wire.LaunchLimit{Max: n, Period: int64(period / time.Second)}
+	}
+	return w.changeImage(rw, r, wire.ImagePatch{LaunchLimit: &limit}, "changed")
 }
 
 // labelLines returns labels as the form has them.

@@ -15,6 +15,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
 // inspectPage is what the template needs.
@@ -103,7 +104,7 @@ func (w *Web) inspectReport(ctx context.Context, data []byte) (*inspection, erro
 		return nil, &problem{Status: http.StatusUnprocessableEntity, Title: "That is no attestation report.", Detail: err.Error()}
 	}
 	result := &inspection{Fields: reportview.Fields(report)}
-	policy, err := w.findPolicy(ctx, report, result)
+	policies, err := w.findPolicies(ctx, report, result)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +114,10 @@ func (w *Web) inspectReport(ctx context.Context, data []byte) (*inspection, erro
 		return result, nil
 	}
 	result.Verified, result.Unasked = verified, w.CRL == "off"
-	result.Rules = slices.Concat(result.launched, attest.Evaluate(verified, policy))
+	result.Rules = result.launched
+	for _, policy := range policies {
+		result.Rules = slices.Concat(result.Rules, attest.Evaluate(verified, policy))
+	}
 	slices.SortStableFunc(result.Rules, func(a, b attest.Result) int { return cmp.Compare(a.Verdict, b.Verdict) }) // those that fail first
 	for _, c := range verified.Chain {
 		result.Chain = append(result.Chain, shownCertificate{c.Subject.CommonName, c.NotBefore, c.NotAfter})
@@ -157,33 +161,34 @@ func (w *Web) verify(ctx context.Context, report *snp.Report, table *snp.CertTab
 	return nil, refusal
 }
 
-// findPolicy returns what the report of this launch would be held against: the
-// policy and the registered values of its release, or what every report must meet.
-func (w *Web) findPolicy(ctx context.Context, report *snp.Report, result *inspection) (*attest.Policy, error) {
+// findPolicies returns what the report of this launch would be held against: the
+// policies and the registered values of its release, or what every report must meet.
+func (w *Web) findPolicies(ctx context.Context, report *snp.Report, result *inspection) ([]*attest.Policy, error) {
 	launch, err := w.Store.FindLaunch(ctx, report.IDKeyDigest, report.AuthorKeyDigest, wire.UUID(report.ImageID))
 	if errors.Is(err, store.ErrNotFound) {
-		return &attest.Policy{Version: attest.PolicyVersion}, nil
+		return []*attest.Policy{{Version: attest.PolicyVersion}}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	policy, err := attest.ParsePolicy(launch.Release.Policy)
+	policies, err := unlock.Policies(launch.Image.Policy, launch.Release.Policy)
 	if err != nil {
 		return nil, fmt.Errorf("policy of release %s: %w", launch.Release.ID, err)
 	}
 	family := attest.Bytes16(launch.Image.ID)
-	policy.FamilyID = &family
+	policies[0].FamilyID = &family
 	for _, v := range launch.Release.Variants {
-		policy.Measurements = append(policy.Measurements, v.Measurement)
+		policies[0].Measurements = append(policies[0].Measurements, v.Measurement)
 	}
 	result.Of, result.Release = &imageRef{launch.Image.ID, launch.Image.Name}, launch.Release.ID
 	result.launched = attest.Results{
 		same("registered guest_policy", fmt.Sprintf("%#x", launch.Release.GuestPolicy), fmt.Sprintf("%#x", report.Policy)),
 		same("registered guest_svn", fmt.Sprint(launch.Release.GuestSVN), fmt.Sprint(report.GuestSVN)),
 		same("image enabled", "true", fmt.Sprint(launch.Image.Enabled)),
+		same("release approved", "true", fmt.Sprint(!launch.Release.Proposed())),
 		same("release enabled", "true", fmt.Sprint(launch.Release.Enabled)),
 	}
-	return policy, nil
+	return policies, nil
 }
 
 // same is a rule that wants a field to be as it was registered.

@@ -90,6 +90,7 @@ func notice(name string) string {
 		"registered": "The image is registered. The launch digests below are what its guests have to show.",
 		"release":    "The release is registered. The launch digests below are what its guests have to show.",
 		"changed":    "The change is made and on record.",
+		"approved":   "It is approved: its guests get their keys.",
 		"enabled":    "It is enabled: guests get their keys.",
 		"disabled":   "It is disabled: no guest gets its key.",
 		"deleted":    "It is deleted.",

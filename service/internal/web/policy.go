@@ -122,46 +122,75 @@ func readFloors(r *request) (attest.TCBFloors, error) {
 	return all, nil
 }
 
-// changeFloors puts other floors into the release's policy.
+// changeFloors puts other floors into the image's policy.
 func (w *Web) changeFloors(rw http.ResponseWriter, r *request) error {
-	image, id, err := w.releaseOf(r)
+	id, err := r.id("id")
 	if err != nil {
 		return err
 	}
-	current, err := w.releasePage(r.Context(), image, id)
+	image, err := w.Store.ImageByID(r.Context(), id)
 	if err != nil {
 		return err
 	}
-	policy, err := attest.ParsePolicy(current.Policy)
+	policy, err := attest.ParsePolicy(image.Policy)
 	if err != nil {
 		return err
 	}
 	policy.TCBFloors, err = readFloors(r)
 	if p, ok := asProblem(err); ok {
-		return w.renderRelease(rw, r, p.Status, page{Problem: p})
+		return w.renderImage(rw, r, p.Status, page{Problem: p})
 	}
 	document, err := json.Marshal(policy)
 	if err != nil {
 		return fmt.Errorf("encode policy: %w", err)
 	}
-	return w.replacePolicy(rw, r, document)
+	return w.replaceImagePolicy(rw, r, document)
 }
 
-func (w *Web) changePolicy(rw http.ResponseWriter, r *request) error {
-	document := []byte(r.PostForm.Get("policy"))
-	if !json.Valid(document) {
-		return w.renderRelease(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{
-			Title: "The policy was not changed.", Detail: "It is not JSON.",
-		}})
+func (w *Web) changeImagePolicy(rw http.ResponseWriter, r *request) error {
+	document, p := formPolicy(r)
+	if p != nil {
+		return w.renderImage(rw, r, p.Status, page{Problem: p})
 	}
-	return w.replacePolicy(rw, r, document)
+	return w.replaceImagePolicy(rw, r, document)
 }
 
-// replacePolicy replaces the policy that the form was made from, and no later one.
-func (w *Web) replacePolicy(rw http.ResponseWriter, r *request, document []byte) error {
-	revision, err := strconv.ParseInt(r.PostForm.Get("revision"), 10, 64)
+// replaceImagePolicy replaces the policy that the form was made from, and no later one.
+func (w *Web) replaceImagePolicy(rw http.ResponseWriter, r *request, document []byte) error {
+	revision, err := formRevision(r)
 	if err != nil {
-		return bodyProblem(err)
+		return err
+	}
+	return w.changeImage(rw, r, wire.ImagePatch{Policy: document, Revision: revision}, "changed")
+}
+
+// changeReleasePolicy replaces what a release demands beyond its image's policy.
+func (w *Web) changeReleasePolicy(rw http.ResponseWriter, r *request) error {
+	document, p := formPolicy(r)
+	if p != nil {
+		return w.renderRelease(rw, r, p.Status, page{Problem: p})
+	}
+	revision, err := formRevision(r)
+	if err != nil {
+		return err
 	}
 	return w.changeRelease(rw, r, wire.ReleasePatch{Policy: document, Revision: revision}, "changed")
+}
+
+// formPolicy returns the policy of a form, or what is wrong with it.
+func formPolicy(r *request) ([]byte, *problem) {
+	document := []byte(r.PostForm.Get("policy"))
+	if !json.Valid(document) {
+		return nil, &problem{Status: http.StatusUnprocessableEntity, Title: "The policy was not changed.", Detail: "It is not JSON."}
+	}
+	return document, nil
+}
+
+// formRevision returns the revision of the policy that a form was made from.
+func formRevision(r *request) (int64, error) {
+	revision, err := strconv.ParseInt(r.PostForm.Get("revision"), 10, 64)
+	if err != nil {
+		return 0, bodyProblem(err)
+	}
+	return revision, nil
 }

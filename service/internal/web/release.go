@@ -22,7 +22,8 @@ type releasePage struct {
 	Variants    []shownVariant
 	Artifacts   []shownArtifact
 	Formats     []bundle.Format
-	*shownPolicy
+	ContentHash string // in hexadecimal
+	PolicyText  string // indented; empty for none
 }
 
 // shownVariant is a variant with its digest in hexadecimal.
@@ -73,10 +74,15 @@ func (w *Web) releasePage(ctx context.Context, image store.Image, id wire.UUID) 
 	for _, a := range registry.Artifacts(release) {
 		body.Artifacts = append(body.Artifacts, shownArtifact{a.Name, hex.EncodeToString(a.SHA256[:]), a.Size})
 	}
-	if body.shownPolicy, err = showPolicy(release.Policy); err != nil {
-		return nil, err
+	content := release.ContentHash()
+	body.ContentHash = hex.EncodeToString(content[:])
+	if len(release.Policy) > 0 {
+		var shown *shownPolicy
+		if shown, err = showPolicy(release.Policy); err == nil {
+			body.PolicyText = shown.PolicyText
+		}
 	}
-	return body, nil
+	return body, err
 }
 
 func (w *Web) showRelease(rw http.ResponseWriter, r *request) error {
@@ -124,6 +130,23 @@ func releaseAPI(image, release wire.UUID) string {
 func (w *Web) enableRelease(rw http.ResponseWriter, r *request) error {
 	enabled, notice := wantEnabled(r)
 	return w.changeRelease(rw, r, wire.ReleasePatch{Enabled: &enabled}, notice)
+}
+
+// approveRelease approves what the page showed, and nothing that was made of it since.
+func (w *Web) approveRelease(rw http.ResponseWriter, r *request) error {
+	image, id, err := w.releaseOf(r)
+	if err != nil {
+		return err
+	}
+	approval := wire.Approval{ContentHash: r.PostForm.Get("content")}
+	err = w.call(r, http.MethodPost, releaseAPI(image.ID, id)+"/approval", approval, nil)
+	if p, ok := asProblem(err); ok && p.Status != http.StatusNotFound {
+		return w.renderRelease(rw, r, p.Status, page{Problem: p})
+	}
+	if err != nil {
+		return err
+	}
+	return redirect(rw, r, "/images/"+image.ID.String()+"/releases/"+id.String(), "approved")
 }
 
 // deleteRelease wants the beginning of its ID typed, which releases have in place

@@ -25,13 +25,15 @@ import (
 
 // world is a dashboard before an API that only notes what it is asked.
 type world struct {
-	t        testing.TB
-	web      *Web
-	store    *store.Store
-	sessions *access.Sessions
-	secret   string // of a session
-	api      *fakeAPI
-	log      strings.Builder
+	t         testing.TB
+	web       *Web
+	store     *store.Store
+	sessions  *access.Sessions
+	passwords *access.Passwords
+	password  string
+	secret    string // of a session
+	api       *fakeAPI
+	log       strings.Builder
 }
 
 // fakeAPI answers everything with the same.
@@ -78,7 +80,10 @@ func newWorld(t testing.TB, db storetest.Database) *world {
 	must(t, err)
 	keys, err := keyring.Open(t.Context(), w.store, kek)
 	must(t, err)
-	w.sessions = access.NewSessions(w.store, time.Now)
+	w.sessions = access.NewSessions(w.store, keys.Lookup, time.Now)
+	w.passwords = access.NewPasswords(w.store, kek, access.Params{Time: 1, Memory: 8, Threads: 1}, time.Now)
+	w.password, err = w.passwords.Init(t.Context())
+	must(t, err)
 	w.secret = w.newSession()
 	w.web, err = New(Config{
 		API: w.api, Store: w.store, Sessions: w.sessions, KDSCache: w.store.KDSCache(),
@@ -100,7 +105,9 @@ func must(t testing.TB, err error) {
 
 func (w *world) newSession() string {
 	w.t.Helper()
-	session, err := w.sessions.Start(w.t.Context())
+	given, err := w.passwords.Check(w.t.Context(), "192.0.2.1", w.password)
+	must(w.t, err)
+	session, err := w.sessions.Start(w.t.Context(), given)
 	must(w.t, err)
 	return session.Secret
 }

@@ -1,5 +1,6 @@
 -- Hashes and identifiers are raw bytes, times microseconds since 1970 UTC (0: none).
--- Secrets are sealed under the key-encryption key, tokens and sessions hashed.
+-- Secrets are sealed under the key-encryption key. Rows with a mac are authenticated
+-- under a key that is derived from it: HMAC-SHA-256 over the whole row.
 
 -- +goose Up
 
@@ -10,19 +11,27 @@ CREATE TABLE artifacts (
 );
 
 CREATE TABLE images (
-	id                BYTEA   NOT NULL PRIMARY KEY,
-	name              TEXT    NOT NULL UNIQUE,
-	name_folded       TEXT    NOT NULL,
-	enabled           BOOLEAN NOT NULL,
-	simulated         BOOLEAN NOT NULL,
-	created_at        BIGINT  NOT NULL,
-	id_key_digest     BYTEA   NOT NULL,
-	author_key_digest BYTEA   NOT NULL,
-	id_key_sealed     BYTEA   NOT NULL,
-	author_key_sealed BYTEA   NOT NULL,
+	id                   BYTEA   NOT NULL PRIMARY KEY,
+	name                 TEXT    NOT NULL UNIQUE,
+	name_folded          TEXT    NOT NULL,
+	enabled              BOOLEAN NOT NULL,
+	simulated            BOOLEAN NOT NULL,
+	created_at           BIGINT  NOT NULL,
+	id_key_digest        BYTEA   NOT NULL,
+	author_key_digest    BYTEA   NOT NULL,
+	id_key_sealed        BYTEA   NOT NULL,
+	author_key_sealed    BYTEA   NOT NULL,
+	unsealing_key_sealed BYTEA   NOT NULL,
+	unsealing_key_hash   BYTEA   NOT NULL UNIQUE,
+	policy               BYTEA   NOT NULL,
+	policy_revision      BIGINT  NOT NULL,
+	max_launches         BIGINT  NOT NULL,
+	launch_period        BIGINT  NOT NULL,
+	mac                  BYTEA   NOT NULL,
 	UNIQUE (id_key_digest, author_key_digest)
 );
-CREATE INDEX images_age ON images (created_at, id);
+-- A search for a part of a name reads this index alone.
+CREATE INDEX images_search ON images (created_at, id, enabled, name_folded);
 
 CREATE TABLE image_labels (
 	image_id BYTEA NOT NULL REFERENCES images (id) ON DELETE CASCADE,
@@ -32,29 +41,42 @@ CREATE TABLE image_labels (
 );
 CREATE INDEX image_labels_content ON image_labels (label, content, image_id);
 
+-- Images that were deleted: neither their IDs nor their keys come back.
+CREATE TABLE tombstones (
+	image_id           BYTEA  NOT NULL PRIMARY KEY,
+	unsealing_key_hash BYTEA  NOT NULL UNIQUE,
+	name               TEXT   NOT NULL,
+	deleted_at         BIGINT NOT NULL,
+	mac                BYTEA  NOT NULL
+);
+
+-- policy is empty where the image's is enough, approved_at 0 while it is proposed.
 CREATE TABLE releases (
-	id                   BYTEA   NOT NULL PRIMARY KEY,
-	image_id             BYTEA   NOT NULL REFERENCES images (id) ON DELETE CASCADE,
-	enabled              BOOLEAN NOT NULL,
-	created_at           BIGINT  NOT NULL,
-	cmdline              TEXT    NOT NULL,
-	firmware_sha256      BYTEA   NOT NULL REFERENCES artifacts (sha256),
-	firmware_size        BIGINT  NOT NULL,
-	kernel_sha256        BYTEA   NOT NULL REFERENCES artifacts (sha256),
-	kernel_size          BIGINT  NOT NULL,
-	initrd_sha256        BYTEA            REFERENCES artifacts (sha256),
-	initrd_size          BIGINT  NOT NULL,
-	guest_policy         BIGINT  NOT NULL,
-	guest_svn            BIGINT  NOT NULL,
-	policy               BYTEA   NOT NULL,
-	policy_revision      BIGINT  NOT NULL,
-	unsealing_key_sealed BYTEA   NOT NULL
+	id              BYTEA   NOT NULL PRIMARY KEY,
+	image_id        BYTEA   NOT NULL REFERENCES images (id),
+	enabled         BOOLEAN NOT NULL,
+	approved_at     BIGINT  NOT NULL,
+	created_at      BIGINT  NOT NULL,
+	cmdline         TEXT    NOT NULL,
+	firmware_sha256 BYTEA   NOT NULL REFERENCES artifacts (sha256),
+	firmware_size   BIGINT  NOT NULL,
+	kernel_sha256   BYTEA   NOT NULL REFERENCES artifacts (sha256),
+	kernel_size     BIGINT  NOT NULL,
+	initrd_sha256   BYTEA            REFERENCES artifacts (sha256),
+	initrd_size     BIGINT  NOT NULL,
+	guest_policy    BIGINT  NOT NULL,
+	guest_svn       BIGINT  NOT NULL,
+	policy          BYTEA   NOT NULL,
+	policy_revision BIGINT  NOT NULL,
+	variants_hash   BYTEA   NOT NULL,
+	mac             BYTEA   NOT NULL
 );
 CREATE INDEX releases_image ON releases (image_id, created_at, id);
 CREATE INDEX releases_firmware ON releases (firmware_sha256);
 CREATE INDEX releases_kernel ON releases (kernel_sha256);
 CREATE INDEX releases_initrd ON releases (initrd_sha256);
 
+-- What a decision rests on is authenticated by the release's variants_hash.
 CREATE TABLE variants (
 	release_id  BYTEA  NOT NULL REFERENCES releases (id) ON DELETE CASCADE,
 	position    BIGINT NOT NULL,
@@ -68,6 +90,7 @@ CREATE TABLE variants (
 	UNIQUE (release_id, vcpus, vcpu_type)
 );
 
+-- hash is an HMAC of the secret. The mac leaves last_used_at out.
 CREATE TABLE tokens (
 	id           BYTEA  NOT NULL PRIMARY KEY,
 	name         TEXT   NOT NULL,
@@ -76,14 +99,16 @@ CREATE TABLE tokens (
 	created_at   BIGINT NOT NULL,
 	expires_at   BIGINT NOT NULL,
 	revoked_at   BIGINT NOT NULL,
-	last_used_at BIGINT NOT NULL
+	last_used_at BIGINT NOT NULL DEFAULT 0,
+	mac          BYTEA  NOT NULL
 );
 CREATE INDEX tokens_age ON tokens (created_at, id);
 
 CREATE TABLE sessions (
 	hash       BYTEA  NOT NULL PRIMARY KEY,
 	created_at BIGINT NOT NULL,
-	expires_at BIGINT NOT NULL
+	expires_at BIGINT NOT NULL,
+	mac        BYTEA  NOT NULL
 );
 
 -- Wrong passwords by who sent them; the empty origin counts all.
@@ -122,14 +147,32 @@ CREATE INDEX audit_reason ON audit (reason, seq);
 CREATE INDEX audit_request ON audit (request_id);
 CREATE INDEX audit_image ON audit (image_id, seq);
 CREATE INDEX audit_chip ON audit (chip_id, seq);
+CREATE INDEX audit_kind ON audit (kind, seq);
+CREATE INDEX audit_kind_outcome ON audit (kind, outcome, seq);
+CREATE INDEX audit_image_outcome ON audit (image_id, outcome, seq);
 
--- The one row is the end of the chain, and the lock under which it grows.
+-- The one row is the end of the chain, and the lock under which it grows. row_sum is
+-- the sum of the MACs of all authenticated rows, and mac covers it with the end; both
+-- are NULL before the first of them. counted is the record up to which unlock_counts go.
 CREATE TABLE audit_head (
-	id   BIGINT NOT NULL PRIMARY KEY,
-	seq  BIGINT NOT NULL,
-	hash BYTEA
+	id      BIGINT NOT NULL PRIMARY KEY,
+	seq     BIGINT NOT NULL,
+	hash    BYTEA,
+	row_sum BYTEA,
+	mac     BYTEA,
+	counted BIGINT NOT NULL
 );
-INSERT INTO audit_head (id, seq) VALUES (1, 0);
+INSERT INTO audit_head (id, seq, counted) VALUES (1, 0, 0);
+
+-- Unlocks by the hour since 1970 UTC in which they were recorded. They are for
+-- charts: what happened is in the log.
+CREATE TABLE unlock_counts (
+	hour    BIGINT NOT NULL,
+	outcome TEXT   NOT NULL,
+	reason  TEXT   NOT NULL,
+	records BIGINT NOT NULL,
+	PRIMARY KEY (hour, outcome, reason)
+);
 
 CREATE TABLE nonces (
 	hash       BYTEA  NOT NULL PRIMARY KEY,
@@ -142,5 +185,41 @@ CREATE TABLE grants (
 	report_id  BYTEA  NOT NULL PRIMARY KEY,
 	key_hash   BYTEA  NOT NULL,
 	release_id BYTEA  NOT NULL,
+	image_id   BYTEA  NOT NULL,
+	granted_at BIGINT NOT NULL,
 	seq        BIGINT NOT NULL
 );
+CREATE INDEX grants_image ON grants (image_id, granted_at);
+
+CREATE TABLE replicas (
+	id         BYTEA  NOT NULL PRIMARY KEY,
+	name       TEXT   NOT NULL,
+	version    TEXT   NOT NULL,
+	started_at BIGINT NOT NULL,
+	seen_at    BIGINT NOT NULL
+);
+
+-- Uploaded files in the database, for replicas that share nothing else. sha256 is
+-- NULL while a file comes in, and again while it is being deleted.
+CREATE TABLE blobs (
+	id         BYTEA  NOT NULL PRIMARY KEY,
+	sha256     BYTEA  UNIQUE,
+	size       BIGINT NOT NULL,
+	touched_at BIGINT NOT NULL
+);
+
+-- All chunks but the last are of one size.
+CREATE TABLE blob_chunks (
+	blob_id  BYTEA  NOT NULL REFERENCES blobs (id),
+	position BIGINT NOT NULL,
+	content  BYTEA  NOT NULL,
+	PRIMARY KEY (blob_id, position)
+);
+
+-- Answers of AMD's KDS. All of them are public and checked again when read.
+CREATE TABLE kds_cache (
+	name       TEXT   NOT NULL PRIMARY KEY,
+	content    BYTEA  NOT NULL,
+	fetched_at BIGINT NOT NULL
+);
+CREATE INDEX kds_cache_age ON kds_cache (fetched_at, name);

@@ -3,7 +3,10 @@
 package storetest
 
 import (
+	"bytes"
+	"context"
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,18 +14,21 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
-// Database is an empty database.
-type Database struct{ DSN string }
+// Database is a database.
+type Database struct {
+	DSN string
+	Key []byte // that authenticates its rows; RowKey when nil
+}
 
 // SQLite returns an empty database in a file.
 func SQLite(t testing.TB) Database {
-	return Database{"sqlite:" + filepath.Join(t.TempDir(), "store #1?.db")}
+	return Database{DSN: "sqlite:" + filepath.Join(t.TempDir(), "store #1?.db")}
 }
 
 // Postgres returns an empty database of a cluster.
 func Postgres(t testing.TB, c *Cluster) Database {
 	t.Helper()
-	return Database{c.NewDatabase(t)}
+	return Database{DSN: c.NewDatabase(t)}
 }
 
 // Open opens the database until the test ends.
@@ -31,7 +37,11 @@ func (d Database) Open(t testing.TB, options ...store.Options) *store.Store {
 	if len(options) == 0 {
 		options = []store.Options{{MaxConns: 8}}
 	}
-	s, err := store.Open(t.Context(), d.DSN, options[0])
+	key := d.Key
+	if key == nil {
+		key = RowKey()
+	}
+	s, err := openUnder(t.Context(), d.DSN, key, options[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,6 +51,25 @@ func (d Database) Open(t testing.TB, options ...store.Options) *store.Store {
 		}
 	})
 	return s
+}
+
+// RowKey returns the key under which these tests authenticate rows.
+func RowKey() []byte { return bytes.Repeat([]byte{7}, store.RowKeySize) }
+
+// open opens a database under that key.
+func open(ctx context.Context, dsn string, options store.Options) (*store.Store, error) {
+	return openUnder(ctx, dsn, RowKey(), options)
+}
+
+func openUnder(ctx context.Context, dsn string, key []byte, options store.Options) (*store.Store, error) {
+	s, err := store.Open(ctx, dsn, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Authenticate(ctx, key); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // Raw opens the database without the store, as somebody who tampers with it.
@@ -80,7 +109,7 @@ func (d Database) exec(t *testing.T, all ...query) {
 // Run runs the suite. newDatabase returns an empty database.
 func Run(t *testing.T, newDatabase func(t *testing.T) Database) {
 	for _, group := range []map[string]func(*testing.T, Database){
-		imageTests(), releaseTests(), artifactTests(), accessTests(), auditTests(), unlockTests(), openTests(), kdsTests(), overviewTests(), resealTests(),
+		imageTests(), releaseTests(), artifactTests(), accessTests(), auditTests(), unlockTests(), openTests(), kdsTests(), overviewTests(), resealTests(), authenticateTests(),
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

@@ -33,7 +33,7 @@ func testImageRoundTrip(t *testing.T, d Database) {
 	want.Enabled, want.Simulated = false, true
 	want.IDKeySealed, want.AuthorKeySealed = []byte{0, 1, 0xFF}, []byte("\x00")
 	got, _ := create(t, s, want, Release("f", "k", "i"))
-	want.CreatedAt = now.Truncate(time.Microsecond)
+	want.CreatedAt, want.PolicyRevision = now.Truncate(time.Microsecond), 1
 	byID, err := s.ImageByID(t.Context(), want.ID)
 	byName, nameErr := s.ImageByName(t.Context(), want.Name)
 	if err := errors.Join(err, nameErr); err != nil {

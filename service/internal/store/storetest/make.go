@@ -16,7 +16,9 @@ func Image(name string) store.Image {
 	i := store.Image{
 		ID: wire.NewUUID(), Name: name, Labels: map[string]string{}, Enabled: true,
 		IDKeySealed: []byte("sealed ID key"), AuthorKeySealed: []byte("sealed author key"),
+		UnsealingKeySealed: []byte("sealed unsealing key"), Policy: []byte(`{"version":1}`),
 	}
+	i.UnsealingKeyHash = sha256.Sum256(i.ID[:])
 	copy(i.IDKeyDigest[:], i.ID[:])
 	copy(i.AuthorKeyDigest[32:], i.ID[:])
 	return i
@@ -28,7 +30,6 @@ func Release(firmware, kernel, initrd string) store.Release {
 		ID: wire.NewUUID(), Enabled: true, Cmdline: "root=/dev/mapper/cryptroot",
 		Firmware: Artifact(firmware), Kernel: Artifact(kernel), Initrd: Artifact(initrd),
 		GuestPolicy: 1<<63 | 0x30000, GuestSVN: 1<<32 - 1,
-		Policy: []byte("{}"), UnsealingKeySealed: []byte("sealed unsealing key"),
 		Variants: []store.Variant{Variant(4, "EPYC-Milan"), Variant(1, "EPYC-Genoa")},
 	}
 }
@@ -57,7 +58,7 @@ func Present(context.Context, store.ArtifactRef) (bool, error) { return true, ni
 func Standing() (store.Image, store.Release) {
 	image, release := Image("standing"), Release("standing firmware", "standing kernel", "standing initrd")
 	image.ID, release.ID = wire.UUID{15: 1}, wire.UUID{15: 2}
-	copy(image.IDKeyDigest[:], "standing")
+	image.IDKeyDigest = [48]byte([]byte("standing, whose digests are the same in every test"))
 	image.AuthorKeyDigest = image.IDKeyDigest
 	return image, release
 }

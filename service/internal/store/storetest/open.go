@@ -51,13 +51,12 @@ func testOpenNewer(t *testing.T, d Database) {
 }
 
 func testOpenAgain(t *testing.T, d Database) {
-	s, err := store.Open(t.Context(), d.DSN, store.Options{})
+	s, err := open(t.Context(), d.DSN, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	image, release := create(t, s, Image("image"), Release("f", "k", "i"))
-	u := Granted()
-	u.Grant.ReleaseID = release.ID
+	u := GrantedOf(launchOf(t, s, image, release))
 	unlock(t, s, u)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -44,7 +46,7 @@ func testUnlockCounts(t *testing.T, d Database) {
 	unlock(t, s, Denied("measurement"))
 	unlock(t, s, Denied("binding"))
 	clock.Advance(time.Hour)
-	unlock(t, s, Granted())
+	unlock(t, s, Granted(t, s))
 	unlock(t, s, Denied("binding"))
 	recordAll(t, s, store.Record{Outcome: store.OutcomeDenied, Reason: "password.wrong"}) // no unlock
 	want := []store.UnlockCount{
@@ -64,11 +66,11 @@ func testUnlockCounts(t *testing.T, d Database) {
 // Replicas of the version before append records and count nothing.
 func testUnlockCountsCaughtUp(t *testing.T, d Database) {
 	s := d.OpenStanding(t, store.Options{Now: NewClock(0).Now})
-	unlock(t, s, Granted())
+	unlock(t, s, Granted(t, s))
 	unlock(t, s, Denied("binding"))
 	d.exec(t, append(q(`UPDATE audit_head SET counted = 1`), q(`DELETE FROM unlock_counts WHERE outcome = 'denied'`)...)...)
 	unlock(t, s, Denied("vmpl"))
-	unlock(t, s, Granted())
+	unlock(t, s, Granted(t, s))
 	var got []string
 	for _, c := range count(t, s, time.Time{}) {
 		got = append(got, strings.Repeat(c.Outcome+c.Reason+" ", int(c.Records)))
@@ -127,7 +129,7 @@ func testImageActivity(t *testing.T, d Database) {
 		t.Fatal(err)
 	}
 	var want store.ImageActivity
-	for _, u := range []store.UnlockRecord{Granted(), Denied("vmpl"), Granted()} {
+	for _, u := range []store.UnlockRecord{Granted(t, s), Denied("vmpl"), Granted(t, s)} {
 		u.Audit.ImageID = busy.ID
 		decision := unlock(t, s, u)
 		if want.GrantedAt = decision.Entry.Time; !decision.Granted {
@@ -201,21 +203,14 @@ func testCommonLabels(t *testing.T, d Database) {
 	s := d.Open(t)
 	create(t, s, labelled("common first", "common"), Release("f", "k", "i"))
 	create(t, s, labelled("rare", "rare"), Release("f", "k", "i"))
-	tx, err := d.Raw(t).BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := range 2000 {
-		id := wire.NewUUID()
-		_, imageErr := tx.ExecContext(t.Context(), `INSERT INTO images
-			(id, name, name_folded, enabled, simulated, created_at, id_key_digest, author_key_digest, id_key_sealed, author_key_sealed)
-			VALUES ($1, $2, $2, TRUE, FALSE, $3, $4, $4, $1, $1)`, id[:], id.String(), n+1, append(make([]byte, 32), id[:]...))
-		_, labelErr := tx.ExecContext(t.Context(), `INSERT INTO image_labels (image_id, label, content) VALUES ($1, 'kind', 'common')`, id[:])
-		if err := errors.Join(imageErr, labelErr); err != nil {
-			t.Fatal(err)
+	if _, err := s.Audited(t.Context(), func(ctx context.Context) (store.Record, error) {
+		for n := range 2000 {
+			if _, _, err := s.CreateImage(ctx, labelled(fmt.Sprint("common ", n), "common"), Release("f", "k", "i"), Present); err != nil {
+				return store.Record{}, err
+			}
 		}
-	}
-	if err := tx.Commit(); err != nil {
+		return store.Record{Outcome: store.OutcomeDone}, nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for kind, want := range map[string]int{"common": 2001, "rare": 1, "none": 0} {

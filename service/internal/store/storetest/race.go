@@ -32,10 +32,10 @@ func grants(t *testing.T, stores []*store.Store, unlocks []store.UnlockRecord) (
 func testOneNonce(t *testing.T, d Database) {
 	stores := []*store.Store{d.OpenStanding(t), d.Open(t)}
 	for range 3 {
-		nonce := Granted().Nonce
+		nonce := Granted(t, stores[0]).Nonce
 		var unlocks []store.UnlockRecord
 		for range 40 {
-			u := Granted()
+			u := Granted(t, stores[0])
 			u.Nonce = nonce
 			unlocks = append(unlocks, u)
 		}
@@ -49,10 +49,10 @@ func testOneNonce(t *testing.T, d Database) {
 // alone may ask again.
 func testOneLaunch(t *testing.T, d Database) {
 	stores := []*store.Store{d.OpenStanding(t), d.Open(t)}
-	claim := *Granted().Grant
+	claim := *Granted(t, stores[0]).Grant
 	var unlocks, again []store.UnlockRecord
 	for range 40 {
-		u, retry := Granted(), Granted()
+		u, retry := Granted(t, stores[0]), Granted(t, stores[0])
 		u.Grant.ReportID, u.Grant.ReleaseID = claim.ReportID, claim.ReleaseID
 		retry.Grant = u.Grant
 		unlocks, again = append(unlocks, u), append(again, retry)
@@ -83,7 +83,7 @@ func testTwoStores(t *testing.T, d Database) {
 	stores := []*store.Store{d.OpenStanding(t), d.Open(t)}
 	var unlocks []store.UnlockRecord
 	for range 300 {
-		unlocks = append(unlocks, Granted())
+		unlocks = append(unlocks, Granted(t, stores[0]))
 	}
 	if n := grants(t, stores, unlocks); n != len(unlocks) {
 		t.Errorf("%d of %d granted", n, len(unlocks))

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,7 +37,7 @@ func testReleaseRoundTrip(t *testing.T, d Database) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.ImageID, want.PolicyRevision, want.CreatedAt = image.ID, 1, got.CreatedAt
+	want.ImageID, want.PolicyRevision, want.CreatedAt, want.VariantsHash = image.ID, 1, got.CreatedAt, got.VariantsHash
 	for i := range want.Variants {
 		want.Variants[i].Position = i
 	}
@@ -82,8 +83,7 @@ func testReleaseRefusals(t *testing.T, d Database) {
 		"no hash":        {func(r *store.Release) { r.Initrd.SHA256 = [32]byte{} }, store.ErrInvalid},
 		"negative size":  {func(r *store.Release) { r.Initrd.Size = -1 }, store.ErrInvalid},
 		"command line":   {func(r *store.Release) { r.Cmdline = "a\x00" }, store.ErrInvalid},
-		"no policy":      {func(r *store.Release) { r.Policy = nil }, store.ErrInvalid},
-		"no key":         {func(r *store.Release) { r.UnsealingKeySealed = nil }, store.ErrInvalid},
+		"long policy":    {func(r *store.Release) { r.Policy = make([]byte, store.MaxBytes+1) }, store.ErrInvalid},
 		"no variants":    {func(r *store.Release) { r.Variants = nil }, store.ErrInvalid},
 		"many variants":  {func(r *store.Release) { r.Variants = make([]store.Variant, store.MaxVariants+1) }, store.ErrInvalid},
 		"same variants":  {func(r *store.Release) { r.Variants = append(r.Variants, r.Variants[0]) }, store.ErrInvalid},
@@ -116,9 +116,9 @@ func testReleaseBound(t *testing.T, d Database) {
 	raw := d.Raw(t)
 	for range store.MaxReleases - 1 {
 		id := wire.NewUUID()
-		if _, err := raw.ExecContext(t.Context(), `INSERT INTO releases SELECT $1, image_id, enabled, created_at, cmdline,
+		if _, err := raw.ExecContext(t.Context(), `INSERT INTO releases SELECT $1, image_id, enabled, approved_at, created_at, cmdline,
 			firmware_sha256, firmware_size, kernel_sha256, kernel_size, initrd_sha256, initrd_size, guest_policy, guest_svn,
-			policy, policy_revision, unsealing_key_sealed FROM releases WHERE id = $2`, id[:], release.ID[:]); err != nil {
+			policy, policy_revision, variants_hash, mac FROM releases WHERE id = $2`, id[:], release.ID[:]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,7 +147,7 @@ func testReleaseEdits(t *testing.T, d Database) {
 		"old revision": {release.ID, "x", 1, store.ErrChanged},
 		"future":       {release.ID, "x", 3, store.ErrChanged},
 		"unknown":      {nobody, "x", 1, store.ErrNotFound},
-		"empty":        {release.ID, "", 2, store.ErrInvalid},
+		"too long":     {release.ID, strings.Repeat("x", store.MaxBytes+1), 2, store.ErrInvalid},
 	} {
 		if _, err := s.UpdateReleasePolicy(t.Context(), tc.id, []byte(tc.policy), tc.revision); !errors.Is(err, tc.want) {
 			t.Errorf("%s: got %v, want %v", name, err, tc.want)
@@ -196,7 +196,7 @@ func testFindLaunch(t *testing.T, d Database) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(launch, store.Launch{Image: image, Release: release}) {
+	if launch.Seen == (store.Seen{}) || !reflect.DeepEqual(launch, store.Launch{Image: image, Release: release, Seen: launch.Seen}) {
 		t.Errorf("got  %+v\nwant %+v %+v", launch, image, release)
 	}
 	for name, tc := range map[string]struct {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,11 @@ func (r *resealer) ImageKeys(_ wire.UUID, id, author []byte) (newID, newAuthor [
 	return append([]byte(r.mark), id...), append([]byte(r.mark), author...), err
 }
 
+// RowKey returns another key than the tests' own.
+func (r *resealer) RowKey() []byte { return renewedKey() }
+
+func renewedKey() []byte { return bytes.Repeat([]byte{8}, store.RowKeySize) }
+
 // sealedImages is more than two pages of Reseal.
 const sealedImages = 1100
 
@@ -72,6 +78,9 @@ func fillSealed(t *testing.T, s *store.Store) {
 // never resealed, and nothing else.
 func checkSealed(t *testing.T, d Database, mark string) {
 	t.Helper()
+	if mark != "" {
+		d.Key = renewedKey()
+	}
 	s := d.Open(t)
 	for _, name := range []string{"a", "b"} {
 		want := "sealed"
@@ -123,7 +132,7 @@ const resealerDSN = "SNPGUARD_TEST_RESEALER"
 
 // resealHalf reseals, and says when it is half-way. Then it waits to be killed.
 func resealHalf(ctx context.Context, dsn string) error {
-	s, err := store.Open(ctx, dsn, store.Options{})
+	s, err := open(ctx, dsn, store.Options{})
 	if err != nil {
 		return err
 	}
@@ -193,7 +202,10 @@ func testResealLocked(t *testing.T, d Database) {
 	if err := errors.Join(err, <-resealed); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.ImageByName(t.Context(), "late"); err != nil || string(got.IDKeySealed) != "new sealed ID key" {
+	if _, err := s.ImageByName(t.Context(), "late"); !errors.Is(err, store.ErrTampered) {
+		t.Errorf("under the old key: got %v", err)
+	}
+	if got, err := (Database{d.DSN, renewedKey()}).Open(t).ImageByName(t.Context(), "late"); err != nil || string(got.IDKeySealed) != "new sealed ID key" {
 		t.Errorf("got %q, %v", got.IDKeySealed, err)
 	}
 	checkSealed(t, d, "new ")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -26,17 +27,24 @@ func testChangedMeanwhile(t *testing.T, d Database) {
 			_, err := s.UpdateReleasePolicy(t.Context(), r.ID, []byte(`{"vmpl":0}`), 1)
 			return err
 		}, "policy_changed", "policy_revision"},
+		"image's policy": {func(i store.Image, _ store.Release) error {
+			_, err := s.UpdateImagePolicy(t.Context(), i.ID, []byte(`{"vmpl":0}`), 1)
+			return err
+		}, "policy_changed", "policy_revision"},
+		"limit": {func(i store.Image, _ store.Release) error {
+			return s.SetLaunchLimit(t.Context(), i.ID, store.LaunchLimit{Max: 1, Period: time.Hour})
+		}, "policy_changed", "policy_revision"},
 	} {
 		image, release := create(t, s, Image(name), Release("f", "k", "i"))
-		had, asks := Granted(), Granted()
-		had.Grant.ReleaseID, asks.Grant.ReleaseID = release.ID, release.ID
+		launch := launchOf(t, s, image, release)
+		had, asks := GrantedOf(launch), GrantedOf(launch)
 		if got := unlock(t, s, had); !got.Granted {
 			t.Fatalf("%s: at first: got %+v", name, got)
 		}
 		if err := tc.change(image, release); err != nil {
 			t.Fatal(err)
 		}
-		had.Nonce = Granted().Nonce
+		had.Nonce = GrantedOf(launch).Nonce
 		for _, u := range []store.UnlockRecord{asks, had} {
 			e := unlock(t, s, u).Entry
 			if (e.Outcome == store.OutcomeGranted) != (tc.reason == "") || e.Reason != tc.reason || e.Rule != tc.rule {
@@ -54,13 +62,14 @@ func testChangedMeanwhile(t *testing.T, d Database) {
 func testDisableRace(t *testing.T, d Database) {
 	stores := []*store.Store{d.OpenStanding(t), d.Open(t)}
 	image, _ := Standing()
+	launch := StandingLaunch(t, stores[0])
 	ctx, cancel := context.WithCancel(t.Context())
 	granted := make(chan struct{}, 1)
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				decision, err := stores[i%2].RecordUnlock(ctx, Granted())
+				decision, err := stores[i%2].RecordUnlock(ctx, GrantedOf(launch))
 				if err != nil && !errors.Is(err, context.Canceled) {
 					t.Error(err)
 					return
@@ -82,7 +91,7 @@ func testDisableRace(t *testing.T, d Database) {
 		t.Error(err)
 	}
 	for range 20 {
-		if got := unlock(t, stores[1], Granted()); got.Granted {
+		if got := unlock(t, stores[1], GrantedOf(launch)); got.Granted {
 			t.Errorf("granted after it was disabled: %d", got.Entry.Seq)
 		}
 	}

@@ -120,8 +120,8 @@ func swap() []query {
 		q(`UPDATE audit SET seq = 4 WHERE seq = -3`))
 }
 
-// A log whose end was cut off, with the head set back, is in itself whole. Only
-// the anchor shows it.
+// A log whose end was cut off, with the head set back, is in itself whole. Its MAC
+// shows it, and the anchor.
 func testCutShort(t *testing.T, d Database) {
 	s := d.Open(t)
 	entries := chain(t, s, 6)
@@ -131,10 +131,10 @@ func testCutShort(t *testing.T, d Database) {
 	}
 	d.exec(t, q(`DELETE FROM audit WHERE seq > 4`)...)
 	d.exec(t, q(`UPDATE audit_head SET seq = 4, hash = $1`, entries[3].Hash[:])...)
-	if _, err := s.VerifyAudit(t.Context(), 1, nil); err != nil {
-		t.Fatal(err)
-	}
 	var broken *store.BrokenError
+	if _, err := s.VerifyAudit(t.Context(), 1, nil); !errors.As(err, &broken) || broken.Fault != store.FaultHead || !strings.Contains(broken.Detail, "MAC") {
+		t.Errorf("got %v", err)
+	}
 	if err := s.VerifyAuditAgainst(t.Context(), anchor); !errors.As(err, &broken) || broken.Fault != store.FaultMissing || broken.Seq != 6 {
 		t.Errorf("got %v", err)
 	}
@@ -143,17 +143,17 @@ func testCutShort(t *testing.T, d Database) {
 	}
 }
 
-// Who can write to the database can compute the hashes, too; the anchor shows it.
+// Who can write to the database can compute the hashes, too, but not the MAC.
 // This is also a second implementation of the hash.
 func testWrittenAnew(t *testing.T, d Database) {
 	s := d.Open(t)
 	entries := chain(t, s, 3)
 	anchor := store.Head{Seq: 3, Hash: entries[2].Hash}
 	rewrite(t, d, entries, func(body string) string { return strings.Replace(body, "größer", "kleiner", 1) })
-	if _, err := s.VerifyAudit(t.Context(), 1, nil); err != nil {
+	var broken *store.BrokenError
+	if _, err := s.VerifyAudit(t.Context(), 1, nil); !errors.As(err, &broken) || broken.Fault != store.FaultHead || !strings.Contains(broken.Detail, "MAC") {
 		t.Fatalf("the chain is not as documented: %v", err)
 	}
-	var broken *store.BrokenError
 	if err := s.VerifyAuditAgainst(t.Context(), anchor); !errors.As(err, &broken) || broken.Fault != store.FaultAnchor {
 		t.Errorf("got %v", err)
 	}

@@ -37,15 +37,39 @@ func Hash() (h [32]byte) {
 	return h
 }
 
-// Granted returns an unlock of Standing as no other is.
-func Granted() store.UnlockRecord {
-	_, release := Standing()
+// Granted returns an unlock of Standing, as the store has it now, and as no other
+// unlock is.
+func Granted(tb testing.TB, s *store.Store) store.UnlockRecord {
+	tb.Helper()
+	return GrantedOf(StandingLaunch(tb, s))
+}
+
+// StandingLaunch returns what guests of Standing are held against.
+func StandingLaunch(tb testing.TB, s *store.Store) store.Launch {
+	tb.Helper()
+	image, release := Standing()
+	return launchOf(tb, s, image, release)
+}
+
+// launchOf returns what a guest of a release is held against.
+func launchOf(tb testing.TB, s *store.Store, image store.Image, release store.Release) store.Launch {
+	tb.Helper()
+	launch, err := s.FindLaunch(tb.Context(), image.IDKeyDigest, image.AuthorKeyDigest, release.ID)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return launch
+}
+
+// GrantedOf returns an unlock of a launch as no other is.
+func GrantedOf(launch store.Launch) store.UnlockRecord {
 	return store.UnlockRecord{
 		Audit: store.Record{
-			RequestID: wire.NewUUID().String(), ReleaseID: release.ID, ImageID: wire.NewUUID(), ChipID: make([]byte, 64), Report: make([]byte, 1184),
+			RequestID: wire.NewUUID().String(), ReleaseID: launch.Release.ID, ImageID: wire.NewUUID(), ChipID: make([]byte, 64), Report: make([]byte, 1184),
 		},
 		Nonce: &store.Nonce{Hash: Hash(), Expires: time.Now().Add(time.Minute)},
-		Grant: &store.Claim{ReportID: Hash(), KeyHash: Hash(), ReleaseID: release.ID}, PolicyRevision: 1,
+		Grant: &store.Claim{ReportID: Hash(), KeyHash: Hash(), ReleaseID: launch.Release.ID, ImageID: launch.Image.ID},
+		Seen:  launch.Seen, Limit: launch.Image.LaunchLimit,
 
 		NonceUsed: store.Denial{Rule: "nonce", Expected: "unused", Found: "used"},
 		Released:  store.Denial{Rule: "report_id", Expected: "first unlock", Found: "second"},
@@ -54,7 +78,7 @@ func Granted() store.UnlockRecord {
 
 // Denied returns an unlock that is denied for a reason.
 func Denied(reason string) store.UnlockRecord {
-	u := Granted()
+	u := GrantedOf(store.Launch{})
 	u.Audit.Reason, u.Grant = reason, nil
 	return u
 }
@@ -72,12 +96,13 @@ func unlock(t *testing.T, s *store.Store, u store.UnlockRecord) store.Decision {
 // atOnce records so many unlocks at the same time and returns the last record.
 func atOnce(t *testing.T, s *store.Store, count int) store.Entry {
 	t.Helper()
+	launch := StandingLaunch(t, s)
 	var mu sync.Mutex
 	var last store.Entry
 	var wg sync.WaitGroup
 	for range count {
 		wg.Go(func() {
-			decision, err := s.RecordUnlock(t.Context(), Granted())
+			decision, err := s.RecordUnlock(t.Context(), GrantedOf(launch))
 			if err != nil || !decision.Granted {
 				t.Errorf("got %+v, %v", decision, err)
 				return
@@ -95,10 +120,11 @@ func atOnce(t *testing.T, s *store.Store, count int) store.Entry {
 
 func testUnlockDecisions(t *testing.T, d Database) {
 	s := d.OpenStanding(t)
-	_, other := create(t, s, Image("other"), Release("f", "k", "i"))
-	first := Granted()
+	otherImage, other := create(t, s, Image("other"), Release("f", "k", "i"))
+	otherLaunch := launchOf(t, s, otherImage, other)
+	first := Granted(t, s)
 	use := func(change func(*store.UnlockRecord)) store.UnlockRecord {
-		u, claim := Granted(), *first.Grant
+		u, claim := Granted(t, s), *first.Grant
 		u.Grant = &claim
 		change(&u)
 		return u
@@ -112,10 +138,10 @@ func testUnlockDecisions(t *testing.T, d Database) {
 		rule, original string
 	}{
 		{name: "first", unlock: first},
-		{name: "same nonce, other launch", unlock: use(func(u *store.UnlockRecord) { u.Nonce, u.Grant = first.Nonce, Granted().Grant }), reason: "nonce_used", rule: "nonce"},
+		{name: "same nonce, other launch", unlock: use(func(u *store.UnlockRecord) { u.Nonce, u.Grant = first.Nonce, Granted(t, s).Grant }), reason: "nonce_used", rule: "nonce"},
 		{name: "same nonce, same launch", unlock: first, reason: "nonce_used", rule: "nonce"},
 		{name: "other guest key", unlock: use(func(u *store.UnlockRecord) { u.Grant.KeyHash = Hash() }), reason: "report_id_released", rule: "report_id", original: "1"},
-		{name: "other release", unlock: use(func(u *store.UnlockRecord) { u.Grant.ReleaseID = other.ID }), reason: "report_id_released", rule: "report_id", original: "1"},
+		{name: "other release", unlock: use(func(u *store.UnlockRecord) { u.Grant.ReleaseID, u.Seen = other.ID, otherLaunch.Seen }), reason: "report_id_released", rule: "report_id", original: "1"},
 		{name: "retry", unlock: use(func(*store.UnlockRecord) {}), retry: true, original: "1"},
 		{name: "other launch, same key", unlock: use(func(u *store.UnlockRecord) { u.Grant.ReportID = Hash() })},
 		{name: "denied", unlock: denied, reason: "measurement"},
@@ -148,7 +174,7 @@ func testUnlockRefusals(t *testing.T, d Database) {
 		"denied for none":      func(u *store.UnlockRecord) { u.Grant = nil },
 		"large report":         func(u *store.UnlockRecord) { u.Audit.Report = make([]byte, store.MaxAuditReport+1) },
 	} {
-		u := Granted()
+		u := GrantedOf(store.Launch{})
 		change(&u)
 		if decision, err := s.RecordUnlock(t.Context(), u); !errors.Is(err, store.ErrInvalid) || decision.Granted {
 			t.Errorf("%s: got %+v, %v", name, decision, err)
@@ -162,12 +188,12 @@ func testUnlockRefusals(t *testing.T, d Database) {
 // When a batch cannot be written, nothing of it is granted nor used up.
 func testFailedBatch(t *testing.T, d Database) {
 	s := d.OpenStanding(t)
-	unlock(t, s, Granted())
+	unlock(t, s, Granted(t, s))
 	d.exec(t, q(`ALTER TABLE audit RENAME TO audit_away`)...)
 	var unlocks []store.UnlockRecord
 	var wg sync.WaitGroup
 	for range 20 {
-		u := Granted()
+		u := Granted(t, s)
 		unlocks = append(unlocks, u)
 		wg.Go(func() {
 			if decision, err := s.RecordUnlock(t.Context(), u); err == nil || decision.Granted {
@@ -193,6 +219,7 @@ func testFailedBatch(t *testing.T, d Database) {
 // Who gives up does not take others along.
 func testCancelled(t *testing.T, d Database) {
 	s := d.OpenStanding(t)
+	launch := StandingLaunch(t, s)
 	var wg sync.WaitGroup
 	for n := range 100 {
 		wg.Go(func() {
@@ -201,7 +228,7 @@ func testCancelled(t *testing.T, d Database) {
 			if n%2 == 0 {
 				go cancel()
 			}
-			switch decision, err := s.RecordUnlock(ctx, Granted()); {
+			switch decision, err := s.RecordUnlock(ctx, GrantedOf(launch)); {
 			case err == nil && decision.Granted:
 			case n%2 == 0 && errors.Is(err, context.Canceled) && !decision.Granted:
 			default:
@@ -218,16 +245,17 @@ func testCancelled(t *testing.T, d Database) {
 // Close writes what waits, and later records are refused.
 func testClosing(t *testing.T, d Database) {
 	d.OpenStanding(t)
-	s, err := store.Open(t.Context(), d.DSN, store.Options{MaxConns: 4})
+	s, err := open(t.Context(), d.DSN, store.Options{MaxConns: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
+	launch := StandingLaunch(t, s)
 	acknowledged := make(chan string, 400)
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {
 			for {
-				u := Granted()
+				u := GrantedOf(launch)
 				_, err := s.RecordUnlock(t.Context(), u)
 				if errors.Is(err, store.ErrClosed) {
 					return
@@ -266,7 +294,7 @@ func testClosing(t *testing.T, d Database) {
 func testOldNonces(t *testing.T, d Database) {
 	clock := NewClock(0)
 	s := d.OpenStanding(t, store.Options{Now: clock.Now})
-	u := Granted()
+	u := Granted(t, s)
 	u.Nonce.Expires = clock.Now().Add(time.Minute)
 	nonces := func() string {
 		var n int

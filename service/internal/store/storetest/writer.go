@@ -47,11 +47,16 @@ func WriterMain() bool {
 }
 
 func write(ctx context.Context, dsn string, out *json.Encoder) error {
-	s, err := store.Open(ctx, dsn, store.Options{})
+	s, err := open(ctx, dsn, store.Options{})
 	if err != nil {
 		return err
 	}
 	if err := stand(ctx, s); err != nil {
+		return err
+	}
+	image, release := Standing()
+	launch, err := s.FindLaunch(ctx, image.IDKeyDigest, image.AuthorKeyDigest, release.ID)
+	if err != nil {
 		return err
 	}
 	var mu sync.Mutex
@@ -59,7 +64,7 @@ func write(ctx context.Context, dsn string, out *json.Encoder) error {
 	for range 16 {
 		go func() {
 			for {
-				u := Granted()
+				u := GrantedOf(launch)
 				decision, err := s.RecordUnlock(ctx, u)
 				if err != nil || !decision.Granted {
 					failed <- fmt.Errorf("unlock: %+v, %w", decision, err)
@@ -168,17 +173,17 @@ func testKilled(t *testing.T, d Database) {
 // checkHeld checks that nonce and launch of a grant are still used up.
 func checkHeld(t *testing.T, s *store.Store, a acknowledgement) {
 	t.Helper()
-	u := Granted()
+	u := Granted(t, s)
 	u.Nonce = &a.Nonce
 	if got := unlock(t, s, u); got.Entry.Reason != store.ReasonNonceUsed {
 		t.Errorf("its nonce again: %+v", got)
 	}
-	u = Granted()
+	u = Granted(t, s)
 	u.Grant.ReportID = a.Claim.ReportID
 	if got := unlock(t, s, u); got.Entry.Reason != store.ReasonReleased {
 		t.Errorf("its launch again: %+v", got)
 	}
-	u = Granted()
+	u = Granted(t, s)
 	u.Grant = &a.Claim
 	if got := unlock(t, s, u); !got.Granted || !got.Entry.Retry {
 		t.Errorf("its retry: %+v", got)

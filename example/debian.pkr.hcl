@@ -72,7 +72,7 @@ variable "vcpus" {
 
 variable "vcpu_types" {
   type    = list(string)
-  default = ["EPYC-Milan", "EPYC-Genoa"]
+  default = ["EPYC-Genoa", "EPYC-Turin"]
 }
 
 variable "simulate" {
@@ -114,6 +114,7 @@ build {
     labels     = { os = "debian-13" }
     vcpus      = var.vcpus
     vcpu_types = var.vcpu_types
+    products   = ["Genoa", "Turin"]
     bundle     = "${var.output_directory}/launch-artifacts.tar.gz"
   }
 }

@@ -103,6 +103,7 @@ build {
       labels      = { team = "web" }
       vcpus       = [2]
       vcpu_types  = ["EPYC-Genoa"]
+      products    = ["Genoa", "Turin"]
     }
 
     # The disk then boots with no bundle beside it.

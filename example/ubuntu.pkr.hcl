@@ -72,6 +72,7 @@ build {
     labels     = { os = "ubuntu-24.04" }
     vcpus      = [2, 4, 8]
     vcpu_types = ["EPYC-Genoa"]
+    products   = ["Genoa", "Turin"]
     tcb_floors = ["Genoa:bootloader=9,tee=0,snp=21,microcode=72"]
     bundle     = "output-ubuntu/launch-artifacts.tar.gz"
   }

@@ -38,7 +38,7 @@ func simulate(tb testing.TB) *simulation {
 	if err := os.WriteFile(s.root, s.amd.Line(snp.Milan).ARK.PEM(), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	s.host = guesttest.NewHost(tb, s.amd, sim.NewChip(snp.Milan, "chip", snp.TCB{BootLoader: 4, SNP: 24, Microcode: 217}))
+	s.host = guesttest.NewHost(tb, s.amd, sim.NewChip(snp.Milan, "chip", sim.RecentTCB(snp.Milan)))
 	return s
 }
 

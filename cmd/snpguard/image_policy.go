@@ -18,7 +18,8 @@ providers (docs/report-policy.md), or replace it. It holds for all releases. Wit
 stands for nothing.
 
 Policies are not measured, so a change counts at the next unlock; a policy that
-somebody else changed meanwhile is not overwritten.`,
+somebody else changed meanwhile is not overwritten. What a new policy of an image
+does not say of product lines, signing keys and TCB floors, the service writes into it.`,
 		Example: `  snpguard image policy debian-13 > policy.json
   snpguard image policy debian-13 --set policy.json`,
 		Args: oneArg,
@@ -40,12 +41,15 @@ somebody else changed meanwhile is not overwritten.`,
 			if err != nil {
 				return err
 			}
-			if release == "" {
-				_, err = service.PatchImage(cmd.Context(), image.ID, wire.ImagePatch{Policy: policy, Revision: of.Revision})
-			} else {
+			if release != "" {
 				_, err = service.PatchRelease(cmd.Context(), image.ID, of.ID, wire.ReleasePatch{Policy: policy, Revision: of.Revision})
+				return err
 			}
-			return err
+			changed, err := service.PatchImage(cmd.Context(), image.ID, wire.ImagePatch{Policy: policy, Revision: of.Revision})
+			if err != nil {
+				return err
+			}
+			return noteWarnings(cmd, changed.Policy)
 		},
 	}
 	cmd.Flags().StringVar(&release, "release", "", "what this release demands beyond it")

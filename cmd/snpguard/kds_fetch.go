@@ -37,7 +37,7 @@ crl.der. The JSON is one object with "product", "chip_id", "tcb" and the times
 
 Exit code 1 means that KDS does not know the chip.`,
 		Example: `  snpguard kds fetch --report report.bin --out certs/
-  snpguard kds fetch --product Milan --chip-id "$CHIP_ID" --tcb bootloader=4,tee=0,snp=24,microcode=219`,
+  snpguard kds fetch --product Genoa --chip-id "$CHIP_ID" --tcb bootloader=10,tee=0,snp=23,microcode=84`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runKDSFetch(cmd, &o) },
 	}

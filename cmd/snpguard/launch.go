@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
 // launchOptions are the flags of "snpguard launch" as they were given.
@@ -70,7 +71,7 @@ func (o *launchOptions) addLaunchFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.disk, "image", "", "converted disk image, qcow2 or raw")
 	f.StringVar(&o.bundle, "bundle", "", "launch bundle of its release, tar.gz or tar (default the one on the disk)")
-	f.StringVar(&o.variant, "variant", "", "variant to launch, such as 4xEPYC-Milan (default the bundle's first)")
+	f.StringVar(&o.variant, "variant", "", "variant to launch, such as 4xEPYC-Genoa (default the bundle's first)")
 	f.StringVar(&o.extract, "extract", "", "directory to make and to leave the bundle's files in (default temporary)")
 	f.StringVar(&o.memory, "memory", "4G", "memory of the guest, such as 4G or 512M")
 	f.StringVar(&o.network, "network", launch.NetworkUser, "user, tap=INTERFACE or none")
@@ -86,7 +87,7 @@ func (o *launchOptions) addLaunchFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.simulate, "simulate", false, "SIMULATE the AMD-SP; nothing is protected")
 	f.StringVar(&o.simState, "sim-state", "", "file with the keys of the simulated AMD, made by \"snpguard sim kds\"")
 	f.StringVar(&o.simFirmware, "sim-firmware", string(launch.FirmwareDirect), "direct, or amdsev to boot through the bundle's firmware")
-	f.StringVar(&o.simProduct, "sim-product", "Milan", "product line of the simulated chip: Milan, Genoa or Turin")
+	f.StringVar(&o.simProduct, "sim-product", string(snp.Genoa), "product line of the simulated chip: Milan, Genoa or Turin")
 	f.StringVar(&o.simChip, "sim-chip", "demo", "name of the simulated chip")
 }
 

@@ -21,7 +21,7 @@ func newLaunchConfigCommand() *cobra.Command {
 --no-encryption, without a service. There is no secret in such an image, hence no
 ID block and nobody's signature. What has secrets is registered. The JSON is what
 is in the file, whose names are QEMU's.`,
-		Example: "  snpguard launch-config --staging out/staging --vcpus 2 --vcpu-type EPYC-Milan",
+		Example: "  snpguard launch-config --staging out/staging --vcpus 2 --vcpu-type EPYC-Genoa",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" || vcpuType == "" {
@@ -52,7 +52,7 @@ is in the file, whose names are QEMU's.`,
 	}
 	cmd.Flags().StringVar(&dir, "staging", "", "staging directory of the conversion")
 	cmd.Flags().IntVar(&count, "vcpus", 0, "count of vCPUs")
-	cmd.Flags().StringVar(&vcpuType, "vcpu-type", "", "QEMU's name of a vCPU model, such as EPYC-Milan")
+	cmd.Flags().StringVar(&vcpuType, "vcpu-type", "", "QEMU's name of a vCPU model, such as EPYC-Genoa")
 	addGuestPolicyFlag(cmd, &policy)
 	alsoTakes(cmd, map[string]string{"policy": "guest-policy"})
 	addJSONFlag(cmd, &asJSON)

@@ -38,7 +38,9 @@ func bundlesCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		public := launchtest.Identity().Public().(ed25519.PublicKey)
 		identity, err := keyfile.Identity(public)
 		ts.Check(err)
-		other, err := keyfile.Identity(make([]byte, ed25519.PublicKeySize))
+		other, err := keyfile.Identity(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize)).Public().(ed25519.PublicKey))
+		ts.Check(err)
+		smallOrder, err := keyfile.Identity(make([]byte, ed25519.PublicKeySize))
 		ts.Check(err)
 		for name, data := range map[string][]byte{
 			"simulated.tar.gz": launchtest.Bundle(t, release(launchtest.PowerOff)),
@@ -47,6 +49,7 @@ func bundlesCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 			"genuine.tar.gz":   launchtest.Bundle(t, genuine),
 			"identity":         identity,
 			"other":            other,
+			"small-order":      smallOrder,
 			"disk.raw":         make([]byte, 1<<20),
 			"disk.vmdk":        append([]byte("KDMV"), make([]byte, 1<<20)...),
 		} {

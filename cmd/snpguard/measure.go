@@ -44,7 +44,7 @@ are multiplied) print a JSON array, as does --json.
 --json it can be saved, and --diff names the first difference between two such
 files (exit code 1 when there is one).`,
 		Example: `  snpguard measure --firmware OVMF.amdsev.fd --kernel vmlinuz --initrd initrd.img \
-      --cmdline-file kernel-params.txt --vcpus 1,2,4 --vcpu-type EPYC-Milan,EPYC-Genoa
+      --cmdline-file kernel-params.txt --vcpus 1,2,4 --vcpu-type EPYC-Genoa,EPYC-Turin
   snpguard measure --firmware OVMF.amdsev.fd --vcpus 4 --vcpu-type EPYC-v4 --explain --json > A.json
   snpguard measure --diff A.json B.json`,
 		RunE: func(cmd *cobra.Command, args []string) error {

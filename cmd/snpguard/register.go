@@ -33,9 +33,14 @@ is refused unless every critical finding is named by --accept-finding; the
 release and the audit log say who accepted what.
 
 An image of which a release is registered already takes --add-release. That one is
-proposed, and unlocks nothing until "snpguard release approve".`,
-		Example: `  snpguard register --staging out/staging --name debian-13 --vcpus 2,4 --vcpu-type EPYC-Milan,EPYC-Genoa \
-      --tcb-floor Milan:bootloader=4,tee=0,snp=24,microcode=217 --bundle launch-artifacts.tar.gz`,
+proposed, and unlocks nothing until "snpguard release approve".
+
+Unless --policy, --products and --tcb-floor say otherwise, chips of every known line
+get the key whose firmware reaches the floors that come with the service;
+"snpguard image policy" shows what is in force. Name the lines: software alone
+extracts the key of a chip of Milan, whose owner then forges any report.`,
+		Example: `  snpguard register --staging out/staging --name debian-13 --vcpus 2,4 --vcpu-type EPYC-Genoa,EPYC-Turin \
+      --products Genoa,Turin --bundle launch-artifacts.tar.gz`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRegister(cmd, &o) },
 	}
@@ -54,7 +59,8 @@ proposed, and unlocks nothing until "snpguard release approve".`,
 	addGuestPolicyFlag(cmd, &o.GuestPolicy)
 	f.Uint32Var(&o.GuestSVN, "guest-svn", 0, "security version of the guest")
 	f.StringVar(&o.Policy, "policy", "", "file with a report policy (docs/report-policy.md)")
-	f.StringArrayVar(&o.TCBFloors, "tcb-floor", nil, "PRODUCT:COMPONENT=N,... for reported, committed and launch TCB; may be repeated")
+	f.StringSliceVar(&o.Products, "products", nil, "product lines of chips that get the key, separated by commas: Genoa, Turin, Milan (default all)")
+	f.StringArrayVar(&o.TCBFloors, "tcb-floor", nil, "PRODUCT:COMPONENT=N,... for reported, committed and launch TCB, may be repeated; or none (default the service's floors)")
 	f.StringArrayVar(&o.AcceptFindings, "accept-finding", nil, "code of a critical finding of the conversion to register the image with nevertheless; may be repeated")
 	f.BoolVar(&o.Disabled, "disabled", false, "register it, but release no key yet")
 	f.BoolVar(&o.AddRelease, "add-release", false, "add a release to an image that exists")
@@ -93,6 +99,9 @@ func runRegister(cmd *cobra.Command, o *registerOptions) error {
 	if registered.Release.ApprovedAt == nil {
 		note(cmd, "The release is proposed: it unlocks nothing until an admin runs\n  snpguard release approve %s %s", registered.Image.ID, registered.Release.ID)
 	}
+	if err := noteWarnings(cmd, registered.Image.Policy); err != nil {
+		return err
+	}
 	if o.json {
 		return printJSON(cmd.OutOrStdout(), registered)
 	}
@@ -102,4 +111,13 @@ func runRegister(cmd *cobra.Command, o *registerOptions) error {
 		fmt.Fprintf(t, "%dx%s\t%s\n", v.VCPUs, safe(v.VCPUType), safe(v.Measurement))
 	}
 	return t.Flush()
+}
+
+// noteWarnings says what the owner should know of the policy that is in force.
+func noteWarnings(cmd *cobra.Command, policy []byte) error {
+	warnings, err := register.Warnings(policy)
+	for _, warning := range warnings {
+		note(cmd, "WARNING: %s", warning)
+	}
+	return err
 }

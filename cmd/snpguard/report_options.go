@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -46,8 +47,11 @@ func readRoots(path string) (*attest.Roots, error) {
 
 // reportPolicy returns what is asked of a genuine report.
 func (o *verifyOptions) reportPolicy() (*attest.Policy, error) {
-	// No policy, no opinion on VMPLs: a policy that binds a measurement says which.
-	p := &attest.Policy{Version: attest.PolicyVersion, VMPLs: []uint32{0, 1, 2, 3}}
+	// No policy, no opinion on keys, VMPLs and TCBs, and the result says so.
+	p := &attest.Policy{
+		Version: attest.PolicyVersion, SigningKeys: []string{snp.SignedByVCEK.String(), snp.SignedByVLEK.String()},
+		VMPLs: []uint32{0, 1, 2, 3}, TCBFloors: attest.TCBFloors{None: true},
+	}
 	if o.policy != "" {
 		data, err := readBounded(o.policy, attest.MaxPolicySize+1)
 		if err != nil {

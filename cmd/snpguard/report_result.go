@@ -17,7 +17,8 @@ import (
 type verifyResult struct {
 	Genuine    bool           `json:"genuine"`
 	Acceptable bool           `json:"acceptable"`
-	Time       time.Time      `json:"time"` // at which the certificates had to be valid
+	Time       time.Time      `json:"time"`                 // at which the certificates had to be valid
+	NotJudged  []string       `json:"not_judged,omitempty"` // fields that no policy was given for
 	Refusal    *shownRefusal  `json:"refusal,omitempty"`
 	Signer     *shownSigner   `json:"signer,omitempty"`
 	Rules      attest.Results `json:"rules,omitempty"` // failing ones first
@@ -96,6 +97,9 @@ func (r *verifyResult) print(out io.Writer, asJSON bool) error {
 		return w.Flush()
 	}
 	fmt.Fprintf(w, "genuine\tyes\nacceptable\t%s\n", yesNo(r.Acceptable))
+	if r.NotJudged != nil {
+		fmt.Fprintf(w, "not judged\t%s: no --policy was given\n", strings.Join(r.NotJudged, ", "))
+	}
 	r.Signer.print(w)
 	if err := w.Flush(); err != nil {
 		return err

@@ -35,7 +35,7 @@ func newSimulated(t *testing.T, amd *sim.AMD, p snp.Product) *simulated {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &simulated{t: t, dir: t.TempDir(), amd: amd.At(at), chip: sim.NewChip(p, "a", snp.TCB{BootLoader: 3, SNP: 8, Microcode: 115})}
+	s := &simulated{t: t, dir: t.TempDir(), amd: amd.At(at), chip: sim.NewChip(p, "a", sim.RecentTCB(p))}
 	if s.vek, err = s.amd.VCEK(s.chip); err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestOutputIsSafe(t *testing.T) {
 	for _, args := range [][]string{
 		{"report", "verify", path, "--insecure-trust-root", s.path("ark.pem"), "--time", simTime},
 		{"report", "verify", path, "--insecure-trust-root", s.path("ark.pem"), "--time", simTime, "--json"},
-		{"report", "verify", path, "--insecure-trust-root", s.path("ark.pem"), "--time", simTime, "--policy", s.write("csp.json", []byte(`{"version": 1, "csp_ids": ["a"]}`))},
+		{"report", "verify", path, "--insecure-trust-root", s.path("ark.pem"), "--time", simTime, "--policy", s.write("csp.json", []byte(`{"version": 1, "signing_keys": ["VLEK"], "csp_ids": ["a"]}`))},
 		{"report", "show", path},
 	} {
 		_, stdout, stderr := runCLI(t, args...)

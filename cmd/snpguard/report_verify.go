@@ -43,8 +43,9 @@ that nobody asked. AMD's roots alone count, unless
 --insecure-trust-root gives others in their place. See docs/report-verification.md.
 
 Without --policy, the guest must not allow debugging or a migration agent, and
-nothing else is asked. With one, everything that it asks, VMPL 0 included where
-it does not say otherwise: see docs/report-policy.md. --measurement and
+nothing else is asked, which the output says. With one, everything that it asks;
+VMPL 0, a VCEK and the TCB floors that come with this program included where it
+does not say otherwise: see docs/report-policy.md. --measurement and
 --report-data are asked in addition, and so is --nonce: the nonce with which
 "snpguard-agent report" got the report.
 
@@ -52,7 +53,7 @@ The rules are printed failing ones first. The JSON is one object: "genuine" and
 "acceptable"; when not genuine, "refusal" with a stable "reason", "message",
 "subject", "expected" and "found"; when genuine, "signer" (product, signing_key,
 csp_id, root, root_sha256, amd_root, ...) and "rules", each with "name",
-"verdict" (pass or fail), "expected" and "found".
+"verdict" (pass or fail), "expected" and "found"; "not_judged" without --policy.
 
 Exit codes: 0 genuine and acceptable, 1 not, 2 wrong command line, 3 a file, a
 policy or KDS failed.`,
@@ -115,6 +116,9 @@ func runReportVerify(cmd *cobra.Command, path string, o *verifyOptions) error {
 		return err
 	default:
 		result.judge(verified, policy)
+		if o.policy == "" {
+			result.NotJudged = []string{"products", "signing_keys", "vmpls", "tcb_floors"}
+		}
 	}
 	if err := result.print(cmd.OutOrStdout(), o.json); err != nil {
 		return err

@@ -22,7 +22,7 @@ func newSimCommand() *cobra.Command {
 Its root is worth nothing: whoever reads the state file can sign any report. It
 counts only where --insecure-trust-root gives it.`,
 		Example: `  snpguard sim kds --state sim.json --root-out sim-root.pem
-  snpguard sim report --state sim.json --product Milan --out report.bin`,
+  snpguard sim report --state sim.json --product Genoa --out report.bin`,
 		Args: wantsCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -34,7 +34,7 @@ under AMD's paths. It runs until it is interrupted, and prints its URL.
 The keys are kept in the state file, which is made at the first start; its root
 stays the same as long as that file is kept.`,
 		Example: `  snpguard sim kds --state sim.json --root-out sim-root.pem &
-  snpguard sim report --state sim.json --product Milan --out report.bin
+  snpguard sim report --state sim.json --product Genoa --out report.bin
   snpguard report verify report.bin --kds http://127.0.0.1:4080 --insecure-trust-root sim-root.pem`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSimKDS(cmd, &o) },

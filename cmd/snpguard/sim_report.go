@@ -35,7 +35,7 @@ Chips are named: the same name and product always give the same chip.`,
 	f := cmd.Flags()
 	f.StringVar(&o.state, "state", "", "file with the keys of the simulated AMD, made where it is missing")
 	f.StringVar(&o.out, "out", "", "file to write the report to")
-	f.StringVar(&o.product, "product", "Milan", "product line: Milan, Genoa or Turin")
+	f.StringVar(&o.product, "product", string(snp.Genoa), "product line: Milan, Genoa or Turin")
 	f.StringVar(&o.chip, "chip", "demo", "name of the chip")
 	f.StringVar(&o.tcb, "tcb", "", "TCB version, such as bootloader=3,tee=0,snp=8,microcode=115 (default a recent one)")
 	f.StringVar(&o.reportData, "report-data", "", "REPORT_DATA, 128 hexadecimal digits (default zero)")
@@ -86,10 +86,7 @@ func (o *simReportOptions) simChip() (sim.Chip, error) {
 	if err != nil {
 		return sim.Chip{}, fmt.Errorf("--product: %w", err)
 	}
-	tcb := snp.TCB{BootLoader: 4, SNP: 24, Microcode: 219}
-	if p == snp.Turin {
-		tcb = snp.TCB{FMC: 1, BootLoader: 3, TEE: 2, SNP: 5, Microcode: 97}
-	}
+	tcb := sim.RecentTCB(p)
 	if o.tcb != "" {
 		if tcb, err = kds.ParseTCB(p, o.tcb); err != nil {
 			return sim.Chip{}, fmt.Errorf("--tcb: %w", err)

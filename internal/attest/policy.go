@@ -15,15 +15,15 @@ const PolicyVersion = 1
 var ErrPolicy = errors.New("invalid report policy")
 
 // Policy says which genuine reports are acceptable. A field that is not set asks
-// for nothing, with three exceptions that have to be lifted in so many words: the
-// report comes from VMPL 0, and the guest's policy allows neither debugging nor a
-// migration agent. docs/report-policy.md explains the document and each field.
+// for nothing, with five exceptions that have to be lifted in so many words: the
+// report is signed by a VCEK, comes from VMPL 0 and reaches ShippedFloors, and the
+// guest's policy allows neither debugging nor a migration agent. docs/report-policy.md explains the document and each field.
 type Policy struct {
 	Version int `json:"version"` // PolicyVersion
 
 	MinReportVersion uint32        `json:"min_report_version,omitempty"`
 	Products         []snp.Product `json:"products,omitempty"`
-	SigningKeys      []string      `json:"signing_keys,omitempty"` // "VCEK", "VLEK"
+	SigningKeys      []string      `json:"signing_keys,omitempty"` // "VCEK", "VLEK"; nil: VCEK
 	CSPIDs           []string      `json:"csp_ids,omitempty"`      // a VCEK has none and fails
 	AllowedChips     []ChipID      `json:"allowed_chips,omitempty"`
 	DeniedChips      []ChipID      `json:"denied_chips,omitempty"` // a masked chip ID fails
@@ -87,36 +87,10 @@ type PlatformRules struct {
 	KnownBitsOnly      bool  `json:"known_bits_only,omitempty"`
 }
 
-// TCBFloors are the lowest TCB versions, by product line, since levels of
-// different lines cannot be compared. Where one line has a floor, a report of a
-// line without that floor fails.
-type TCBFloors struct {
-	Milan *ProductFloors `json:"milan,omitempty"`
-	Genoa *ProductFloors `json:"genoa,omitempty"`
-	Turin *ProductFloors `json:"turin,omitempty"`
-}
-
-// ProductFloors are the lowest TCB versions of one product line, each component
-// on its own.
-type ProductFloors struct {
-	Reported  *snp.TCB `json:"reported,omitempty"`
-	Committed *snp.TCB `json:"committed,omitempty"`
-	Launch    *snp.TCB `json:"launch,omitempty"`
-}
-
-// of returns the floors of a product line, empty where there are none.
-func (f TCBFloors) of(p snp.Product) ProductFloors {
-	floors := map[snp.Product]*ProductFloors{snp.Milan: f.Milan, snp.Genoa: f.Genoa, snp.Turin: f.Turin}[p]
-	if floors == nil {
-		return ProductFloors{}
-	}
-	return *floors
-}
-
 // Validate refuses a policy that cannot mean what it says. The error wraps
 // ErrPolicy.
 func (p *Policy) Validate() error {
-	for _, check := range []func() error{p.checkVersion, p.checkLists, p.checkValues, p.checkFloors} {
+	for _, check := range []func() error{p.checkVersion, p.checkLists, p.checkValues, p.TCBFloors.check} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrPolicy, err)
 		}
@@ -166,22 +140,12 @@ func (p *Policy) checkValues() error {
 	if slices.Contains(p.CSPIDs, "") {
 		return errors.New("csp_ids: a CSP ID is empty")
 	}
+	if p.CSPIDs != nil && !slices.Contains(p.SigningKeys, snp.SignedByVLEK.String()) {
+		return errors.New("csp_ids: only a VLEK belongs to a provider; put VLEK into signing_keys")
+	}
 	for _, vmpl := range p.VMPLs {
 		if vmpl > 3 {
 			return fmt.Errorf("vmpls: there is no VMPL %d", vmpl)
-		}
-	}
-	return nil
-}
-
-// checkFloors refuses an FMC level where the chips have none.
-func (p *Policy) checkFloors() error {
-	for _, product := range []snp.Product{snp.Milan, snp.Genoa} {
-		floors := p.TCBFloors.of(product)
-		for _, floor := range []*snp.TCB{floors.Reported, floors.Committed, floors.Launch} {
-			if floor != nil && floor.FMC != 0 {
-				return fmt.Errorf("tcb_floors: %s has no FMC, so no report has level %d", product, floor.FMC)
-			}
 		}
 	}
 	return nil

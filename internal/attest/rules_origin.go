@@ -19,7 +19,7 @@ func originRules() []rule {
 			},
 		},
 		listRule("products", func(p *Policy) []snp.Product { return p.Products }, func(v *Verified) snp.Product { return v.Product }),
-		listRule("signing_keys", func(p *Policy) []string { return p.SigningKeys }, func(v *Verified) string { return v.SigningKey.String() }),
+		listRule("signing_keys", (*Policy).signingKeys, func(v *Verified) string { return v.SigningKey.String() }),
 		{
 			name:  "csp_ids",
 			set:   func(p *Policy) bool { return p.CSPIDs != nil },

@@ -10,9 +10,9 @@ import (
 // tcbRules hold the TCB versions against the floors of the product line.
 func tcbRules() []rule {
 	return []rule{
-		floorRule("reported", func(f ProductFloors) *snp.TCB { return f.Reported }, func(v *Verified) snp.TCB { return v.ReportedTCB }),
-		floorRule("committed", func(f ProductFloors) *snp.TCB { return f.Committed }, func(v *Verified) snp.TCB { return v.CommittedTCB }),
-		floorRule("launch", func(f ProductFloors) *snp.TCB { return f.Launch }, func(v *Verified) snp.TCB { return v.LaunchTCB }),
+		floorRule("tcb_floors.reported", func(f ProductFloors) *snp.TCB { return f.Reported }, func(v *Verified) snp.TCB { return v.ReportedTCB }),
+		floorRule("tcb_floors.committed", func(f ProductFloors) *snp.TCB { return f.Committed }, func(v *Verified) snp.TCB { return v.CommittedTCB }),
+		floorRule("tcb_floors.launch", func(f ProductFloors) *snp.TCB { return f.Launch }, func(v *Verified) snp.TCB { return v.LaunchTCB }),
 	}
 }
 
@@ -20,17 +20,18 @@ func tcbRules() []rule {
 // that the policy forgot must not get past it.
 func floorRule(name string, floor func(ProductFloors) *snp.TCB, found func(*Verified) snp.TCB) rule {
 	return rule{
-		name: "tcb_floors." + name,
+		name: name,
 		set: func(p *Policy) bool {
+			floors := p.floors()
 			for _, product := range snp.Products() {
-				if floor(p.TCBFloors.of(product)) != nil {
+				if floor(floors.of(product)) != nil {
 					return true
 				}
 			}
 			return false
 		},
 		judge: func(v *Verified, p *Policy) finding {
-			want, got := floor(p.TCBFloors.of(v.Product)), found(v)
+			want, got := floor(p.floors().of(v.Product)), found(v)
 			if want == nil {
 				return finding{false, fmt.Sprintf("a floor for %s in the policy", v.Product), got.String()}
 			}

@@ -40,6 +40,14 @@ func sample() *attest.Verified {
 	return v
 }
 
+// current is the sample on a chip with the firmware of late 2026.
+func current() *attest.Verified {
+	v := sample()
+	v.ReportedTCB = snp.TCB{FMC: 1, BootLoader: 3, TEE: 2, SNP: 5, Microcode: 97}
+	v.CommittedTCB, v.LaunchTCB = v.ReportedTCB, v.ReportedTCB
+	return v
+}
+
 func mustPolicy(t *testing.T, document string) *attest.Policy {
 	t.Helper()
 	p, err := attest.ParsePolicy([]byte(document))
@@ -155,12 +163,17 @@ func TestRules(t *testing.T) {
 // TestDefaults holds what the policy asks when it says nothing.
 func TestDefaults(t *testing.T) {
 	least := mustPolicy(t, `{"version": 1}`)
+	const floor, found = "at least fmc=1 bootloader=1 tee=1 snp=4 microcode=81", "fmc=1 bootloader=3 tee=2 snp=5 microcode=97"
 	want := attest.Results{
+		{"signing_keys", attest.Pass, "VCEK", "VCEK"},
 		{"vmpls", attest.Pass, "0", "0"},
 		{"guest_policy.debug", attest.Pass, "false", "false"},
 		{"guest_policy.migration_agent", attest.Pass, "false", "false"},
+		{"tcb_floors.reported", attest.Pass, floor, found},
+		{"tcb_floors.committed", attest.Pass, floor, found},
+		{"tcb_floors.launch", attest.Pass, floor, found},
 	}
-	if got := attest.Evaluate(sample(), least); !reflect.DeepEqual(got, want) {
+	if got := attest.Evaluate(current(), least); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	for _, tc := range []struct {
@@ -168,11 +181,12 @@ func TestDefaults(t *testing.T) {
 		change func(*attest.Verified)
 		lift   string // the field that allows it
 	}{
+		{"signing_keys", func(v *attest.Verified) { v.SigningKey = snp.SignedByVLEK }, `"signing_keys": ["VLEK"]`},
 		{"vmpls", func(v *attest.Verified) { v.Report.VMPL = 1 }, `"vmpls": [1]`},
 		{"guest_policy.debug", func(v *attest.Verified) { v.Report.Policy |= 1 << 19 }, `"guest_policy": {"allow_debug": true}`},
 		{"guest_policy.migration_agent", func(v *attest.Verified) { v.Report.Policy |= 1 << 18 }, `"guest_policy": {"allow_migration_agent": true}`},
 	} {
-		v := sample()
+		v := current()
 		tc.change(v)
 		failed := attest.Evaluate(v, least).Failed()
 		if len(failed) != 1 || failed[0].Name != tc.name {
@@ -182,7 +196,7 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("%s: got %+v of a zero policy", tc.name, failed)
 		}
 		lifted := attest.Evaluate(v, mustPolicy(t, `{"version": 1, `+tc.lift+`}`))
-		if !lifted.Acceptable() || len(lifted) != 3 {
+		if !lifted.Acceptable() || len(lifted) != len(want) {
 			t.Errorf("%s: got %+v where it is allowed", tc.name, lifted)
 		}
 	}
@@ -192,7 +206,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestCSPRule(t *testing.T) {
-	p := mustPolicy(t, `{"version": 1, "csp_ids": ["a", "b"]}`)
+	p := mustPolicy(t, `{"version": 1, "csp_ids": ["a", "b"], "signing_keys": ["VCEK", "VLEK"]}`)
 	for _, tc := range []struct {
 		name  string
 		key   snp.SigningKey
@@ -211,8 +225,8 @@ func TestCSPRule(t *testing.T) {
 		if tc.ok {
 			want.Verdict = attest.Pass
 		}
-		if got := attest.Evaluate(v, p); got[0] != want {
-			t.Errorf("%s: got %+v, want %+v", tc.name, got[0], want)
+		if got := attest.Evaluate(v, p); got[1] != want {
+			t.Errorf("%s: got %+v, want %+v", tc.name, got[1], want)
 		}
 	}
 }
@@ -225,10 +239,10 @@ func TestFloorsOfAnotherProduct(t *testing.T) {
 		document string
 		failed   []string
 	}{
-		{`{"version": 1, "tcb_floors": {"milan": {"reported": {}}}}`, []string{"tcb_floors.reported"}},
-		{`{"version": 1, "tcb_floors": {"genoa": {"launch": {}}, "turin": {"reported": {}}}}`, []string{"tcb_floors.launch"}},
-		{`{"version": 1, "tcb_floors": {"turin": {"reported": {}, "committed": {}, "launch": {}}}}`, nil},
-		{`{"version": 1, "tcb_floors": {"turin": {}}}`, nil},
+		{`{"version": 1, "tcb_floors": {"milan": {"reported": {"snp": 1}}}}`, []string{"tcb_floors.reported"}},
+		{`{"version": 1, "tcb_floors": {"genoa": {"launch": {"snp": 1}}, "turin": {"reported": {"snp": 1}}}}`, []string{"tcb_floors.launch"}},
+		{`{"version": 1, "tcb_floors": {"turin": {"reported": {"snp": 1}, "committed": {"fmc": 1}, "launch": {"tee": 1}}}}`, nil},
+		{`{"version": 1, "tcb_floors": "none"}`, nil},
 	} {
 		var names []string
 		for _, result := range attest.Evaluate(v, mustPolicy(t, tc.document)).Failed() {
@@ -249,7 +263,7 @@ func TestFloorsOfAnotherProduct(t *testing.T) {
 func TestMitigationsBeforeVersion5(t *testing.T) {
 	v := sample()
 	v.Report.Version, v.Report.LaunchMitVector = 3, 0
-	got := attest.Evaluate(v, mustPolicy(t, `{"version": 1, "launch_mitigations": "0x1"}`)).Failed()
+	got := attest.Evaluate(v, mustPolicy(t, `{"version": 1, "tcb_floors": "none", "launch_mitigations": "0x1"}`)).Failed()
 	want := attest.Results{{"launch_mitigations", attest.Fail, "all bits of 0x1", "none in a version 3 report"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -262,7 +276,7 @@ func TestEmptyListsInCode(t *testing.T) {
 		"allowed_chips": {AllowedChips: []attest.ChipID{}},
 		"csp_ids":       {CSPIDs: []string{}},
 	} {
-		failed := attest.Evaluate(sample(), p).Failed()
+		failed := attest.Evaluate(current(), p).Failed()
 		if len(failed) != 1 || failed[0].Name != name {
 			t.Errorf("%s: an empty list allows something: %+v", name, failed)
 		}
@@ -271,7 +285,7 @@ func TestEmptyListsInCode(t *testing.T) {
 
 func TestLongLists(t *testing.T) {
 	p := &attest.Policy{Measurements: make([]attest.Bytes48, 5)}
-	if got := attest.Evaluate(sample(), p).Failed(); len(got) != 1 || got[0].Expected != "one of 5 values" {
+	if got := attest.Evaluate(current(), p).Failed(); len(got) != 1 || got[0].Expected != "one of 5 values" {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -3,6 +3,7 @@ package bootconf_test
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
@@ -31,13 +32,17 @@ func ca(tb testing.TB) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
+func identityKey() ed25519.PublicKey {
+	return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
+}
+
 func config(tb testing.TB) *bootconf.Config {
 	return &bootconf.Config{
 		Format:        bootconf.Format,
 		ImageID:       wire.UUID{1},
 		Services:      []string{"https://attest.example.org:8443"},
 		CA:            ca(tb),
-		IdentityKey:   make([]byte, 32),
+		IdentityKey:   identityKey(),
 		VMKCommitment: strings.Repeat("ab", 32),
 		Root: bootconf.Root{
 			PartitionGUID:   "9f0f1f5e-3f6d-4b4e-9a35-0123456789ab",
@@ -82,6 +87,7 @@ func TestEveryFieldIsChecked(t *testing.T) {
 		"user@":             func(c *bootconf.Config) { c.Services = []string{"https://user@example.org"} },
 		"ca":                func(c *bootconf.Config) { c.CA = "none" },
 		"identity_key":      func(c *bootconf.Config) { c.IdentityKey = c.IdentityKey[1:] },
+		"small order":       func(c *bootconf.Config) { c.IdentityKey = make([]byte, 32) },
 		"vmk_commitment":    func(c *bootconf.Config) { c.VMKCommitment = "" },
 		"partition_guid":    func(c *bootconf.Config) { c.Root.PartitionGUID = "../../sda" },
 		"sealed_vmk_offset": func(c *bootconf.Config) { c.Root.SealedVMKOffset = 1 },

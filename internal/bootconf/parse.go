@@ -1,7 +1,6 @@
 package bootconf
 
 import (
-	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
@@ -12,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 
@@ -53,7 +53,7 @@ func (c *Config) Validate() error {
 		{"image_id", want(!c.ImageID.IsZero(), "is zero")},
 		{"services", checkServices(c.Services)},
 		{"ca", want(x509.NewCertPool().AppendCertsFromPEM([]byte(c.CA)), "has no certificate")},
-		{"identity_key", want(len(c.IdentityKey) == ed25519.PublicKeySize, "%d bytes, want %d", len(c.IdentityKey), ed25519.PublicKeySize)},
+		{"identity_key", checkIdentity(c.IdentityKey)},
 		{"vmk_commitment", checkCommitment(c.VMKCommitment)},
 		{"root", c.Root.validate()},
 		{"network", c.Network.validate()},
@@ -88,6 +88,11 @@ func checkServices(services []string) error {
 		}
 	}
 	return nil
+}
+
+func checkIdentity(raw []byte) error {
+	_, err := identity.Parse(raw)
+	return err
 }
 
 func checkCommitment(s string) error {

@@ -24,6 +24,26 @@ func identityKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byt
 
 func public(key ed25519.PrivateKey) ed25519.PublicKey { return key.Public().(ed25519.PublicKey) }
 
+// TestForgedBundle gives a bundle that nobody has the key of, for an operator whose
+// identity key is a point of small order: one manifest in eight has a signature of
+// zeros that holds.
+func TestForgedBundle(t *testing.T) {
+	zeros := make(ed25519.PublicKey, ed25519.PublicKeySize)
+	signature := make([]byte, ed25519.SignatureSize)
+	manifest := unpack(t)[0].data
+	for range 64 {
+		signed := append([]byte("snpguard/v1/manifest\x00"), manifest...)
+		if ed25519.Verify(zeros, signed, signature) {
+			if m, err := bundle.ParseManifest(manifest, signature, zeros); !errors.Is(err, bundle.ErrSignature) {
+				t.Errorf("a forged manifest was taken: %+v, %v", m, err)
+			}
+			return
+		}
+		manifest = append(manifest, ' ')
+	}
+	t.Error("nothing was forged, so this test shows nothing")
+}
+
 func blob(data string) bundle.Blob {
 	return bundle.Blob{
 		Size: int64(len(data)), SHA256: sha256.Sum256([]byte(data)),

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
@@ -116,8 +117,14 @@ func (t Trust) ParseManifest(encoded, signature []byte) (*Manifest, error) {
 	case t.Unsigned && len(signature) == 0:
 	case t.Unsigned:
 		return nil, fmt.Errorf("%w: it has a signature, where one without is wanted", ErrBundle)
-	case len(t.Identity) != ed25519.PublicKeySize || !ed25519.Verify(t.Identity, signedBytes(encoded), signature):
-		return nil, ErrSignature
+	default:
+		key, err := identity.Parse(t.Identity)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrSignature, err)
+		}
+		if !ed25519.Verify(key, signedBytes(encoded), signature) {
+			return nil, ErrSignature
+		}
 	}
 	var m Manifest
 	if err := strictjson.Decode(encoded, &m); err != nil {

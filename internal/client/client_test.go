@@ -3,6 +3,7 @@ package client_test
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
@@ -22,6 +23,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -131,13 +133,17 @@ func TestAnotherCAIsRefused(t *testing.T) {
 	}
 }
 
+func identityKey() ed25519.PublicKey {
+	return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
+}
+
 // TestDiscover meets services of several kinds for the first time.
 func TestDiscover(t *testing.T) {
 	var info wire.PublicInfo
 	server, ca := fake(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, "application/json", 200, info) })
 	other := otherCA(t)
 	good := wire.PublicInfo{
-		CACertificate: ca, IdentityKey: make([]byte, 32), IngestionKey: make([]byte, wire.PublicKeySize),
+		CACertificate: ca, IdentityKey: identityKey(), IngestionKey: make([]byte, wire.PublicKeySize),
 		CAFingerprint: "lie", IdentityKeyFingerprint: "lie", IngestionKeyFingerprint: "lie",
 	}
 	info = good
@@ -146,7 +152,7 @@ func TestDiscover(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(server.Certificate().Raw)
-	identity := sha256.Sum256(make([]byte, 32))
+	identity := sha256.Sum256(identityKey())
 	if found.PubliclyTrusted || found.Info.CAFingerprint != hex.EncodeToString(sum[:]) || found.Info.IdentityKeyFingerprint != hex.EncodeToString(identity[:]) || found.Info.IngestionKeyFingerprint == "lie" {
 		t.Errorf("fingerprints are the service's own words: %+v", found.Info)
 	}
@@ -155,6 +161,7 @@ func TestDiscover(t *testing.T) {
 		"CA that is no PEM":     func(i *wire.PublicInfo) { i.CACertificate = "CA" },
 		"CA of somebody else":   func(i *wire.PublicInfo) { i.CACertificate = other },
 		"short identity key":    func(i *wire.PublicInfo) { i.IdentityKey = i.IdentityKey[1:] },
+		"identity key of zeros": func(i *wire.PublicInfo) { i.IdentityKey = make([]byte, 32) },
 		"missing ingestion key": func(i *wire.PublicInfo) { i.IngestionKey = nil },
 	} {
 		info = good
@@ -170,7 +177,7 @@ func TestDiscover(t *testing.T) {
 func TestDiscoverUnderAnotherName(t *testing.T) {
 	var info wire.PublicInfo
 	server, ca := fake(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, "application/json", 200, info) })
-	info = wire.PublicInfo{CACertificate: ca, IdentityKey: make([]byte, 32), IngestionKey: make([]byte, wire.PublicKeySize)}
+	info = wire.PublicInfo{CACertificate: ca, IdentityKey: identityKey(), IngestionKey: make([]byte, wire.PublicKeySize)}
 	_, err := client.Discover(t.Context(), strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
 	if err == nil || !strings.Contains(err.Error(), "start it with --hostname localhost") {
 		t.Errorf("got %v", err)
@@ -200,7 +207,7 @@ func TestLoginFile(t *testing.T) {
 	if _, err := client.ReadLogin(path); !errors.Is(err, client.ErrNoLogin) {
 		t.Errorf("missing: got %v", err)
 	}
-	want := client.Login{URL: "https://host", CA: "ca", IdentityKey: []byte{1}, IngestionKey: []byte{2}, Token: "snpg_secret"}
+	want := client.Login{URL: "https://host", CA: "ca", IdentityKey: identityKey(), IngestionKey: []byte{2}, Token: "snpg_secret"}
 	if err := want.Write(path); err != nil {
 		t.Fatal(err)
 	}
@@ -210,6 +217,14 @@ func TestLoginFile(t *testing.T) {
 	got, err := client.ReadLogin(path)
 	if err != nil || got.URL != want.URL || got.Token != want.Token || !bytes.Equal(got.IdentityKey, want.IdentityKey) {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	forgeable := want
+	forgeable.IdentityKey = make([]byte, 32)
+	if err := forgeable.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.ReadLogin(path); !errors.Is(err, identity.ErrKey) {
+		t.Errorf("an identity key under which anybody can sign: got %v", err)
 	}
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -84,8 +85,11 @@ func checkAuthority(ca, host string, peers []*x509.Certificate) error {
 
 // checkInfo computes the fingerprints itself: they are what people compare.
 func checkInfo(info *wire.PublicInfo) error {
-	if len(info.IdentityKey) != 32 || len(info.IngestionKey) != wire.PublicKeySize {
-		return fmt.Errorf("%w: its keys have the wrong sizes", ErrService)
+	if _, err := identity.Parse(info.IdentityKey); err != nil {
+		return fmt.Errorf("%w: identity key: %w", ErrService, err)
+	}
+	if len(info.IngestionKey) != wire.PublicKeySize {
+		return fmt.Errorf("%w: its ingestion key has %d bytes, want %d", ErrService, len(info.IngestionKey), wire.PublicKeySize)
 	}
 	info.IdentityKeyFingerprint, info.IngestionKeyFingerprint, info.CAFingerprint = fingerprint(info.IdentityKey), fingerprint(info.IngestionKey), ""
 	if info.CACertificate == "" {

@@ -166,7 +166,7 @@ func (c *Client) DeleteRelease(ctx context.Context, image, release wire.UUID) er
 // BundleRequest asks for a launch bundle.
 type BundleRequest struct {
 	Image, Release wire.UUID
-	Variant        string // the default one, such as "4xEPYC-Milan"; empty keeps all of them
+	Variant        string // the default one, such as "4xEPYC-Genoa"; empty keeps all of them
 	Format         bundle.Format
 }
 

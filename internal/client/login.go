@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 
@@ -61,6 +62,9 @@ func ReadLogin(path string) (*Login, error) {
 	var login Login
 	if err := strictjson.Decode(data, &login); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if _, err := identity.Parse(login.IdentityKey); err != nil {
+		return nil, fmt.Errorf("%s: identity_key: %w; log in again", path, err)
 	}
 	return &login, nil
 }

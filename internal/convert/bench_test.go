@@ -52,7 +52,7 @@ func benchOptions(b *testing.B, dir string) *Options {
 		Agent: make([]byte, 8<<20),
 		Service: Service{
 			URLs: []string{"https://attest.example.org"}, CA: string(simtest.AMD(b).Line(snp.Milan).ARK.PEM()),
-			IdentityKey: make(ed25519.PublicKey, ed25519.PublicKeySize), IngestionKey: ingestion.Public(),
+			IdentityKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey), IngestionKey: ingestion.Public(),
 		},
 	}
 }

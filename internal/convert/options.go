@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
@@ -121,12 +122,13 @@ func (s *Service) check() error {
 		return option.Errorf("services", "are missing: no URL under which guests reach the service")
 	case !x509.NewCertPool().AppendCertsFromPEM([]byte(s.CA)):
 		return option.Errorf("ca_file", "no CA certificate: guests trust this one alone, also where a service has a public certificate")
-	case len(s.IdentityKey) != ed25519.PublicKeySize:
+	case len(s.IdentityKey) == 0:
 		return option.Errorf("identity_key", "is missing: the public key that signs the answers of the service; \"snpguard keys\" writes it")
 	case s.IngestionKey == nil:
 		return option.Errorf("ingestion_key", "is missing: the public key of the service that unsealing keys are sealed to; \"snpguard keys\" writes it")
 	}
-	return nil
+	_, err := identity.Parse(s.IdentityKey)
+	return option.Wrap("identity_key", err)
 }
 
 func checkReadable(path, what string) error {

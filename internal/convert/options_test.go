@@ -46,6 +46,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"no URL":             {func(o *Options) { o.Service.URLs = nil }, "services", "no URL"},
 		"no CA":              {func(o *Options) { o.Service.CA = "x" }, "ca_file", "no CA"},
 		"no identity":        {func(o *Options) { o.Service.IdentityKey = nil }, "identity_key", "is missing"},
+		"small order":        {func(o *Options) { o.Service.IdentityKey = make([]byte, 32) }, "identity_key", "anybody can sign"},
 		"no ingestion":       {func(o *Options) { o.Service.IngestionKey = nil }, "ingestion_key", "is missing"},
 	} {
 		o := *good

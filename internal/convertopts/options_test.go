@@ -26,7 +26,7 @@ func keys(t *testing.T) (identity, ingestion string, login client.Login) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public := bytes.Repeat([]byte{7}, ed25519.PublicKeySize)
+	public := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize)).Public().(ed25519.PublicKey)
 	encoded, err := keyfile.Identity(public)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package embed
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"os"
 	"path/filepath"
@@ -125,7 +126,9 @@ func TestEmbedRefused(t *testing.T) {
 		want   error
 		text   string
 	}{
-		"another key":   {image, func(o *Options) { o.Trust.Identity = make([]byte, 32) }, bundle.ErrSignature, ""},
+		"another key": {image, func(o *Options) {
+			o.Trust.Identity = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)).Public().(ed25519.PublicKey)
+		}, bundle.ErrSignature, ""},
 		"cut":           {image, func(o *Options) { o.Bundle = bytes.NewReader(one[:len(one)/2]) }, bundle.ErrBundle, "it is cut short"},
 		"too small":     {image, func(o *Options) { o.Size = 2 << 20 }, ErrTooLarge, "it has 2 MiB, 5 MiB are needed (--size 5M)"},
 		"too large":     {image, func(o *Options) { o.Size = 1 << 40 }, ErrTooLarge, "at most 64 GiB"},

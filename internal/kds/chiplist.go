@@ -20,7 +20,7 @@ const (
 
 // ParseChipList reads a list of chips, one a line:
 //
-//	Milan,CHIP ID,bootloader=3,tee=0,snp=8,microcode=115
+//	Genoa,CHIP ID,bootloader=10,tee=0,snp=23,microcode=84
 //
 // The chip ID is hexadecimal, the TCB as ParseTCB reads it. Spaces around the
 // parts do not matter; empty lines and those that start with # are passed over. A

@@ -80,7 +80,7 @@ func signerKey(kind Kind, p snp.Product, signer snp.SigningKey) (Key, error) {
 	return Key{Kind: kind, Product: p, Signer: signer}, nil
 }
 
-// String returns the name of the entry, such as "crl-Milan-vlek.der" or
+// String returns the name of the entry, such as "crl-Genoa-vlek.der" or
 // "vcek-Turin-3b42092f69c656d3-0001000200000047.der": a safe file name, lower
 // case hexadecimal, with the TCB version in the layout of the product line.
 func (k Key) String() string {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
 )
 
@@ -47,11 +48,15 @@ func ParseIdentity(file []byte) (ed25519.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	identity, ok := key.(ed25519.PublicKey)
+	raw, ok := key.(ed25519.PublicKey)
 	if !ok {
 		return nil, fmt.Errorf("%w: %T, an Ed25519 key is wanted", ErrKey, key)
 	}
-	return identity, nil
+	parsed, err := identity.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return parsed, nil
 }
 
 // Public encodes an HPKE public key: an ingestion key, or an unsealing key's

@@ -7,9 +7,21 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
 )
+
+// TestIdentityOfSmallOrder gives a key under which anybody can sign.
+func TestIdentityOfSmallOrder(t *testing.T) {
+	file, err := keyfile.Identity(make(ed25519.PublicKey, ed25519.PublicKeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, err := keyfile.ParseIdentity(file); !errors.Is(err, keyfile.ErrKey) || !errors.Is(err, identity.ErrKey) {
+		t.Errorf("got %x, %v", key, err)
+	}
+}
 
 func TestWrittenKeysAreRead(t *testing.T) {
 	identity, _, err := ed25519.GenerateKey(rand.Reader)

@@ -5,12 +5,12 @@ package meet
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"os"
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/input"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
@@ -103,10 +103,14 @@ func (s *Service) public(ctx context.Context) (*client.Login, error) {
 }
 
 func login(url, ca string, info *wire.PublicInfo) (*client.Login, error) {
-	if len(info.IdentityKey) != ed25519.PublicKeySize || len(info.IngestionKey) != wire.PublicKeySize {
-		return nil, option.Errorf("service_url", "%w: its keys have the wrong sizes", client.ErrService)
+	key, err := identity.Parse(info.IdentityKey)
+	if err != nil {
+		return nil, option.Errorf("service_url", "%w: identity key: %w", client.ErrService, err)
 	}
-	return &client.Login{URL: url, CA: ca, IdentityKey: info.IdentityKey, IngestionKey: info.IngestionKey}, nil
+	if len(info.IngestionKey) != wire.PublicKeySize {
+		return nil, option.Errorf("service_url", "%w: its ingestion key has %d bytes, want %d", client.ErrService, len(info.IngestionKey), wire.PublicKeySize)
+	}
+	return &client.Login{URL: url, CA: ca, IdentityKey: key, IngestionKey: info.IngestionKey}, nil
 }
 
 // errNoToken is a service that would take no order.

@@ -1,6 +1,7 @@
 package meet_test
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -25,7 +26,7 @@ type fake struct {
 	ca, fingerprint string
 }
 
-func newFake(t *testing.T, keySize int) *fake {
+func newFake(t *testing.T, key []byte) *fake {
 	t.Helper()
 	f := &fake{}
 	f.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -33,7 +34,7 @@ func newFake(t *testing.T, keySize int) *fake {
 		switch {
 		case r.URL.Path == wire.PathPublicInfo:
 			json.NewEncoder(w).Encode(wire.PublicInfo{ //nolint:errcheck // the test sees it
-				IdentityKey: make([]byte, keySize), IngestionKey: make([]byte, wire.PublicKeySize), CACertificate: f.ca,
+				IdentityKey: key, IngestionKey: make([]byte, wire.PublicKeySize), CACertificate: f.ca,
 			})
 		case r.Header.Get("Authorization") == "Bearer good":
 			json.NewEncoder(w).Encode(wire.Status{}) //nolint:errcheck // likewise
@@ -50,6 +51,10 @@ func newFake(t *testing.T, keySize int) *fake {
 	return f
 }
 
+func identityKey() ed25519.PublicKey {
+	return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
+}
+
 // remember logs in, to nothing where the URL is empty.
 func remember(t *testing.T, l client.Login) {
 	t.Helper()
@@ -64,7 +69,7 @@ func remember(t *testing.T, l client.Login) {
 }
 
 func TestLogin(t *testing.T) {
-	good, other := newFake(t, 32), newFake(t, 7)
+	good, other, zeros := newFake(t, identityKey()), newFake(t, make([]byte, 7)), newFake(t, make([]byte, 32))
 	caFile := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(caFile, []byte(good.ca), 0o600); err != nil {
 		t.Fatal(err)
@@ -79,12 +84,13 @@ func TestLogin(t *testing.T) {
 		{name: "CA in a file", service: meet.Service{ServiceURL: good.URL, CAFile: caFile}},
 		{name: "CA as text", service: meet.Service{ServiceURL: good.URL, CAFile: good.ca}},
 		{name: "fingerprint", service: meet.Service{ServiceURL: good.URL, Fingerprint: colons}},
-		{name: "login", remembered: client.Login{URL: good.URL, CA: good.ca}},
-		{name: "login of the same", service: meet.Service{ServiceURL: good.URL + "/"}, remembered: client.Login{URL: good.URL, CA: good.ca}},
-		{name: "login of another", service: meet.Service{ServiceURL: good.URL}, remembered: client.Login{URL: "https://another"}, want: "service_url"},
+		{name: "login", remembered: client.Login{IdentityKey: identityKey(), URL: good.URL, CA: good.ca}},
+		{name: "login of the same", service: meet.Service{ServiceURL: good.URL + "/"}, remembered: client.Login{IdentityKey: identityKey(), URL: good.URL, CA: good.ca}},
+		{name: "login of another", service: meet.Service{ServiceURL: good.URL}, remembered: client.Login{IdentityKey: identityKey(), URL: "https://another"}, want: "service_url"},
 		{name: "nobody vouches", service: meet.Service{ServiceURL: good.URL}, want: "service_url"},
 		{name: "wrong fingerprint", service: meet.Service{ServiceURL: good.URL, Fingerprint: strings.Repeat("0", 64)}, want: "fingerprint"},
 		{name: "wrong sizes", service: meet.Service{ServiceURL: other.URL, CAFile: other.ca}, want: "service_url"},
+		{name: "identity key of zeros", service: meet.Service{ServiceURL: zeros.URL, CAFile: zeros.ca}, want: "service_url"},
 		{name: "both", service: meet.Service{ServiceURL: good.URL, CAFile: caFile, Fingerprint: colons}, want: "fingerprint"},
 		{name: "CA of nothing", service: meet.Service{CAFile: caFile}, want: "service_url"},
 		{name: "no such file", service: meet.Service{ServiceURL: good.URL, CAFile: caFile + "x"}, want: "ca_file"},
@@ -111,7 +117,7 @@ func TestLogin(t *testing.T) {
 // TestCAOfAnother trusts a CA that the service does not have.
 func TestCAOfAnother(t *testing.T) {
 	remember(t, client.Login{})
-	f := newFake(t, 32)
+	f := newFake(t, identityKey())
 	ca, err := os.ReadFile("testdata/another-ca.pem")
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +129,7 @@ func TestCAOfAnother(t *testing.T) {
 }
 
 func TestConnect(t *testing.T) {
-	f := newFake(t, 32)
+	f := newFake(t, identityKey())
 	for _, tc := range []struct {
 		name                    string
 		given, variable, stored string
@@ -139,7 +145,7 @@ func TestConnect(t *testing.T) {
 		{name: "refused", given: "bad", want: "token"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			l := client.Login{URL: f.URL, CA: f.ca, Token: tc.stored}
+			l := client.Login{IdentityKey: identityKey(), URL: f.URL, CA: f.ca, Token: tc.stored}
 			if tc.storedURL != "" {
 				l.URL = tc.storedURL
 			}

@@ -32,17 +32,23 @@ type Config struct {
 	// every one of `vcpu_types` makes a variant; the first is the default.
 	VCPUs []int `mapstructure:"vcpus" required:"true"`
 	// QEMU's names of the vCPU models with which the image may be launched, such
-	// as `EPYC-Milan`.
+	// as `EPYC-Genoa`.
 	VCPUTypes []string `mapstructure:"vcpu_types" required:"true"`
 	// Guest policy, a number or names such as `abi=0.31,smt`. Default: `0x30000`.
 	GuestPolicy string `mapstructure:"guest_policy"`
 	// Security version of the guest. Default: 0.
 	GuestSVN uint32 `mapstructure:"guest_svn"`
-	// File with a report policy (docs/report-policy.md). Excludes `tcb_floors`.
+	// File with a report policy (docs/report-policy.md). Excludes `products` and
+	// `tcb_floors`.
 	Policy string `mapstructure:"policy"`
+	// Product lines that get the key: `Genoa` (with Siena and Bergamo), `Turin`,
+	// `Milan`. A host with a chip of Milan can forge reports. Default: all of them,
+	// with a warning.
+	Products []string `mapstructure:"products"`
 	// Least reported, committed and launch TCB that gets the key, each
 	// `PRODUCT:COMPONENT=N,...`, such as
-	// `Milan:bootloader=4,tee=0,snp=24,microcode=217`.
+	// `Genoa:bootloader=10,tee=0,snp=23,microcode=84`, or the word `none`. Default:
+	// the floors that come with the service (docs/report-policy.md).
 	TCBFloors []string `mapstructure:"tcb_floors"`
 	// Codes of critical findings of the conversion, such as `ssh-host-key`, with
 	// which the image is registered nevertheless. Without them an image that the

@@ -15,16 +15,23 @@ import (
 // reportPolicy returns the report policy, nil for the defaults.
 func (c *Config) reportPolicy() ([]byte, error) {
 	if c.Policy != "" {
-		if len(c.TCBFloors) > 0 {
-			return nil, option.Errorf("policy", "excludes tcb_floors: put the floors into the file")
+		if len(c.TCBFloors) > 0 || len(c.Products) > 0 {
+			return nil, option.Errorf("policy", "excludes products and tcb_floors: put both into the file")
 		}
 		policy, err := ReadPolicy(c.Policy)
 		return policy, option.Wrap("policy", err)
 	}
-	if len(c.TCBFloors) == 0 {
+	if len(c.TCBFloors) == 0 && len(c.Products) == 0 {
 		return nil, nil
 	}
 	policy := attest.Policy{Version: attest.PolicyVersion}
+	for _, text := range c.Products {
+		product, err := snp.ParseProduct(text)
+		if err != nil {
+			return nil, option.Wrap("products", err)
+		}
+		policy.Products = append(policy.Products, product)
+	}
 	for _, text := range c.TCBFloors {
 		if err := addFloor(&policy.TCBFloors, text); err != nil {
 			return nil, option.Errorf("tcb_floors", "%q: %w", text, err)
@@ -34,6 +41,16 @@ func (c *Config) reportPolicy() ([]byte, error) {
 		return nil, option.Wrap("tcb_floors", err)
 	}
 	return json.Marshal(policy)
+}
+
+// Warnings returns what the owner should know of the policy that the service has
+// put in force.
+func Warnings(policy []byte) ([]string, error) {
+	p, err := attest.ParsePolicy(policy)
+	if err != nil {
+		return nil, fmt.Errorf("policy of the service: %w", err)
+	}
+	return p.Warnings(), nil
 }
 
 // ReadPolicy reads a report policy and checks it before it is sent.
@@ -48,14 +65,19 @@ func ReadPolicy(path string) ([]byte, error) {
 	return data, nil
 }
 
-// addFloor reads PRODUCT:COMPONENT=N,... for all three TCBs of a report.
+// addFloor reads PRODUCT:COMPONENT=N,... for all three TCBs of a report, or the
+// word "none".
 func addFloor(floors *attest.TCBFloors, text string) error {
+	if text == "none" {
+		floors.None = true
+		return nil
+	}
 	product, components, _ := strings.Cut(text, ":")
 	line, err := snp.ParseProduct(product)
 	if err != nil {
 		return err
 	}
-	target := map[snp.Product]**attest.ProductFloors{snp.Milan: &floors.Milan, snp.Genoa: &floors.Genoa, snp.Turin: &floors.Turin}[line]
+	target := floors.Of(line)
 	if *target != nil {
 		return fmt.Errorf("%s has a floor already", product)
 	}

@@ -53,6 +53,12 @@ func TestCheck(t *testing.T) {
 		{"image ID", func(c *register.Config) { c.ImageID = "web" }, []string{"image_id"}},
 		{"guest policy", func(c *register.Config) { c.GuestPolicy = "magic" }, []string{"guest_policy"}},
 		{"guest policy without its bit", func(c *register.Config) { c.GuestPolicy = "0" }, []string{"guest_policy"}},
+		{"policy and products", func(c *register.Config) { c.Policy, c.Products = "x", []string{"Genoa"} }, []string{"policy"}},
+		{"unknown product", func(c *register.Config) { c.Products = []string{"Rome"} }, []string{"products"}},
+		{"Venice", func(c *register.Config) { c.Products = []string{"Venice"} }, []string{"products"}},
+		{"no floors and floors", func(c *register.Config) {
+			c.TCBFloors = []string{"none", "Genoa:bootloader=10,tee=0,snp=23,microcode=84"}
+		}, []string{"tcb_floors"}},
 		{"policy and floors", func(c *register.Config) { c.Policy, c.TCBFloors = "x", []string{"y"} }, []string{"policy"}},
 		{"no policy", func(c *register.Config) { c.Policy = "/nonexistent" }, []string{"policy"}},
 		{"broken policy", func(c *register.Config) { c.Policy = broken }, []string{"policy"}},
@@ -141,5 +147,37 @@ func TestRequestRefused(t *testing.T) {
 	}
 	if _, err := c.Request(); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no kernel: %v", err)
+	}
+}
+
+// TestWarnings reads the policy that a service has put in force.
+func TestWarnings(t *testing.T) {
+	got, err := register.Warnings([]byte(`{"version":1,"products":["Milan","Genoa"],"signing_keys":["VCEK"],"tcb_floors":"none"}`))
+	if err != nil || len(got) != 2 || !strings.Contains(got[0], "Milan may unlock") {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := register.Warnings([]byte(`{"version":1,"products":["Turin"]}`)); err != nil || got != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := register.Warnings([]byte(`{"version":2}`)); err == nil {
+		t.Error("a policy that nobody understands has no warnings")
+	}
+}
+
+// TestPolicyOfOptions wants products and floors of options in the policy that is sent.
+func TestPolicyOfOptions(t *testing.T) {
+	c := good()
+	c.Staging, c.Products, c.TCBFloors = "", []string{"Genoa", "Turin"}, []string{"none"}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.ImageID, c.Firmware, c.Kernel, c.Initrd, c.CmdlineFile, c.UnsealingKey = imageID, file, file, file, file, file
+	request, err := c.Request()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(request.Registration.Policy); got != `{"version":1,"products":["Genoa","Turin"],"tcb_floors":"none"}` {
+		t.Errorf("got %s", got)
 	}
 }

@@ -22,6 +22,17 @@ func NewChip(p snp.Product, name string, tcb snp.TCB) Chip {
 	return c
 }
 
+// RecentTCB returns a TCB version of the product line that was deployed in 2026.
+func RecentTCB(p snp.Product) snp.TCB {
+	switch p {
+	case snp.Genoa:
+		return snp.TCB{BootLoader: 10, SNP: 27, Microcode: 86}
+	case snp.Turin:
+		return snp.TCB{FMC: 1, BootLoader: 3, TEE: 2, SNP: 5, Microcode: 97}
+	}
+	return snp.TCB{BootLoader: 4, SNP: 24, Microcode: 219}
+}
+
 // HardwareID returns the part of the chip ID that certificates and KDS use.
 func (c Chip) HardwareID() []byte { return c.ID[:c.Product.HardwareIDSize()] }
 

@@ -1,6 +1,9 @@
 package snp
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Product is a product line of AMD's Key Distribution Service: chips that share
 // an ARK, an ASK and a TCB layout.
@@ -23,8 +26,17 @@ func ParseProduct(s string) (Product, error) {
 			return p, nil
 		}
 	}
+	if s == "Venice" {
+		return "", ErrVenice
+	}
 	return "", fmt.Errorf("unknown product %q, want Milan, Genoa or Turin", s)
 }
+
+// ErrVenice is a chip or certificate of Venice (family 1Ah, models from 50h on,
+// Zen 6). Its TCB version has no boot loader and no microcode (56860, section
+// "TCB_VERSION" of the revisions that know it), so that neither its bytes nor a
+// floor for Turin mean here what they mean there.
+var ErrVenice = errors.New("product line Venice is not supported: its TCB version has a layout of its own, and this program has no root of AMD's for it")
 
 // CPUID is the family, model and stepping that a report carries since version 3
 // (56860 rev. 1.58, table ATTESTATION_REPORT, 0x188 to 0x18A), with their
@@ -44,6 +56,8 @@ func (c CPUID) Product() (Product, error) {
 		return Genoa, nil
 	case c.Family == 0x1A && c.Model <= 0x1F:
 		return Turin, nil
+	case c.Family == 0x1A && c.Model >= 0x50:
+		return "", fmt.Errorf("family %#x model %#x: %w", c.Family, c.Model, ErrVenice)
 	}
 	return "", fmt.Errorf("family %#x model %#x is no chip with SEV-SNP that is known here", c.Family, c.Model)
 }

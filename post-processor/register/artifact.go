@@ -19,7 +19,7 @@ const (
 	StateBundle       = "bundle"       // path of the launch bundle
 	StateReleaseID    = "release_id"   // UUID
 	StateServiceURL   = "service_url"  // of the service
-	StateMeasurements = "measurements" // launch digests by variant, such as "4xEPYC-Milan", as a JSON object
+	StateMeasurements = "measurements" // launch digests by variant, such as "4xEPYC-Genoa", as a JSON object
 )
 
 // Artifact is a registered image: the files of the conversion and the launch

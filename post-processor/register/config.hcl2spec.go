@@ -36,6 +36,7 @@ type FlatConfig struct {
 	GuestPolicy         *string           `mapstructure:"guest_policy" cty:"guest_policy" hcl:"guest_policy"`
 	GuestSVN            *uint32           `mapstructure:"guest_svn" cty:"guest_svn" hcl:"guest_svn"`
 	Policy              *string           `mapstructure:"policy" cty:"policy" hcl:"policy"`
+	Products            []string          `mapstructure:"products" cty:"products" hcl:"products"`
 	TCBFloors           []string          `mapstructure:"tcb_floors" cty:"tcb_floors" hcl:"tcb_floors"`
 	AcceptFindings      []string          `mapstructure:"accept_findings" cty:"accept_findings" hcl:"accept_findings"`
 	Disabled            *bool             `mapstructure:"disabled" cty:"disabled" hcl:"disabled"`
@@ -81,6 +82,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"guest_policy":               &hcldec.AttrSpec{Name: "guest_policy", Type: cty.String, Required: false},
 		"guest_svn":                  &hcldec.AttrSpec{Name: "guest_svn", Type: cty.Number, Required: false},
 		"policy":                     &hcldec.AttrSpec{Name: "policy", Type: cty.String, Required: false},
+		"products":                   &hcldec.AttrSpec{Name: "products", Type: cty.List(cty.String), Required: false},
 		"tcb_floors":                 &hcldec.AttrSpec{Name: "tcb_floors", Type: cty.List(cty.String), Required: false},
 		"accept_findings":            &hcldec.AttrSpec{Name: "accept_findings", Type: cty.List(cty.String), Required: false},
 		"disabled":                   &hcldec.AttrSpec{Name: "disabled", Type: cty.Bool, Required: false},

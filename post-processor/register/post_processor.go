@@ -65,6 +65,13 @@ func (p *PostProcessor) register(ctx context.Context, ui packer.Ui, source packe
 	for _, v := range registered.Release.Variants {
 		ui.Say(fmt.Sprintf("    %dx%s: launch digest %s", v.VCPUs, v.VCPUType, v.Measurement))
 	}
+	warnings, err := register.Warnings(registered.Image.Policy)
+	if err != nil {
+		return nil, err
+	}
+	for _, warning := range warnings {
+		ui.Say("    WARNING: " + warning)
+	}
 	ui.Say("Downloading the launch bundle to " + c.Bundle + "...")
 	b := register.Bundle{
 		BundleRequest: client.BundleRequest{Image: registered.Image.ID, Release: registered.Release.ID, Format: bundle.TarGz},

@@ -27,6 +27,7 @@ type host struct {
 	firmware launch.SimFirmware
 	hashes   *launch.HashesFile // of the guest before it was changed
 	network  launch.Network
+	tcb      snp.TCB // of its chip
 	force    bool
 	extra    []string // options of QEMU
 
@@ -50,7 +51,7 @@ func newHost(t testing.TB, c *conversion, bundlePath string) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &host{disk: c.Image, firmware: launch.FirmwareDirect, network: launch.Network{Mode: launch.NetworkUser}}
+	h := &host{disk: c.Image, firmware: launch.FirmwareDirect, network: launch.Network{Mode: launch.NetworkUser}, tcb: sim.RecentTCB(snp.Milan)}
 	if h.guest, err = launch.Load(dir, manifest, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func amd(t testing.TB) *sim.AMD {
 // present gives the guest to the AMD-SP.
 func (h *host) present(t testing.TB) error {
 	t.Helper()
-	chip := sim.NewChip(snp.Milan, "demo", snp.TCB{BootLoader: 4, SNP: 24, Microcode: 219})
+	chip := sim.NewChip(snp.Milan, "demo", h.tcb)
 	var err error
 	h.asp, err = asp.LaunchFiles(amd(t), chip, h.guest, h.force)
 	return err

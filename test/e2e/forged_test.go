@@ -10,6 +10,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/asp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
 // forgery is a launch that differs from the registered one. The guest boots all
@@ -34,6 +35,8 @@ func forgeries() []forgery {
 			h.guest.IDBlock, h.guest.IDAuth = other.guest.IDBlock, other.guest.IDAuth
 		}, asp.ErrBadMeasurement, "binding"},
 		{"debug policy", func(_ *testing.T, h *host) { h.guest.Policy |= idblock.PolicyDebug }, asp.ErrPolicyFailure, "guest_policy"},
+		// The image is registered without a policy.
+		{"chip without any firmware level", func(_ *testing.T, h *host) { h.tcb = snp.TCB{} }, nil, "tcb_floors.reported"},
 		// The report says no image then, so that the transcript is another one.
 		{"no ID block", func(_ *testing.T, h *host) { h.guest.IDBlock, h.guest.IDAuth = nil, nil }, nil, "binding"},
 	}

@@ -2,6 +2,7 @@ package boot
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"os"
 	"path/filepath"
@@ -96,7 +97,7 @@ func TestOrder(t *testing.T) {
 
 func config(simulated bool) *bootconf.Config {
 	return &bootconf.Config{
-		Format: 1, ImageID: [16]byte{1}, Simulated: simulated, Services: []string{"https://a"}, CA: testCA, IdentityKey: make([]byte, 32),
+		Format: 1, ImageID: [16]byte{1}, Simulated: simulated, Services: []string{"https://a"}, CA: testCA, IdentityKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey),
 		VMKCommitment: strings.Repeat("ab", 32), Deadline: 60, Network: bootconf.Network{Mode: bootconf.ModeDHCP},
 		Root: bootconf.Root{
 			PartitionGUID: "9f0f1f5e-3f6d-4b4e-9a35-0123456789ab", SealedVMKOffset: 12 << 20, PayloadOffset: 16 << 20, Cipher: bootconf.Cipher,

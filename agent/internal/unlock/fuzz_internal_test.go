@@ -3,6 +3,7 @@ package unlock
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -34,7 +35,11 @@ func FuzzAnswer(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	session := &Session{identity: make(ed25519.PublicKey, ed25519.PublicKeySize), key: key}
+	identity, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	session := &Session{identity: identity, key: key}
 	good, err := json.Marshal(wire.Grant{
 		Enc: make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.VMKSize+16), Signature: make([]byte, ed25519.SignatureSize),
 	})

@@ -21,6 +21,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
@@ -54,11 +55,14 @@ func New(c *bootconf.Config, sealed []byte, attest Attest) (*Session, error) {
 	if len(sealed) != wire.SealedVMKSize {
 		return nil, fmt.Errorf("sealed volume key has %d bytes, want %d", len(sealed), wire.SealedVMKSize)
 	}
-	s := &Session{image: c.ImageID, services: c.Services, identity: c.IdentityKey, sealed: sealed, attest: attest, timeout: callTimeout}
+	key, err := identity.Parse(c.IdentityKey)
+	if err != nil {
+		return nil, fmt.Errorf("measured identity key: %w", err)
+	}
+	s := &Session{image: c.ImageID, services: c.Services, identity: key, sealed: sealed, attest: attest, timeout: callTimeout}
 	if n, err := hex.Decode(s.commitment[:], []byte(c.VMKCommitment)); err != nil || n != len(s.commitment) {
 		return nil, errors.New("measured commitment is malformed")
 	}
-	var err error
 	if s.roots, err = parseRoots(c.CA); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/unlock"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
@@ -252,6 +253,11 @@ func TestNothingToWorkWith(t *testing.T) {
 	w := newWorld(t)
 	if _, err := unlock.New(w.config, w.sealed[1:], attest); err == nil {
 		t.Error("a short sealed key was taken")
+	}
+	forgeable := *w.config
+	forgeable.IdentityKey = make([]byte, 32)
+	if _, err := unlock.New(&forgeable, w.sealed, attest); !errors.Is(err, identity.ErrKey) {
+		t.Errorf("an identity key under which anybody signs grants: %v", err)
 	}
 	w.config.Services = []string{w.serve(t, w.handler(nil), w.ca.leaf(t, goodLeaf()))}
 	if _, err := run(t, w, 0, nil); !errors.Is(err, unlock.ErrNoPath) || !strings.Contains(err.Error(), "enough") {

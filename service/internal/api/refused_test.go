@@ -47,7 +47,7 @@ func TestRegistrationsRefused(t *testing.T) {
 		"migration agent":     {edited(func(r *wire.Registration) { r.GuestPolicy = "migrate-ma" }), wire.CodeUnprocessable, "allow_migration_agent"},
 		"unknown policy":      {policy(`{"version":1,"x":1}`), wire.CodeUnprocessable, `"x"`},
 		"other version":       {policy(`{"version":2}`), wire.CodeUnprocessable, "version"},
-		"large policy":        {policy(`{"version":1,"csp_ids":["` + strings.Repeat("a", 65_536) + `"]}`), wire.CodeUnprocessable, "more than 64 KiB"},
+		"large policy":        {policy(`{"version":1,"signing_keys":["VLEK"],"csp_ids":["` + strings.Repeat("a", 65_536) + `"]}`), wire.CodeUnprocessable, "more than 64 KiB"},
 		"label":               {edited(func(r *wire.Registration) { r.Labels = map[string]string{"a b": ""} }), wire.CodeUnprocessable, "label"},
 		"unknown field":       {&upload{registration: map[string]any{"colour": "a"}}, wire.CodeMalformed, "colour"},
 		"wrong type of field": {&upload{registration: map[string]any{"name": 7}}, wire.CodeMalformed, "name"},

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
@@ -17,6 +19,38 @@ import (
 
 func releasePath(r wire.Registered) string {
 	return fmt.Sprintf("/v1/images/%s/releases/%s", r.Image.ID, r.Release.ID)
+}
+
+// completed is a report policy as the service keeps it.
+func completed(t *testing.T, document string) string {
+	t.Helper()
+	p, err := attest.ParsePolicy([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Complete()
+	whole, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(whole)
+}
+
+// TestPolicyIsShownWhole wants an image that names no policy, and one whose policy
+// says little, to show what is in force.
+func TestPolicyIsShownWhole(t *testing.T) {
+	w := newWorld(t)
+	for name, tc := range map[string]struct{ given, want string }{
+		"none":   {"", `"products":["Milan","Genoa","Turin"],"signing_keys":["VCEK"],"tcb_floors":{"milan":{"reported":{"fmc":0,"bootloader":4,"tee":0,"snp":24,"microcode":219}`},
+		"lines":  {`{"version":1,"products":["Genoa"]}`, `"products":["Genoa"],"signing_keys":["VCEK"],"tcb_floors":{"genoa":{"reported":{"fmc":0,"bootloader":10,"tee":0,"snp":23,"microcode":84}`},
+		"opted":  {`{"version":1,"tcb_floors":"none"}`, `"tcb_floors":"none"}`},
+		"leased": {`{"version":1,"signing_keys":["VLEK"]}`, `"signing_keys":["VLEK"],"tcb_floors":{"milan"`},
+	} {
+		a := w.register(w.newUpload(name).change(func(r *wire.Registration) { r.Policy = []byte(tc.given) }), "/v1/images").want(201)
+		if r := into[wire.Registered](a); !strings.Contains(string(r.Image.Policy), tc.want) {
+			t.Errorf("%s: shows %s", name, r.Image.Policy)
+		}
+	}
 }
 
 func TestRegister(t *testing.T) {
@@ -35,7 +69,7 @@ func TestRegister(t *testing.T) {
 		t.Errorf("image %+v", r.Image)
 	}
 	if r.Release.GuestPolicy != "0x30137" || r.Release.GuestSVN != 7 || r.Release.Revision != 1 || !r.Release.Enabled ||
-		string(r.Image.Policy) != `{"version":1,"min_guest_svn":7}` || r.Image.Revision != 1 || r.Image.LaunchLimit != (wire.LaunchLimit{}) ||
+		string(r.Image.Policy) != completed(t, `{"version":1,"min_guest_svn":7}`) || r.Image.Revision != 1 || r.Image.LaunchLimit != (wire.LaunchLimit{}) ||
 		string(r.Release.Policy) != "null" || r.Release.ApprovedAt == nil || r.Release.Cmdline != "root=/dev/mapper/cryptroot" {
 		t.Errorf("release %+v", r.Release)
 	}
@@ -213,7 +247,7 @@ func TestReleaseOnlyTightens(t *testing.T) {
 	}
 	tighter := w.further(first).change(func(r *wire.Registration) { r.Policy = []byte(`{"version": 1, "min_guest_svn": 7}`) })
 	release := into[wire.Registered](w.register(tighter, path+"/releases").want(201))
-	if string(release.Release.Policy) != `{"version":1,"min_guest_svn":7}` || string(release.Image.Policy) != string(first.Image.Policy) {
+	if string(release.Release.Policy) != `{"version":1,"signing_keys":["VCEK","VLEK"],"min_guest_svn":7,"tcb_floors":"none"}` || string(release.Image.Policy) != string(first.Image.Policy) {
 		t.Errorf("registered %+v", release)
 	}
 }

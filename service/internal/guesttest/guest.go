@@ -122,6 +122,9 @@ func (g *Guest) NewRequest(nonce []byte) (*wire.UnlockRequest, error) {
 	request := &wire.UnlockRequest{Report: signed, Nonce: nonce, PublicKey: g.Key.Public().Bytes(), SealedVMK: g.SealedVMK}
 	if g.WithCerts {
 		table := snp.CertTable{VCEK: g.Host.VEK.Certificate.Raw, ASK: g.Host.ASK}
+		if g.Report.SigningKey == snp.SignedByVLEK {
+			table.VCEK, table.VLEK = nil, table.VCEK
+		}
 		request.Certificates = table.Bytes()
 	}
 	return request, nil

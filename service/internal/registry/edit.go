@@ -129,7 +129,7 @@ func (r *Registry) PatchRelease(ctx context.Context, image, id wire.UUID, patch 
 		})
 	}
 	if !noPolicy(patch.Policy) {
-		_, policy, err := parsePolicy(patch.Policy)
+		_, policy, err := parseTightening(patch.Policy)
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"encoding/json"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
@@ -10,12 +9,18 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
-// defaultPolicy asks for nothing that attest.Policy does not ask for by itself.
+// defaultPolicy asks for what attest.Policy asks for by itself.
 const defaultPolicy = `{"version":1}`
 
 // parsePolicy reads the report policy of an image and returns it also as it is
-// stored: as it came, without white space. The error is a *RefusedError.
+// stored: with what counts where it says nothing written into it, so that it shows
+// whole what is in force. The error is a *RefusedError.
 func parsePolicy(document json.RawMessage) (*attest.Policy, []byte, error) {
+	return readPolicy(document, (*attest.Policy).Complete)
+}
+
+// readPolicy is parsePolicy with how a policy is completed.
+func readPolicy(document json.RawMessage, complete func(*attest.Policy)) (*attest.Policy, []byte, error) {
 	if noPolicy(document) {
 		document = json.RawMessage(defaultPolicy)
 	}
@@ -26,14 +31,15 @@ func parsePolicy(document json.RawMessage) (*attest.Policy, []byte, error) {
 	if err := checkOwnFields(policy); err != nil {
 		return nil, nil, err
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, document); err != nil {
+	complete(policy)
+	stored, err := json.Marshal(policy)
+	if err != nil {
 		return nil, nil, refused("policy: %v", err)
 	}
-	if compact.Len() > store.MaxBytes {
+	if len(stored) > store.MaxBytes {
 		return nil, nil, refused("policy: it has more than %s", size.Text(store.MaxBytes))
 	}
-	return policy, compact.Bytes(), nil
+	return policy, stored, nil
 }
 
 // noPolicy reports whether a request has no policy.
@@ -47,7 +53,7 @@ func parseTightening(document json.RawMessage) (*attest.Policy, []byte, error) {
 	if noPolicy(document) {
 		return nil, nil, nil
 	}
-	return parsePolicy(document)
+	return readPolicy(document, (*attest.Policy).CompleteBeside)
 }
 
 // checkOwnFields refuses fields that the service fixes from what it measured and

@@ -58,12 +58,12 @@ func withoutIDBlock(g *guesttest.Guest) {
 func TestAttacks(t *testing.T) {
 	otherTCB := func(change func(*snp.TCB)) func(*testing.T, *world, *guesttest.Guest) {
 		return func(t *testing.T, w *world, g *guesttest.Guest) {
-			tcb := snp.TCB{BootLoader: 4, TEE: 1, SNP: 24, Microcode: 217}
+			tcb := snp.TCB{BootLoader: 4, TEE: 1, SNP: 24, Microcode: 219}
 			change(&tcb)
 			host := guesttest.NewHost(t, w.amd, sim.NewChip(snp.Milan, "chip", tcb))
 			raw := tcb.Bytes(snp.Milan)
 			g.Host, g.Report.ReportedTCB, g.Report.CommittedTCB, g.Report.LaunchTCB, g.Report.CurrentTCB = host, raw, raw, raw, raw
-			floor := `{"bootloader":4,"tee":1,"snp":24,"microcode":217}`
+			floor := `{"bootloader":4,"tee":1,"snp":24,"microcode":219}`
 			w.launch.ImagePolicy = []byte(`{"version":1,"tcb_floors":{"milan":{"reported":` + floor + `,"committed":` + floor + `,"launch":` + floor + `}}}`)
 		}
 	}
@@ -100,6 +100,22 @@ func TestAttacks(t *testing.T) {
 		{"TEE below floor", otherTCB(func(tcb *snp.TCB) { tcb.TEE-- }), "tcb_floors.reported"},
 		{"SNP firmware below floor", otherTCB(func(tcb *snp.TCB) { tcb.SNP-- }), "tcb_floors.reported"},
 		{"microcode below floor", otherTCB(func(tcb *snp.TCB) { tcb.Microcode-- }), "tcb_floors.reported"},
+		{"chip without any firmware level, no floor named", func(t *testing.T, w *world, g *guesttest.Guest) {
+			otherTCB(func(tcb *snp.TCB) { *tcb = snp.TCB{} })(t, w, g)
+			w.launch.ImagePolicy = []byte(`{"version":1}`)
+		}, "tcb_floors.reported"},
+		{"firmware from before AMD-SB-3019, no floor named", func(t *testing.T, w *world, g *guesttest.Guest) {
+			otherTCB(func(tcb *snp.TCB) { tcb.SNP = 0x17 })(t, w, g)
+			w.launch.ImagePolicy = []byte(`{"version":1}`)
+		}, "tcb_floors.reported"},
+		{"product line that is not named", func(_ *testing.T, w *world, _ *guesttest.Guest) {
+			w.launch.ImagePolicy = []byte(`{"version":1,"products":["Genoa","Turin"]}`)
+		}, "products"},
+		{"VLEK, where the policy does not say so", func(t *testing.T, w *world, g *guesttest.Guest) { w.leased(t, g) }, "signing_keys"},
+		{"VLEK of another provider", func(t *testing.T, w *world, g *guesttest.Guest) {
+			w.leased(t, g)
+			w.launch.ImagePolicy = []byte(`{"version":1,"signing_keys":["VLEK"],"csp_ids":["CN=another.example"]}`)
+		}, "csp_ids"},
 		{"committed below floor", func(t *testing.T, w *world, g *guesttest.Guest) {
 			otherTCB(func(*snp.TCB) {})(t, w, g)
 			g.Report.CommittedTCB[6]--

@@ -70,7 +70,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.database = storetest.SQLite(t).Open(t, store.Options{Now: w.clock})
 	w.amd = simtest.AMD(t).At(w.now)
-	tcb := snp.TCB{BootLoader: 4, TEE: 1, SNP: 24, Microcode: 217}
+	tcb := snp.TCB{BootLoader: 4, TEE: 1, SNP: 24, Microcode: 219}
 	w.host = guesttest.NewHost(t, w.amd, sim.NewChip(snp.Milan, "chip", tcb))
 	w.image = guesttest.NewImage(t, ingestion.Public())
 	w.launch = &unlock.Launch{
@@ -97,6 +97,19 @@ func newWorld(t *testing.T) *world {
 		Observe: func(reason unlock.Reason, _ time.Duration) { w.observed = append(w.observed, reason) },
 	})
 	return w
+}
+
+// leased gives the guest a host with a VLEK, which masks its chip ID.
+func (w *world) leased(t *testing.T, g *guesttest.Guest) {
+	t.Helper()
+	chip := w.host.Chip
+	chip.ID = [snp.ChipIDSize]byte{}
+	vlek, err := w.amd.VLEK(chip.Product, "CN=csp.example", chip.TCB)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Host = &guesttest.Host{Chip: chip, VEK: vlek, ASK: w.amd.Line(chip.Product).ASVK.Certificate.Raw}
+	g.Report.ChipID, g.Report.SigningKey = chip.ID, snp.SignedByVLEK
 }
 
 func (w *world) clock() time.Time { return w.now }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
 
 // constants returns the values of the constants of a type in a Go file.
@@ -81,8 +82,9 @@ func TestFloors(t *testing.T) {
 	} {
 		want, err := attest.ParsePolicy([]byte(document))
 		must(t, err)
-		_, lines, err := showPolicy([]byte(document))
+		shown, err := showPolicy([]byte(document))
 		must(t, err)
+		lines := shown.Floors
 		r := &request{Request: newForm("/", nil)}
 		must(t, r.ParseForm())
 		for _, line := range lines {
@@ -103,6 +105,25 @@ func TestFloors(t *testing.T) {
 				t.Errorf("%s is taken", wrong)
 			}
 		}
+	}
+}
+
+// TestImagePageWarns looks at the page of an image that lets Milan in, of one that
+// does not, and at the form for the next.
+func TestImagePageWarns(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	image, _ := w.image("web")
+	path := "/images/" + image.ID.String()
+	if page := w.get(path).Body.String(); !strings.Contains(page, "Report policy: Milan may unlock") {
+		t.Errorf("no warning on %s", page)
+	}
+	_, err := w.store.UpdateImagePolicy(t.Context(), image.ID, []byte(`{"version":1,"products":["Genoa"]}`), image.PolicyRevision)
+	must(t, err)
+	if page := w.get(path).Body.String(); strings.Contains(page, "Milan may unlock") || !strings.Contains(page, "TCB floors") {
+		t.Errorf("a warning without Milan on %s", page)
+	}
+	if page := w.get("/register").Body.String(); !strings.Contains(page, "arXiv 2605.12990") {
+		t.Error("no warning where images are registered")
 	}
 }
 

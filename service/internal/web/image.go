@@ -26,10 +26,9 @@ type imagePage struct {
 	Name     string // in the form, as it was given
 	LabelBox string // likewise
 
-	PolicyText string // indented, or as it was given
-	Floors     []floorLine
-	LimitMax   string // in the form, as it was given; empty for no limit
-	LimitTime  string // likewise
+	*shownPolicy        // its text as it was given in the form
+	LimitMax     string // in the form, as it was given; empty for no limit
+	LimitTime    string // likewise
 }
 
 func (w *Web) showImage(rw http.ResponseWriter, r *request) error {
@@ -81,7 +80,7 @@ func (w *Web) renderImage(rw http.ResponseWriter, r *request, status int, p page
 
 // showRules fills in what decides about launches of the image.
 func (i *imagePage) showRules(r *request) (err error) {
-	if i.PolicyText, i.Floors, err = showPolicy(i.Policy); err != nil {
+	if i.shownPolicy, err = showPolicy(i.Policy); err != nil {
 		return err
 	}
 	if !i.LaunchLimit.None() {

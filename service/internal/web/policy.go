@@ -39,11 +39,6 @@ func level(t *snp.TCB, name string) *uint8 {
 	return map[string]*uint8{"fmc": &t.FMC, "bootloader": &t.BootLoader, "tee": &t.TEE, "snp": &t.SNP, "microcode": &t.Microcode}[name]
 }
 
-// productFloors returns where a policy has the floors of a product line.
-func productFloors(f *attest.TCBFloors, p snp.Product) **attest.ProductFloors {
-	return map[snp.Product]**attest.ProductFloors{snp.Milan: &f.Milan, snp.Genoa: &f.Genoa, snp.Turin: &f.Turin}[p]
-}
-
 // floorLines returns the lines of the form, without what the policy says.
 func floorLines() []floorLine {
 	var lines []floorLine
@@ -62,15 +57,22 @@ func floorLines() []floorLine {
 	return lines
 }
 
-// showPolicy returns a policy as people read it, and its floors.
-func showPolicy(document []byte) (string, []floorLine, error) {
+// shownPolicy is a report policy as people read it.
+type shownPolicy struct {
+	PolicyText string // indented
+	Floors     []floorLine
+	Warnings   []string
+}
+
+// showPolicy returns a policy as people read it.
+func showPolicy(document []byte) (*shownPolicy, error) {
 	policy, err := attest.ParsePolicy(document)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	lines := floorLines()
 	for i := range lines {
-		floors := *productFloors(&policy.TCBFloors, lines[i].Product)
+		floors := *policy.TCBFloors.Of(lines[i].Product)
 		if floors == nil {
 			continue
 		}
@@ -85,9 +87,9 @@ func showPolicy(document []byte) (string, []floorLine, error) {
 	}
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, document, "", "  "); err != nil {
-		return "", nil, fmt.Errorf("indent policy: %w", err)
+		return nil, fmt.Errorf("indent policy: %w", err)
 	}
-	return indented.String(), lines, nil
+	return &shownPolicy{indented.String(), lines, policy.Warnings()}, nil
 }
 
 // readFloors reads the form. A line that is empty has no floor; in one that is
@@ -111,7 +113,7 @@ func readFloors(r *request) (attest.TCBFloors, error) {
 		if !given {
 			continue
 		}
-		floors := productFloors(&all, line.Product)
+		floors := all.Of(line.Product)
 		if *floors == nil {
 			*floors = &attest.ProductFloors{}
 		}

@@ -77,7 +77,10 @@ func (w *Web) releasePage(ctx context.Context, image store.Image, id wire.UUID) 
 	content := release.ContentHash()
 	body.ContentHash = hex.EncodeToString(content[:])
 	if len(release.Policy) > 0 {
-		body.PolicyText, _, err = showPolicy(release.Policy)
+		var shown *shownPolicy
+		if shown, err = showPolicy(release.Policy); err == nil {
+			body.PolicyText = shown.PolicyText
+		}
 	}
 	return body, err
 }

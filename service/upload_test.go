@@ -148,7 +148,7 @@ func TestUploadWithoutScript(t *testing.T) {
 		{"release of nothing", release2, firmware, 404, "There is no such page."},
 		{"image", image1, firmware, 200, "The image is registered."},
 		{"image again", image1, firmware, 409, "is registered already, as "},
-		{"release", release2, firmware, 200, "The release is registered."},
+		{"release", release2, firmware, 200, "The release is proposed"},
 	} {
 		contentType, body := r.upload(image, tc.fields, tc.firmware)
 		status, page := r.send("/register", contentType, body)

@@ -72,6 +72,9 @@ func (p *PostProcessor) register(ctx context.Context, ui packer.Ui, source packe
 	for _, warning := range warnings {
 		ui.Say("    WARNING: " + warning)
 	}
+	if registered.Release.ApprovedAt == nil {
+		ui.Say(fmt.Sprintf("    Proposed: it unlocks nothing until \"snpguard release approve %s %s\".", registered.Image.ID, registered.Release.ID))
+	}
 	ui.Say("Downloading the launch bundle to " + c.Bundle + "...")
 	b := register.Bundle{
 		BundleRequest: client.BundleRequest{Image: registered.Image.ID, Release: registered.Release.ID, Format: bundle.TarGz},

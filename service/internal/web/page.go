@@ -88,7 +88,7 @@ func (w *Web) render(rw http.ResponseWriter, r *request, status int, p page) err
 func notice(name string) string {
 	return map[string]string{
 		"registered": "The image is registered. The launch digests below are what its guests have to show.",
-		"release":    "The release is registered. The launch digests below are what its guests have to show.",
+		"release":    "The release is proposed: it unlocks nothing until an admin approves it. The launch digests below are what its guests have to show.",
 		"changed":    "The change is made and on record.",
 		"approved":   "It is approved: its guests get their keys.",
 		"enabled":    "It is enabled: guests get their keys.",

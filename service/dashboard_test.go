@@ -86,7 +86,7 @@ func (o *operator) register(name string) *registered {
 	if err != nil || len(found.Releases) != 1 {
 		o.t.Fatalf("registered %+v, %v; the page is\n%s", found, err, o.text())
 	}
-	o.shows("The image is registered.", found.Releases[0].Variants[0].Measurement, found.Releases[0].Variants[1].Measurement)
+	o.shows("The image is registered.", "/etc/ssh/ssh_host_rsa_key: known Accepted by", found.Releases[0].Variants[0].Measurement, found.Releases[0].Variants[1].Measurement)
 	return &registered{image, &wire.Registered{Image: *found, Release: found.Releases[0]}}
 }
 

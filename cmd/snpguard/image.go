@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -106,20 +107,37 @@ func showImage(cmd *cobra.Command, i *wire.Image) error {
 	fmt.Fprintf(t, "ID key digest\t%s\nauthor key digest\t%s\n", safe(i.IDKeyDigest), safe(i.AuthorKeyDigest))
 	fmt.Fprintf(t, "launch limit\t%s\nreport policy\trevision %d: %s\n", limitText(i.LaunchLimit), i.Revision, safe(string(i.Policy)))
 	for _, r := range i.Releases {
-		fmt.Fprintf(t, "\nrelease\t%s\nstate\t%s\ncontent\t%s\ncreated\t%s\nguest policy\t%s\nguest SVN\t%d\n",
-			r.ID, releaseState(&r), safe(r.ContentHash), stamp(r.CreatedAt), safe(r.GuestPolicy), r.GuestSVN)
-		fmt.Fprintf(t, "command line\t%s\n", safe(r.Cmdline))
-		if len(r.Policy) > 0 && string(r.Policy) != "null" {
-			fmt.Fprintf(t, "tighter policy\trevision %d: %s\n", r.Revision, safe(string(r.Policy)))
-		}
-		for _, a := range r.Artifacts {
-			fmt.Fprintf(t, "%s\t%s, SHA-256 %s\n", safe(a.Name), size.Text(a.Size), safe(a.SHA256))
-		}
-		for _, v := range r.Variants {
-			fmt.Fprintf(t, "%dx%s\t%s\n", v.VCPUs, safe(v.VCPUType), safe(v.Measurement))
-		}
+		showRelease(t, &r)
 	}
 	return t.Flush()
+}
+
+func showRelease(t io.Writer, r *wire.Release) {
+	fmt.Fprintf(t, "\nrelease\t%s\nstate\t%s\ncontent\t%s\ncreated\t%s\nguest policy\t%s\nguest SVN\t%d\n",
+		r.ID, releaseState(r), safe(r.ContentHash), stamp(r.CreatedAt), safe(r.GuestPolicy), r.GuestSVN)
+	fmt.Fprintf(t, "command line\t%s\n", safe(r.Cmdline))
+	if len(r.Policy) > 0 && string(r.Policy) != "null" {
+		fmt.Fprintf(t, "tighter policy\trevision %d: %s\n", r.Revision, safe(string(r.Policy)))
+	}
+	for _, a := range r.Artifacts {
+		fmt.Fprintf(t, "%s\t%s, SHA-256 %s\n", safe(a.Name), size.Text(a.Size), safe(a.SHA256))
+	}
+	for _, v := range r.Variants {
+		fmt.Fprintf(t, "%dx%s\t%s\n", v.VCPUs, safe(v.VCPUType), safe(v.Measurement))
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(t, "finding\t%s%s: %s: %s\n", safe(f.Severity), acceptedBy(f), safe(f.Code), safe(f.Text))
+	}
+	if r.Findings == nil {
+		fmt.Fprintf(t, "findings\tnot reported\n")
+	}
+}
+
+func acceptedBy(f wire.ReleaseFinding) string {
+	if f.AcceptedBy == "" {
+		return ""
+	}
+	return ", accepted by " + safe(f.AcceptedBy)
 }
 
 // newImageSwitchCommand makes "enable" and "disable".

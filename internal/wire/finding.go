@@ -22,6 +22,14 @@ type Finding struct {
 	Accepted bool   `json:"accepted"` // by whoever registered the release
 }
 
+// ReleaseFinding is a finding as a release shows it.
+type ReleaseFinding struct {
+	Code       string `json:"code"`
+	Severity   string `json:"severity"`
+	Text       string `json:"text"`
+	AcceptedBy string `json:"accepted_by"` // who registered the release with it; empty when nobody had to
+}
+
 // Unaccepted returns the critical findings that nobody has accepted: no image is
 // registered with one.
 func Unaccepted(findings []Finding) []Finding {

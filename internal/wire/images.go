@@ -53,6 +53,9 @@ type Release struct {
 	Variants    []Variant       `json:"variants"` // the first is the default
 	Policy      json.RawMessage `json:"policy"`   // report policy that holds besides the image's, or null
 	Revision    int64           `json:"revision"` // of the policy; a change names the one it replaces
+	// Findings are what the conversion found and did not mend; null when none
+	// were reported.
+	Findings []ReleaseFinding `json:"findings"`
 }
 
 // Approval lets a proposed release into force.

@@ -23,12 +23,17 @@ func wireImage(i store.Image) wire.Image {
 	}
 }
 
-func wireRelease(r store.Release) wire.Release {
+func wireRelease(r store.Release) (wire.Release, error) {
+	findings, err := registry.Findings(r)
+	if err != nil {
+		return wire.Release{}, err
+	}
 	content := r.ContentHash()
 	out := wire.Release{
 		ID: r.ID, Enabled: r.Enabled, ApprovedAt: orNull(r.ApprovedAt), ContentHash: hex.EncodeToString(content[:]), CreatedAt: r.CreatedAt, Cmdline: r.Cmdline,
 		GuestPolicy: fmt.Sprintf("%#x", r.GuestPolicy), GuestSVN: r.GuestSVN,
 		Artifacts: []wire.Artifact{}, Variants: []wire.Variant{}, Policy: r.Policy, Revision: r.PolicyRevision,
+		Findings: findings,
 	}
 	if len(out.Policy) == 0 {
 		out.Policy = nil // null
@@ -39,7 +44,7 @@ func wireRelease(r store.Release) wire.Release {
 	for _, v := range r.Variants {
 		out.Variants = append(out.Variants, wire.Variant{VCPUs: v.VCPUs, VCPUType: v.VCPUType, Measurement: hex.EncodeToString(v.Measurement[:])})
 	}
-	return out
+	return out, nil
 }
 
 func wireToken(t store.Token) wire.Token {

@@ -7,6 +7,17 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
+// Findings that nobody reported are not the same as none.
+func TestUnreportedFindings(t *testing.T) {
+	w := newWorld(t)
+	for name, list := range map[string][]wire.Finding{"silent": nil, "clean": {}} {
+		r := into[wire.Registered](w.register(w.newUpload(name).change(func(r *wire.Registration) { r.Findings = list }), "/v1/images").want(201))
+		if (r.Release.Findings == nil) != (list == nil) || len(r.Release.Findings) != 0 {
+			t.Errorf("%s: %+v", name, r.Release.Findings)
+		}
+	}
+}
+
 // A client that skips the gate of the command line asks the API itself: an image
 // that the host gets into is refused unless each critical finding is accepted, and
 // the audit log says what was.
@@ -26,6 +37,10 @@ func TestCriticalFindingsAreRefused(t *testing.T) {
 	if r := w.lastAudit(); r.Details["findings"] != "critical ssh-host-key, critical console-password" || r.Details["accepted_findings"] != "ssh-host-key, console-password" ||
 		!strings.Contains(r.Actor, "(register)") {
 		t.Errorf("recorded %+v", r)
+	}
+	shown := into[wire.Release](w.get(releasePath(first), wire.RoleRead).want(200)).Findings
+	if len(shown) != 2 || shown[0].Code != "ssh-host-key" || shown[0].Text != "known" || !strings.Contains(shown[0].AcceptedBy, "(register)") {
+		t.Errorf("the release shows %+v", shown)
 	}
 	key.Accepted = false
 	further := w.newUpload("").change(with(key)).change(func(r *wire.Registration) { r.ImageID = first.Image.ID })

@@ -68,7 +68,11 @@ func (a *API) writeImage(w http.ResponseWriter, r *request, id wire.UUID) error 
 		if err != nil {
 			return err
 		}
-		out.Releases = append(out.Releases, wireRelease(whole))
+		shown, err := wireRelease(whole)
+		if err != nil {
+			return err
+		}
+		out.Releases = append(out.Releases, shown)
 	}
 	return writeJSON(w, http.StatusOK, out)
 }

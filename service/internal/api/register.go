@@ -62,11 +62,15 @@ func (a *API) register(w http.ResponseWriter, r *request, begin beginUpload) err
 	if err != nil {
 		return err
 	}
+	shown, err := wireRelease(release)
+	if err != nil {
+		return err
+	}
 	if err := writeBy(r.control, time.Now().Add(answerTime)); err != nil {
 		return err
 	}
 	w.Header().Set("Location", releasePath(image, release))
-	return writeJSON(w, http.StatusCreated, wire.Registered{Image: wireImage(image), Release: wireRelease(release)})
+	return writeJSON(w, http.StatusCreated, wire.Registered{Image: wireImage(image), Release: shown})
 }
 
 func releasePath(image store.Image, release store.Release) string {

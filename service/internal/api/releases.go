@@ -28,7 +28,11 @@ func (a *API) writeRelease(w http.ResponseWriter, r *request, image, id wire.UUI
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, wireRelease(release))
+	shown, err := wireRelease(release)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, shown)
 }
 
 func (a *API) patchRelease(w http.ResponseWriter, r *request) error {

@@ -1,11 +1,15 @@
 package registry
 
 import (
+	"cmp"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // checkFindings refuses findings that cannot be shown, and critical ones that
@@ -43,6 +47,22 @@ func isFindingCode(code string) bool {
 	})
 }
 
+// keptFindings encodes findings as a release keeps them, with who accepted what.
+func keptFindings(list []wire.Finding, actor string) ([]byte, error) {
+	if list == nil {
+		return []byte("null"), nil
+	}
+	kept := []wire.ReleaseFinding{}
+	for _, f := range list {
+		r := wire.ReleaseFinding{Code: f.Code, Severity: f.Severity, Text: f.Text}
+		if f.Accepted {
+			r.AcceptedBy = actor
+		}
+		kept = append(kept, r)
+	}
+	return json.Marshal(kept)
+}
+
 // noteFindings writes codes into the details of an audit record: what is told of
 // the image, and what of it was accepted.
 func noteFindings(details map[string]string, list []wire.Finding) {
@@ -57,8 +77,17 @@ func noteFindings(details map[string]string, list []wire.Finding) {
 			accepted = append(accepted, f.Code)
 		}
 	}
-	details["findings"] = strings.Join(told, ", ")
+	details["findings"] = cmp.Or(strings.Join(told, ", "), "none")
 	if len(accepted) > 0 {
 		details["accepted_findings"] = strings.Join(accepted, ", ")
 	}
+}
+
+// Findings returns the findings of a release; nil when none were reported.
+func Findings(r store.Release) ([]wire.ReleaseFinding, error) {
+	var list []wire.ReleaseFinding
+	if err := json.Unmarshal(r.Findings, &list); err != nil {
+		return nil, fmt.Errorf("findings of release %s: %w", r.ID, err)
+	}
+	return list, nil
 }

@@ -86,6 +86,9 @@ func (u *Upload) store(ctx context.Context, release store.Release, who store.Rec
 	who.ImageID, who.ReleaseID = image.ID, release.ID
 	who.Details = map[string]string{"name": image.Name, "guest_policy": u.plan.guestPolicy.String(), "variants": fmt.Sprint(len(digests))}
 	noteFindings(who.Details, u.plan.Findings)
+	if release.Findings, err = keptFindings(u.plan.Findings, who.Actor); err != nil {
+		return store.Image{}, store.Release{}, err
+	}
 	var storedImage store.Image
 	var storedRelease store.Release
 	_, err = u.registry.Store.Audited(ctx, func(ctx context.Context) (_ store.Record, err error) {

@@ -32,6 +32,9 @@ type Release struct {
 	Policy         []byte
 	PolicyRevision int64
 
+	// Findings is a JSON document: what weakens the image, and who accepted it.
+	Findings []byte
+
 	VariantsHash [32]byte // over Variants; set by the store
 
 	// Variants are in order; the first is the default. Lists leave them out.
@@ -50,7 +53,7 @@ func (r *Release) values() []any {
 func (r *Release) content() []any {
 	return []any{
 		r.Cmdline, r.Firmware.SHA256[:], r.Firmware.Size, r.Kernel.SHA256[:], r.Kernel.Size, r.Initrd.hash(), r.Initrd.Size,
-		int64(r.GuestPolicy), int64(r.GuestSVN), notNull(r.Policy), r.PolicyRevision, r.VariantsHash[:],
+		int64(r.GuestPolicy), int64(r.GuestSVN), notNull(r.Policy), r.PolicyRevision, r.Findings, r.VariantsHash[:],
 	}
 }
 
@@ -66,7 +69,7 @@ func notNull(b []byte) []byte {
 func (r *Release) Proposed() bool { return r.ApprovedAt.IsZero() }
 
 // ContentHash is the SHA-256 over what is approved of a release: its image and ID,
-// all that is measured, its variants and its policy.
+// all that is measured, its variants, its policy and its findings.
 func (r *Release) ContentHash() [32]byte {
 	h := sha256.New()
 	hashValues(h, "snpguard/v1/release-content", r.ImageID[:], r.ID[:])
@@ -88,6 +91,7 @@ func (r *Release) validate() error {
 	return errors.Join(
 		checkText("command line", r.Cmdline, MaxCmdline),
 		checkAtMost("policy", r.Policy),
+		checkBytes("findings", r.Findings),
 		checkVariants(r.Variants),
 	)
 }
@@ -150,7 +154,7 @@ func (r *Release) artifacts() []ArtifactRef {
 
 // releaseColumns are what the MAC of a release covers.
 const releaseColumns = `id, image_id, enabled, approved_at, created_at, cmdline, firmware_sha256, firmware_size, kernel_sha256, kernel_size,
-	initrd_sha256, initrd_size, guest_policy, guest_svn, policy, policy_revision, variants_hash`
+	initrd_sha256, initrd_size, guest_policy, guest_svn, policy, policy_revision, findings, variants_hash`
 
 // bits scans a BIGINT into an unsigned number.
 type bits struct{ number *uint64 }
@@ -170,7 +174,7 @@ func (r *Release) fields() []any {
 		exactly(r.ID[:]), exactly(r.ImageID[:]), &r.Enabled, instant{&r.ApprovedAt}, instant{&r.CreatedAt}, &r.Cmdline,
 		exactly(r.Firmware.SHA256[:]), &r.Firmware.Size, exactly(r.Kernel.SHA256[:]), &r.Kernel.Size,
 		maybe(r.Initrd.SHA256[:]), &r.Initrd.Size,
-		bits{&r.GuestPolicy}, &r.GuestSVN, &r.Policy, &r.PolicyRevision, exactly(r.VariantsHash[:]),
+		bits{&r.GuestPolicy}, &r.GuestSVN, &r.Policy, &r.PolicyRevision, &r.Findings, exactly(r.VariantsHash[:]),
 	}
 }
 

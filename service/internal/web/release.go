@@ -22,9 +22,13 @@ type releasePage struct {
 	Variants    []shownVariant
 	Artifacts   []shownArtifact
 	Formats     []bundle.Format
-	ContentHash string // in hexadecimal
-	PolicyText  string // indented; empty for none
+	ContentHash string                // in hexadecimal
+	PolicyText  string                // indented; empty for none
+	Findings    []wire.ReleaseFinding // nil when none were reported
 }
+
+// Reported reports whether whoever registered the release told of the conversion.
+func (p *releasePage) Reported() bool { return p.Findings != nil }
 
 // shownVariant is a variant with its digest in hexadecimal.
 type shownVariant struct {
@@ -73,6 +77,9 @@ func (w *Web) releasePage(ctx context.Context, image store.Image, id wire.UUID) 
 	}
 	for _, a := range registry.Artifacts(release) {
 		body.Artifacts = append(body.Artifacts, shownArtifact{a.Name, hex.EncodeToString(a.SHA256[:]), a.Size})
+	}
+	if body.Findings, err = registry.Findings(release); err != nil {
+		return nil, err
 	}
 	content := release.ContentHash()
 	body.ContentHash = hex.EncodeToString(content[:])

@@ -68,6 +68,7 @@ CREATE TABLE releases (
 	guest_svn       BIGINT  NOT NULL,
 	policy          BYTEA   NOT NULL,
 	policy_revision BIGINT  NOT NULL,
+	findings        BYTEA   NOT NULL,
 	variants_hash   BYTEA   NOT NULL,
 	mac             BYTEA   NOT NULL
 );

@@ -118,7 +118,7 @@ func testReleaseBound(t *testing.T, d Database) {
 		id := wire.NewUUID()
 		if _, err := raw.ExecContext(t.Context(), `INSERT INTO releases SELECT $1, image_id, enabled, approved_at, created_at, cmdline,
 			firmware_sha256, firmware_size, kernel_sha256, kernel_size, initrd_sha256, initrd_size, guest_policy, guest_svn,
-			policy, policy_revision, variants_hash, mac FROM releases WHERE id = $2`, id[:], release.ID[:]); err != nil {
+			policy, policy_revision, findings, variants_hash, mac FROM releases WHERE id = $2`, id[:], release.ID[:]); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -57,6 +57,7 @@ type service struct {
 	janitor *janitor.Janitor
 	heart   *replica.Heart
 	watch   *watch.Watch
+	tally   *unlock.Tally
 
 	status    wire.Status // without what changes
 	maxUpload int64       // bytes of a registration
@@ -249,8 +250,9 @@ func (s *service) openAPI(ctx context.Context) error {
 
 func (s *service) newUnlocker() *unlock.Service {
 	stored := unlock.Stored{Store: s.store}
+	s.tally = unlock.NewTally(stored, func(err error) { s.log.Error("counted denials are not recorded yet", "error", err) })
 	return unlock.New(unlock.Config{
-		Nonces: nonce.NewIssuer(s.keys.Nonce, time.Now), Launches: stored, Recorder: stored,
+		Nonces: nonce.NewIssuer(s.keys.Nonce, time.Now), Launches: stored, Recorder: s.tally,
 		Verifier: attest.NewVerifier(s.roots), Endorser: endorse.Source{Client: s.kds},
 		Ingestion: s.keys.Ingestion, Identity: s.keys.Identity, Simulated: s.info.Simulated, Now: time.Now,
 		Observe: func(reason unlock.Reason, took time.Duration) {

@@ -44,8 +44,12 @@ func serve(ctx context.Context, cfg config.Config, stderr io.Writer) error {
 	cleaning.Go(func() { s.janitor.Run(background) })
 	cleaning.Go(func() { s.heart.Run(background) })
 	cleaning.Go(func() { s.watch.Run(background) })
+	// Requests that end after the signal are counted too.
+	counting, counted := context.WithCancel(context.WithoutCancel(ctx))
+	cleaning.Go(func() { s.tally.Run(counting) })
 	err = s.serve(ctx, l)
 	stop()
+	counted()
 	cleaning.Wait()
 	return errors.Join(err, s.close())
 }

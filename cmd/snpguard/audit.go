@@ -60,7 +60,7 @@ that failed, what it expected and what it found, and every change to the service
 			fmt.Fprintln(t, "SEQ\tTIME\tOUTCOME\tREASON\tIMAGE\tADDRESS\tEXPECTED\tFOUND\tDETAILS")
 			for _, r := range records {
 				fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Seq, stamp(r.Time), safe(r.Outcome), safe(r.Reason),
-					safe(r.ImageID), safe(r.Address), short(r.Expected), short(r.Found), detailText(r.Details))
+					safe(r.ImageID), safe(r.Address), short(r.Expected), short(r.Found), recordDetails(r))
 			}
 			return t.Flush()
 		},
@@ -83,6 +83,16 @@ func checkRecords(limit int, since time.Duration) error {
 		return usageErrorf("--since: %s is in the future: give the time that has passed, such as 24h", since)
 	}
 	return nil
+}
+
+// recordDetails writes what else there is to say of a record, such as
+// "requests=17 first=... last=..." of denials that were counted.
+func recordDetails(r wire.AuditRecord) string {
+	text := detailText(r.Details)
+	if r.Count > 0 {
+		text = strings.TrimSpace(fmt.Sprintf("requests=%d %s", r.Count, text))
+	}
+	return text
 }
 
 // detailText writes what a change set, such as "enabled=false name=web", in order.

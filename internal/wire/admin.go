@@ -60,9 +60,10 @@ type AuditRecord struct {
 	TCB       string            `json:"tcb,omitempty"`     // reported
 	Report    []byte            `json:"report,omitempty"`  // the whole report
 	Details   map[string]string `json:"details,omitempty"`
-	PrevHash  string            `json:"prev_hash"`      // hexadecimal
-	Hash      string            `json:"hash"`           // hexadecimal
-	Body      []byte            `json:"body,omitempty"` // what the hash is over, in exports alone
+	Count     int64             `json:"count,omitempty"` // denials that the record stands for, when it is not one alone
+	PrevHash  string            `json:"prev_hash"`       // hexadecimal
+	Hash      string            `json:"hash"`            // hexadecimal
+	Body      []byte            `json:"body,omitempty"`  // what the hash is over, in exports alone
 }
 
 // AuditList is one page of the audit log.

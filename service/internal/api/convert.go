@@ -73,7 +73,7 @@ func wireRecord(e store.Entry, previous [32]byte) wire.AuditRecord {
 		Rule: e.Rule, Expected: e.Expected, Found: e.Found,
 		RequestID: e.RequestID, Address: e.Address, Actor: e.Actor,
 		ImageID: idOrEmpty(e.ImageID), ReleaseID: idOrEmpty(e.ReleaseID),
-		ChipID: hex.EncodeToString(e.ChipID), TCB: e.TCB, Report: e.Report, Details: e.Details,
+		ChipID: hex.EncodeToString(e.ChipID), TCB: e.TCB, Report: e.Report, Details: e.Details, Count: e.Count,
 		PrevHash: hex.EncodeToString(previous[:]), Hash: hex.EncodeToString(e.Hash[:]),
 	}
 }

@@ -34,7 +34,7 @@ func namesIn(tb testing.TB, body []byte) (names []string) {
 		if err := dec.Decode(&value); err != nil {
 			tb.Fatal(err)
 		}
-		names = append(names, name.(string)) //nolint:errcheck // JSON has no other names
+		names = append(names, name.(string))
 	}
 	return names
 }

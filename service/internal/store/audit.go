@@ -60,6 +60,10 @@ type Record struct {
 	Retry   bool              `json:"retry,omitempty"` // granted again to the same guest key
 	Details map[string]string `json:"details,omitempty"`
 	Report  []byte            `json:"report,omitempty"` // the attestation report as it came
+
+	// Count is how many denials the record stands for, when they are not recorded
+	// each by itself; 0 otherwise.
+	Count int64 `json:"count,omitempty"`
 }
 
 // Hex is bytes that JSON has in lower case hexadecimal.
@@ -85,6 +89,8 @@ func (r Record) checked() (Record, error) {
 		return r, invalidf("chip ID has %d bytes", len(r.ChipID))
 	case len(r.Details) > MaxAuditDetails:
 		return r, invalidf("%d details, at most %d are taken", len(r.Details), MaxAuditDetails)
+	case r.Count < 0:
+		return r, invalidf("a count of %d", r.Count)
 	case r.Outcome == OutcomeDenied && r.Reason == "":
 		return r, invalidf("denied without a reason")
 	}

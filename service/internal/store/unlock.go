@@ -155,6 +155,8 @@ func (u *UnlockRecord) validate(now time.Time) error {
 		return nil
 	case u.Nonce == nil:
 		return invalidf("granted without a nonce")
+	case u.Audit.Count != 0:
+		return invalidf("%d grants in one record", u.Audit.Count)
 	case u.Audit.Reason != "":
 		return invalidf("granted with a reason to deny: %.40q", u.Audit.Reason)
 	}

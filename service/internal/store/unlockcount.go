@@ -72,7 +72,8 @@ func addCounts(ctx context.Context, q querier, entries []Entry) error {
 	return nil
 }
 
-// countRows counts records of unlocks, a row for each hour, outcome and reason.
+// countRows counts unlocks, a row for each hour, outcome and reason. A record may
+// stand for many.
 func countRows(entries []Entry) [][]any {
 	type key struct {
 		hour            int64
@@ -81,7 +82,7 @@ func countRows(entries []Entry) [][]any {
 	counts := map[key]int64{}
 	for _, e := range entries {
 		if e.Kind == KindUnlock {
-			counts[key{hourOf(e.Time), e.Outcome, e.Reason}]++
+			counts[key{hourOf(e.Time), e.Outcome, e.Reason}] += max(1, e.Count)
 		}
 	}
 	var rows [][]any

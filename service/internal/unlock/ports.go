@@ -48,10 +48,12 @@ type Record struct {
 	ChipID    []byte
 	TCB       string // reported
 
-	Denial *Denial // nil for a grant
+	Denial   *Denial // nil for a grant
+	Verified bool    // the report is genuine; otherwise all of it can be made up
+	Block    string  // of the caller
 
-	// Nonce is the nonce, when it is this service's own, and NonceExpires when
-	// it may be forgotten.
+	// Nonce is what the request uses up, when it is this service's own and the
+	// report genuine, and NonceExpires when it may be forgotten.
 	Nonce        []byte
 	NonceExpires time.Time
 

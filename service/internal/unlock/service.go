@@ -48,7 +48,7 @@ func (s *Service) Challenge() *wire.Challenge {
 }
 
 // Unlock decides a request whose fields have their right sizes. The error is a
-// *Denial, which has been recorded, or wraps ErrUnavailable.
+// *Denial, which the Recorder has, or wraps ErrUnavailable.
 func (s *Service) Unlock(ctx context.Context, request *wire.UnlockRequest, caller Caller) (*wire.Grant, error) {
 	start := s.Now()
 	grant, reason, err := s.unlock(ctx, request, caller, start)
@@ -59,11 +59,17 @@ func (s *Service) Unlock(ctx context.Context, request *wire.UnlockRequest, calle
 // unlock returns the reason too, for Observe.
 func (s *Service) unlock(ctx context.Context, request *wire.UnlockRequest, caller Caller, start time.Time) (*wire.Grant, Reason, error) {
 	a := &attempt{Service: s, request: request, caller: caller, record: Record{
-		Time: start, RequestID: caller.RequestID, Address: caller.Address, Report: request.Report,
+		Time: start, RequestID: caller.RequestID, Address: caller.Address, Block: caller.Block, Report: request.Report,
 	}}
 	grant, err := a.decide(ctx)
 	if err != nil {
 		return nil, ReasonUndecided, err
+	}
+	a.record.Verified = a.verified != nil
+	if a.record.Denial != nil && !a.record.Verified {
+		// Nothing was given that a replay could have again, and whoever repeats the
+		// request is denied again. A forged one must leave nothing behind.
+		a.record.Nonce = nil
 	}
 	reason, err := s.Recorder.Record(ctx, a.record)
 	if err != nil {

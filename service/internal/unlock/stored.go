@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -47,6 +48,15 @@ func (s Stored) Record(ctx context.Context, r Record) (Reason, error) {
 		return ReasonGranted, nil
 	}
 	return Reason(decision.Entry.Reason), nil
+}
+
+// RecordCount implements CountRecorder.
+func (s Stored) RecordCount(ctx context.Context, c Count) error {
+	_, err := s.Store.RecordUnlock(ctx, store.UnlockRecord{Audit: store.Record{
+		Reason: string(c.Reason), Address: c.Block, Count: c.Requests,
+		Details: map[string]string{"first": c.First.UTC().Format(time.RFC3339), "last": c.Last.UTC().Format(time.RFC3339)},
+	}})
+	return err
 }
 
 // stored returns the record as the database takes it.

@@ -52,6 +52,9 @@ func (w *Web) showRecord(rw http.ResponseWriter, r *request) error {
 	if entry.Seq < head.Seq {
 		body.Next = entry.Seq + 1
 	}
+	if entry.Count > 0 {
+		body.Details = append(body.Details, detail{"requests", strconv.FormatInt(entry.Count, 10)})
+	}
 	for _, name := range slices.Sorted(maps.Keys(entry.Details)) {
 		body.Details = append(body.Details, detail{name, entry.Details[name]})
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
@@ -107,7 +108,7 @@ func readFindings(fields url.Values) ([]wire.Finding, error) {
 		return nil, nil
 	}
 	var list []staging.Finding
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
+	if err := strictjson.Decode([]byte(text), &list); err != nil {
 		return nil, refused("Findings: want the list that conversion.json has.")
 	}
 	return staging.Unmended(list, strings.FieldsFunc(fields.Get("accepted"), func(c rune) bool { return c == ',' || c == ' ' })), nil

@@ -22,7 +22,7 @@ func (s *Store) DeleteImage(ctx context.Context, id wire.UUID) ([][32]byte, erro
 		if free, err = s.deleteReleases(ctx, q, "image_id", id); err != nil {
 			return err
 		}
-		if _, err := remove[Image](ctx, s, q, s.scanImage, "id = $1", id[:]); err != nil {
+		if _, err := remove(ctx, s, s.scanImage, query{"id = $1", []any{id[:]}}); err != nil {
 			return err
 		}
 		return s.bury(ctx, q, &image)
@@ -65,7 +65,7 @@ func (s *Store) deleteReleases(ctx context.Context, q querier, column string, id
 			return nil, err
 		}
 	}
-	n, err := remove[Release](ctx, s, q, s.scanRelease, column+" = $1", id[:])
+	n, err := remove(ctx, s, s.scanRelease, query{column + " = $1", []any{id[:]}})
 	if err == nil && n == 0 && column == "id" {
 		err = ErrNotFound
 	}

@@ -75,6 +75,9 @@ func overwrite(ctx context.Context, q querier, r row, mac [sha256.Size]byte) err
 	return affectOne(ctx, q, b.query())
 }
 
+// errOutside is a mistake of this package.
+var errOutside = errors.New("change a row outside of a transaction")
+
 // pointer is a pointer to a row type.
 type pointer[T any] interface {
 	*T
@@ -83,9 +86,13 @@ type pointer[T any] interface {
 
 // remove deletes rows, those for which a condition holds, and returns how many. Scan
 // checks each: what nobody but the service wrote takes nothing off the sum.
-func remove[T any, R pointer[T]](ctx context.Context, s *Store, q querier, scan func(scanner) (T, error), where string, args ...any) (int64, error) {
+func remove[T any, R pointer[T]](ctx context.Context, s *Store, scan func(scanner) (T, error), where query) (int64, error) {
+	tx, ok := s.joined(ctx)
+	if !ok {
+		return 0, errOutside
+	}
 	t := R(new(T)).table()
-	removed, err := collect(ctx, q, query{"DELETE FROM " + t.name + " WHERE " + where + " RETURNING " + t.selection(), args}, scan)
+	removed, err := collect(ctx, tx, query{"DELETE FROM " + t.name + " WHERE " + where.text + " RETURNING " + t.selection(), where.args}, scan)
 	if err != nil {
 		return 0, err
 	}
@@ -105,7 +112,7 @@ func (s *Store) noteChange(ctx context.Context, old, now row) error {
 	}
 	tx, ok := s.joined(ctx)
 	if !ok {
-		return errors.New("change a row outside of a transaction")
+		return errOutside
 	}
 	if old != nil {
 		term, err := s.rowKey.term(old)

@@ -159,8 +159,8 @@ func (s *Store) UseToken(ctx context.Context, t Token) error {
 // the given time, and returns how many.
 func (s *Store) DeleteDeadTokens(ctx context.Context, before time.Time) (int64, error) {
 	var n int64
-	err := s.inTx(ctx, func(ctx context.Context, q querier) (err error) {
-		n, err = remove[Token](ctx, s, q, s.scanToken, `(revoked_at <> 0 AND revoked_at < $1) OR (expires_at <> 0 AND expires_at < $1)`, micros(before))
+	err := s.inTx(ctx, func(ctx context.Context, _ querier) (err error) {
+		n, err = remove(ctx, s, s.scanToken, query{`(revoked_at <> 0 AND revoked_at < $1) OR (expires_at <> 0 AND expires_at < $1)`, []any{micros(before)}})
 		return err
 	})
 	if err != nil {

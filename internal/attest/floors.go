@@ -1,7 +1,6 @@
 package attest
 
 import (
-	"bytes"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 
 //go:embed floors.json
@@ -62,7 +62,7 @@ func (f TCBFloors) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (f *TCBFloors) UnmarshalJSON(data []byte) error {
 	var word string
-	if json.Unmarshal(data, &word) == nil {
+	if strictjson.Decode(data, &word) == nil {
 		if word != floorsNone {
 			return fmt.Errorf("tcb_floors: %.40q is neither %q nor floors by product line", word, floorsNone)
 		}
@@ -70,10 +70,8 @@ func (f *TCBFloors) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	type plain TCBFloors
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode((*plain)(f)); err != nil {
-		return err
+	if err := policyRules().Decode(data, (*plain)(f)); err != nil {
+		return fmt.Errorf("tcb_floors: %w", err)
 	}
 	if *f == (TCBFloors{}) {
 		return errors.New("tcb_floors: is empty; leave it out for the floors that come with the program, or say " + floorsNone)
@@ -124,9 +122,7 @@ type ShippedLine struct {
 // ShippedFloors returns the floors that are part of the program.
 func ShippedFloors() Shipped {
 	var s Shipped
-	dec := json.NewDecoder(bytes.NewReader(shippedFloors))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&s); err != nil {
+	if err := strictjson.Decode(shippedFloors, &s); err != nil {
 		panic(fmt.Sprintf("embedded floors: %v", err))
 	}
 	return s

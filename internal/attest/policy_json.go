@@ -18,7 +18,7 @@ func ParsePolicy(data []byte) (*Policy, error) {
 		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrPolicy, len(data), MaxPolicySize)
 	}
 	p := &Policy{}
-	if err := (strictjson.Rules{RefuseNull: true}).Decode(data, p); err != nil {
+	if err := policyRules().Decode(data, p); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPolicy, err)
 	}
 	if err := p.Validate(); err != nil {
@@ -26,3 +26,6 @@ func ParsePolicy(data []byte) (*Policy, error) {
 	}
 	return p, nil
 }
+
+// policyRules are those of policy documents, and of parts that read themselves.
+func policyRules() strictjson.Rules { return strictjson.Rules{RefuseNull: true} }

@@ -4,5 +4,6 @@
 // behind the value; here all of that is an error.
 //
 // Decode is for requests and for files that this program wrote. Rules loosens it
-// for answers of newer services and for formats of others.
+// for answers of newer services and for formats of others. In what reads itself
+// (json.Unmarshaler) only repeated names are found: it has to use this package too.
 package strictjson

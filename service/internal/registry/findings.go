@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -86,7 +87,7 @@ func noteFindings(details map[string]string, list []wire.Finding) {
 // Findings returns the findings of a release; nil when none were reported.
 func Findings(r store.Release) ([]wire.ReleaseFinding, error) {
 	var list []wire.ReleaseFinding
-	if err := json.Unmarshal(r.Findings, &list); err != nil {
+	if err := strictjson.Decode(r.Findings, &list); err != nil {
 		return nil, fmt.Errorf("findings of release %s: %w", r.ID, err)
 	}
 	return list, nil

@@ -55,7 +55,7 @@ func (s *Store) appendRecords(ctx context.Context, q querier, at end, records []
 	if len(records) == 0 {
 		return nil, nil
 	}
-	first, head := at.Seq, at.Head
+	head := at.Head
 	entries := make([]Entry, len(records))
 	rows := make([][]any, len(records))
 	for i, r := range records {
@@ -81,12 +81,7 @@ func (s *Store) appendRecords(ctx context.Context, q querier, at end, records []
 	if err := s.writeEnd(ctx, q, at); err != nil {
 		return nil, err
 	}
-	var counted int64
-	if err := q.QueryRowContext(ctx, `UPDATE audit_head SET counted = CASE WHEN counted = $1 THEN $2 ELSE counted END
-		WHERE id = 1 RETURNING counted`, first, head.Seq).Scan(&counted); err != nil {
-		return nil, fmt.Errorf("count records: %w", err)
-	}
-	return entries, countUnlocks(ctx, q, entries, counted)
+	return entries, countUnlocks(ctx, q, entries)
 }
 
 // AuditHead returns the end of the audit log, to be kept elsewhere.

@@ -43,23 +43,8 @@ const secondsPerHour = 3600
 // hourOf numbers hours since 1970, as the table does.
 func hourOf(t time.Time) int64 { return t.Unix() / secondsPerHour }
 
-// countUnlocks adds records that were just appended to the counts, which went up
-// to counted. A replica of an earlier version does not count: what it wrote is
-// counted now, from the log. The head is locked.
-func countUnlocks(ctx context.Context, q querier, entries []Entry, counted int64) error {
-	last := entries[len(entries)-1].Seq
-	if counted == last {
-		return addCounts(ctx, q, entries)
-	}
-	if _, err := q.ExecContext(ctx, `INSERT INTO unlock_counts (hour, outcome, reason, records)
-		SELECT recorded_at / 3600000000, outcome, reason, COUNT(*) FROM audit WHERE seq > $1 AND kind = 'unlock' GROUP BY 1, 2, 3
-		ON CONFLICT (hour, outcome, reason) DO UPDATE SET records = unlock_counts.records + excluded.records`, counted); err != nil {
-		return fmt.Errorf("count unlocks: %w", err)
-	}
-	return affectOne(ctx, q, query{`UPDATE audit_head SET counted = $1 WHERE id = 1`, []any{last}})
-}
-
-func addCounts(ctx context.Context, q querier, entries []Entry) error {
+// countUnlocks adds records that were just appended to the counts.
+func countUnlocks(ctx context.Context, q querier, entries []Entry) error {
 	for _, run := range runs(countRows(entries)) {
 		var b builder
 		b.add("INSERT INTO unlock_counts (hour, outcome, reason, records) VALUES ")

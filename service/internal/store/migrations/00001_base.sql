@@ -155,16 +155,15 @@ CREATE INDEX audit_image_outcome ON audit (image_id, outcome, seq);
 
 -- The one row is the end of the chain, and the lock under which it grows. row_sum is a
 -- sum over all authenticated rows, hidden, and mac covers it with the end; both are
--- NULL before the first of them. counted is the record up to which unlock_counts go.
+-- NULL before the first of them.
 CREATE TABLE audit_head (
 	id      BIGINT NOT NULL PRIMARY KEY,
 	seq     BIGINT NOT NULL,
 	hash    BYTEA,
 	row_sum BYTEA,
-	mac     BYTEA,
-	counted BIGINT NOT NULL
+	mac     BYTEA
 );
-INSERT INTO audit_head (id, seq, counted) VALUES (1, 0, 0);
+INSERT INTO audit_head (id, seq) VALUES (1, 0);
 
 -- Unlocks by the hour since 1970 UTC in which they were recorded. They are for
 -- charts: what happened is in the log.

@@ -19,13 +19,12 @@ import (
 
 func overviewTests() map[string]func(*testing.T, Database) {
 	return map[string]func(*testing.T, Database){
-		"unlock counts":           testUnlockCounts,
-		"unlock counts caught up": testUnlockCountsCaughtUp,
-		"replicas":                testReplicas,
-		"image activity":          testImageActivity,
-		"common labels":           testCommonLabels,
-		"KDS counts":              testKDSCounts,
-		"audit by skewed clocks":  testSkewedClocks,
+		"unlock counts":          testUnlockCounts,
+		"replicas":               testReplicas,
+		"image activity":         testImageActivity,
+		"common labels":          testCommonLabels,
+		"KDS counts":             testKDSCounts,
+		"audit by skewed clocks": testSkewedClocks,
 	}
 }
 
@@ -60,23 +59,6 @@ func testUnlockCounts(t *testing.T, d Database) {
 	}
 	if got := count(t, s, first.Add(90*time.Minute)); !reflect.DeepEqual(got, want[2:]) {
 		t.Errorf("since the second hour: got %+v", got)
-	}
-}
-
-// Replicas of the version before append records and count nothing.
-func testUnlockCountsCaughtUp(t *testing.T, d Database) {
-	s := d.OpenStanding(t, store.Options{Now: NewClock(0).Now})
-	unlock(t, s, Granted(t, s))
-	unlock(t, s, Denied("binding"))
-	d.exec(t, append(q(`UPDATE audit_head SET counted = 1`), q(`DELETE FROM unlock_counts WHERE outcome = 'denied'`)...)...)
-	unlock(t, s, Denied("vmpl"))
-	unlock(t, s, Granted(t, s))
-	var got []string
-	for _, c := range count(t, s, time.Time{}) {
-		got = append(got, strings.Repeat(c.Outcome+c.Reason+" ", int(c.Records)))
-	}
-	if strings.Join(got, "") != "deniedbinding deniedvmpl granted granted " {
-		t.Errorf("got %q", got)
 	}
 }
 

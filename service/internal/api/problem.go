@@ -118,7 +118,7 @@ func sentinels() []sentinel {
 		{store.ErrExists, wire.CodeConflict, "its ID is in use already"},
 		{store.ErrChanged, wire.CodeConflict, "it has changed meanwhile: read it again and repeat the change"},
 		{store.ErrNotFound, wire.CodeNotFound, ""},
-		{store.ErrInvalid, wire.CodeUnprocessable, fmt.Sprintf("it is more than is kept, such as %d releases of an image", store.MaxReleases)},
+		{store.ErrInvalid, wire.CodeUnprocessable, fmt.Sprintf("it is more than is kept, such as %d releases of an image, %d of them proposed", store.MaxReleases, store.MaxProposed)},
 		{store.ErrCursor, wire.CodeMalformed, "the cursor is not one of this list"},
 		{store.ErrArtifactGone, wire.CodeUnavailable, "a file was deleted while it was registered: repeat the registration"},
 		{access.ErrUnauthenticated, wire.CodeUnauthenticated, ""},

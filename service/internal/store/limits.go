@@ -15,6 +15,7 @@ const (
 	MaxBytes    = 64 << 10 // a policy, a sealed key or secret, a setting
 	MaxVariants = 256      // variants of a release
 	MaxReleases = 1000     // releases of an image
+	MaxProposed = 50       // of them not approved yet
 	MaxVCPUType = 64
 
 	// Sizes of an ID block and of ID authentication information (56860

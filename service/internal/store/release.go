@@ -121,12 +121,14 @@ func (s *Store) AddRelease(ctx context.Context, image wire.UUID, release Release
 
 // addRelease needs a lock on the image, or to have made it.
 func (s *Store) addRelease(ctx context.Context, q querier, image wire.UUID, r Release, present Present) (Release, error) {
-	var count int64
-	if err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM releases WHERE image_id = $1`, image[:]).Scan(&count); err != nil {
+	var count, proposed int64
+	if err := q.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN approved_at = 0 THEN 1 ELSE 0 END), 0)
+		FROM releases WHERE image_id = $1`, image[:]).Scan(&count, &proposed); err != nil {
 		return Release{}, err
 	}
-	if count >= MaxReleases {
-		return Release{}, invalidf("image has %d releases, no more are taken", count)
+	// Whoever may only propose leaves room for those who decide.
+	if count >= MaxReleases || proposed >= MaxProposed {
+		return Release{}, invalidf("image has %d releases, %d of them proposed: no more are taken", count, proposed)
 	}
 	if err := takeArtifacts(ctx, q, artifactUse{s.clock(), present}, r.artifacts()); err != nil {
 		return Release{}, err

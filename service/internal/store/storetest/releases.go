@@ -112,6 +112,12 @@ func testReleaseRefusals(t *testing.T, d Database) {
 
 func testReleaseBound(t *testing.T, d Database) {
 	s := d.Open(t)
+	proposals, _ := create(t, s, Image("proposals"), Release("f", "k", "i"))
+	for n := range store.MaxProposed + 1 {
+		if _, err := s.AddRelease(t.Context(), proposals.ID, Release("f", "k", "i"), Present); (err != nil) != (n == store.MaxProposed) {
+			t.Errorf("proposal %d: got %v", n+1, err)
+		}
+	}
 	image, release := create(t, s, Image("image"), Release("f", "k", "i"))
 	raw := d.Raw(t)
 	for range store.MaxReleases - 1 {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -179,7 +180,7 @@ func (a *API) refuse(f *failure) http.Handler {
 func (a *API) answer(ctx context.Context, w http.ResponseWriter, err error) {
 	f := classify(err)
 	level := slog.LevelInfo
-	if f.code == wire.CodeInternal {
+	if f.code == wire.CodeInternal || errors.Is(err, store.ErrTampered) {
 		level = slog.LevelError
 	}
 	a.log.Log(ctx, level, "request failed", "request_id", exchangeOf(ctx).id, "code", string(f.code), "error", err.Error())

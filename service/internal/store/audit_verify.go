@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Fault is how a record of the audit log is broken.
@@ -82,7 +83,7 @@ func (s *Store) verifySealed(ctx context.Context, end Head) error {
 		err = s.VerifyRows(ctx)
 	}
 	if errors.Is(err, ErrTampered) || errors.Is(err, ErrCorrupt) {
-		return &BrokenError{end.Seq, FaultRows, err.Error()}
+		return &BrokenError{end.Seq, FaultRows, strings.ReplaceAll(err.Error(), "\n", "; ")}
 	}
 	return err
 }

@@ -24,8 +24,7 @@ const (
 var (
 	// ErrTampered: a row is not as the service wrote it under the key that it has:
 	// somebody else wrote it, or the key-encryption key was rotated meanwhile.
-	ErrTampered = errors.New("database was changed by somebody else than this service, or its key-encryption key was rotated: " +
-		"after a rotation restart with the new key, otherwise restore a backup")
+	ErrTampered = errors.New("it was changed by somebody else than this service, or the key-encryption key was rotated")
 
 	errNoRowKey = errors.New("no key to authenticate rows with")
 )
@@ -73,7 +72,7 @@ func (k rowKey) check(mac []byte, table string, values ...any) error {
 		return err
 	}
 	if !hmac.Equal(mac, want[:]) {
-		return fmt.Errorf("table %s: %w", table, ErrTampered)
+		return fmt.Errorf("table %s of the database: %w", table, ErrTampered)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func hashVariants(variants []Variant) [32]byte {
 // error wraps ErrTampered.
 func (r *Release) checkVariants() error {
 	if hashVariants(r.Variants) != r.VariantsHash {
-		return fmt.Errorf("table variants: %w", ErrTampered)
+		return fmt.Errorf("table variants of the database: %w", ErrTampered)
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func (s *Store) checkAllVariants(ctx context.Context, q querier) error {
 		var next Release
 		var v Variant
 		if err := r.Scan(exactly(next.ID[:]), exactly(next.VariantsHash[:]), &v.Position, &v.VCPUs, &v.VCPUType, &v.Signature, exactly(v.Measurement[:])); err != nil {
-			return fmt.Errorf("table variants: %w: %w", ErrTampered, err)
+			return fmt.Errorf("table variants of the database: %w: %w", ErrTampered, err)
 		}
 		if next.ID != current.ID {
 			if err := check(); err != nil {

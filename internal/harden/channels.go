@@ -1,11 +1,6 @@
 package harden
 
-import (
-	"io/fs"
-	"path"
-	"slices"
-	"strings"
-)
+import "path"
 
 // hostUnits lists systemd units through which a host or a cloud runs commands,
 // writes files or adds keys in the guest.
@@ -52,56 +47,5 @@ func active(r *reader, unit string) (string, bool) {
 
 // masked says whether a unit leads to /dev/null.
 func masked(r *reader, unit string) bool {
-	target, err := fs.ReadLink(r.fsys, path.Join("etc/systemd/system", unit))
-	return err == nil && target == "/dev/null"
-}
-
-// cloudInit finds data sources that are open to the host: all but None.
-func cloudInit(r *reader, o Options) []Finding {
-	if !hasCloudInit(r) || r.exists("etc/cloud/cloud-init.disabled") {
-		return nil
-	}
-	file, sources := dataSources(r)
-	if len(sources) > 0 && !slices.ContainsFunc(sources, openSource) {
-		return nil
-	}
-	detail := "cloud-init asks every data source it knows, so the host can run commands as root"
-	if len(sources) > 0 {
-		detail = "cloud-init takes orders from " + printable(strings.Join(sources, ", "))
-	}
-	mended := o.CloudInit != CloudInitKeep && !slices.ContainsFunc(o.dataSources(), openSource)
-	return []Finding{{Code: "cloud-init", Severity: Critical, Path: file, Detail: detail, Mended: mended}}
-}
-
-// hasCloudInit says whether cloud-init may run: it does without cloud.cfg, too,
-// and asks everybody then.
-func hasCloudInit(r *reader) bool {
-	return r.exists("etc/cloud/cloud.cfg") || r.exists("usr/bin/cloud-init")
-}
-
-func openSource(name string) bool { return name != "None" }
-
-// dataSources returns the list that counts, of the file that sorts last, and
-// that file. It reads "datasource_list: [ A, B ]" on one line and the list in
-// lines of its own.
-func dataSources(r *reader) (file string, sources []string) {
-	file = "etc/cloud/cloud.cfg"
-	for _, f := range append([]string{file}, r.list("etc/cloud/cloud.cfg.d", ".cfg")...) {
-		lines := r.lines(f)
-		for i, line := range lines {
-			list, ok := strings.CutPrefix(line, "datasource_list:")
-			if !ok {
-				continue
-			}
-			file, sources = f, strings.FieldsFunc(list, func(c rune) bool { return strings.ContainsRune("[], \t'\"", c) })
-			for _, item := range lines[i+1:] {
-				name, ok := strings.CutPrefix(item, "- ")
-				if !ok {
-					break
-				}
-				sources = append(sources, strings.Trim(strings.TrimSpace(name), `'"`))
-			}
-		}
-	}
-	return file, sources
+	return r.leadsNowhere(path.Join("etc/systemd/system", unit))
 }

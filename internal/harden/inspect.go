@@ -50,16 +50,11 @@ func printable(s string) string {
 	return strings.Trim(quoted, `"`)
 }
 
-// unitDirs are where systemd reads units, first wins.
-func unitDirs() []string {
-	return []string{"etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"}
-}
-
 // autologin finds consoles that ask for nothing.
 func autologin(r *reader) (all []Finding) {
 	var files []string
 	for _, unit := range []string{"getty@", "serial-getty@", "console-getty", "container-getty@", "autovt@"} {
-		for _, dir := range unitDirs()[:2] {
+		for _, dir := range unitDirs()[:4] {
 			files = append(files, path.Join(dir, unit+".service"))
 			for _, instance := range []string{"", "tty1", "ttyS0", "hvc0"} {
 				if instance != "" && !strings.HasSuffix(unit, "@") {

@@ -1,0 +1,176 @@
+package harden
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// steeredByConfig finds settings of cloud-init's configuration that a list of
+// data sources in the last file does not overrule.
+func steeredByConfig(r *reader) (all []cause) {
+	for _, file := range cloudFiles(r) {
+		content := r.text(file)
+		if strings.HasPrefix(strings.ToLower(strings.TrimLeft(content, " \t")), "## template:") {
+			all = append(all, cause{file, "a template, which says only in the guest what cloud-init is to do"})
+			continue
+		}
+		top, err := readYAML(content)
+		if err != nil {
+			all = append(all, cause{file, "is not plain YAML, so whom cloud-init obeys cannot be told"})
+			continue
+		}
+		if _, ok := top["conf_d"]; ok && file == cloudConfig {
+			all = append(all, cause{file, "conf_d has cloud-init read another directory than " + cloudConfigDir})
+		}
+		for _, key := range []string{"merge_how", "merge_type"} {
+			if _, ok := top[key]; ok {
+				all = append(all, cause{file, key + " has earlier files win over later ones"})
+			}
+		}
+		if source := fields(fields(top["datasource"])["None"])["userdata_raw"]; fetches(source) {
+			all = append(all, cause{file, "the user data of data source None fetches more from elsewhere, through the host"})
+		}
+	}
+	for _, dir := range []string{"etc/tmpfiles.d", "usr/local/lib/tmpfiles.d", "usr/lib/tmpfiles.d", "lib/tmpfiles.d"} {
+		for _, file := range r.list(dir, ".conf") {
+			if text := r.text(file); strings.Contains(text, "cloud-init/cloud.cfg") || strings.Contains(text, ".ds-identify.result") {
+				all = append(all, cause{file, "writes what cloud-init reads in /run, which wins over its list of data sources"})
+			}
+		}
+	}
+	return all
+}
+
+// fetches says whether user data may have cloud-init read more of it from
+// somewhere else ("#include" and its MIME types).
+func fetches(node *yaml.Node) bool {
+	if node == nil {
+		return false
+	}
+	text := strings.ToLower(node.Value)
+	return node.Kind != yaml.ScalarNode || strings.Contains(text, "include") || strings.Contains(text, "://") || strings.Contains(text, "base64")
+}
+
+// steeredByUnits finds how systemd has cloud-init, or ds-identify, read other
+// files than they would.
+func steeredByUnits(r *reader) (all []cause) {
+	for _, s := range r.manager() {
+		if s.section == "Manager" && strings.HasSuffix(s.key, "Environment") && steersByVariable(s.value) {
+			all = append(all, cause{s.file, s.key + " has cloud-init read other files"})
+		}
+	}
+	if r.exists(cloudGenerator) && !r.leadsNowhere(cloudGenerator) {
+		all = append(all, cause{cloudGenerator, "runs in the place of cloud-init's own generator"})
+	}
+	for _, name := range []string{"cloud-init.service", "cloud-init-main.service", "cloud-init-local.service", "cloud-init-network.service", "cloud-config.service", "cloud-final.service", "cloud-init-hotplugd.service"} {
+		unit := r.unit(name)
+		for variable, value := range r.environment(unit) {
+			if steersByVariable(variable + "=") {
+				all = append(all, cause{value.file, printable(variable) + " has " + name + " read another configuration"})
+			}
+		}
+		for _, command := range values(unit, "Service", "ExecStart") {
+			if strings.HasSuffix(path.Dir(command.file), ".d") || namesConfig(arguments(command, nil)) {
+				all = append(all, cause{command.file, name + " does not run as cloud-init's own unit does"})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b cause) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.detail, b.detail)) })
+	return slices.Compact(all)
+}
+
+// steersByVariable says whether an assignment is of a variable by which cloud-init
+// or ds-identify find their files.
+func steersByVariable(assignments string) bool {
+	return slices.ContainsFunc([]string{"CLOUD_CFG", "PATH_DI_", "PATH_ETC_C", "PATH_RUN", "PATH_ROOT", "PATH_VAR_LIB_CLOUD", "DI_MAIN", "PYTHONPATH"},
+		func(name string) bool { return strings.Contains(assignments, name) })
+}
+
+// namesConfig says whether words of a command have cloud-init read a further
+// configuration.
+func namesConfig(words []argument) bool {
+	for _, w := range words {
+		for _, part := range splitWords(w.text) {
+			if strings.HasPrefix(part, "--fi") || strings.HasPrefix(part, "-f") || steersByVariable(part) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readYAML returns the top of a YAML document that is one mapping, by keys. Of two
+// values the last counts, as for the PyYAML that cloud-init uses.
+func readYAML(content string) (map[string]*yaml.Node, error) {
+	decoder := yaml.NewDecoder(strings.NewReader(content))
+	var document, more yaml.Node
+	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, ErrMalformed
+	}
+	top := fields(&document)
+	if empty := len(document.Content) == 0 || document.Content[0].Tag == "!!null"; top == nil && !empty {
+		return nil, ErrMalformed
+	}
+	return top, nil
+}
+
+// maxAliases bounds how deep aliases and merged mappings are followed.
+const maxAliases = 8
+
+// fields returns a mapping by its keys, with those of "<<" below its own; nil for
+// what is none.
+func fields(node *yaml.Node) map[string]*yaml.Node { return mapping(node, maxAliases) }
+
+func mapping(node *yaml.Node, depth int) map[string]*yaml.Node {
+	switch {
+	case node == nil || depth == 0:
+		return nil
+	case node.Kind == yaml.DocumentNode && len(node.Content) == 1:
+		return mapping(node.Content[0], depth-1)
+	case node.Kind == yaml.AliasNode:
+		return mapping(node.Alias, depth-1)
+	case node.Kind != yaml.MappingNode:
+		return nil
+	}
+	all := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Value == "<<" {
+			for key, value := range mapping(node.Content[i+1], depth-1) {
+				all[key] = value
+			}
+		}
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		all[node.Content[i].Value] = node.Content[i+1]
+	}
+	return all
+}
+
+// scalars returns the texts of a list, or of a single scalar; what is no text is
+// "?".
+func scalars(node *yaml.Node) (all []string) {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	if node.Kind == yaml.ScalarNode && node.Value != "" {
+		return strings.FieldsFunc(node.Value, func(c rune) bool { return c == ',' || c == ' ' })
+	}
+	for _, item := range node.Content {
+		if item.Kind != yaml.ScalarNode || node.Kind != yaml.SequenceNode {
+			item = &yaml.Node{Value: "?"}
+		}
+		all = append(all, item.Value)
+	}
+	return all
+}

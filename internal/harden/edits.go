@@ -65,7 +65,7 @@ func Edits(root fs.FS, o Options) ([]Edit, error) {
 	}
 	edits = append(edits, cloud...)
 	for _, unit := range append(hostUnits(), "debug-shell.service") {
-		if _, ok := active(r, unit); ok {
+		if _, ok := started(r, unit); ok {
 			edits = append(edits, Edit{Path: path.Join("etc/systemd/system", unit), Target: "/dev/null"})
 		}
 	}

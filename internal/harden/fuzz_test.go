@@ -92,3 +92,23 @@ func FuzzCloudInit(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSSHD reads what decides the command line of sshd, and its configuration.
+func FuzzSSHD(f *testing.F) {
+	f.Add(sshUnit, "[Service]\nExecStart=\nExecStart=sh -c 'sshd ${A} \"$B\"'\\\n", "SSHD_OPTS='-Do \"PermitRootLogin yes\" -f x'\n", includeAll+"Match all\nAuthorizedKeysFile %h/x /y/%u\n")
+	f.Add("[Service]\nExecStart=-/usr/sbin/sshd -o", "[Service]\nEnvironmentFile=-/etc/*\n", "A=\\", "Include sshd_config\n=\n\"a\" b\n")
+	f.Fuzz(func(t *testing.T, unit, dropIn, env, config string) {
+		root := server()
+		root["usr/lib/systemd/system/ssh.service"], root["etc/systemd/system/ssh.service.d/x.conf"] = file(unit), file(dropIn)
+		root["etc/default/ssh"], root["etc/ssh/sshd_config"] = file(env), file(config)
+		all, err := harden.Inspect(root, harden.Options{})
+		if err != nil {
+			return
+		}
+		for _, found := range all {
+			if text := found.Path + found.Detail; strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) {
+				t.Errorf("%q", text)
+			}
+		}
+	})
+}

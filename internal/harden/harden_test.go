@@ -118,12 +118,12 @@ func TestQuiet(t *testing.T) {
 			r["etc/fstab"] = file("/dev/sda1 / ext4\n/swap.img none swap\ntmpfs /tmp tmpfs\n")
 		},
 		"ssh, conditional": func(r fstest.MapFS) {
-			r["etc/ssh/sshd_config"] = file("Match User x\nPermitEmptyPasswords yes\n")
+			r["etc/ssh/sshd_config"] = file("PasswordAuthentication no\nMatch User x\nPasswordAuthentication no\n")
 			delete(r, "etc/fstab")
 		},
 		"ssh, overridden before": func(r fstest.MapFS) {
 			r["etc/ssh/sshd_config.d/a.conf"] = file("PermitRootLogin no\n")
-			r["etc/ssh/sshd_config"] = file("PermitRootLogin yes\n")
+			r["etc/ssh/sshd_config"] = file("Include sshd_config.d/*.conf\nPermitRootLogin yes\n")
 			delete(r, "etc/fstab")
 		},
 	} {

@@ -181,22 +181,44 @@ func (r *reader) glob(pattern string) (files []string) {
 }
 
 // arguments splits a command of a unit into words: quotes are taken away, "%%"
-// is "%", and variables get their values. $NAME alone may be several words.
-func arguments(command setting, env map[string]argument) (all []argument) {
-	for _, word := range splitWords(strings.ReplaceAll(command.value, "%%", "%")) {
+// is "%", and variables get their values.
+func arguments(command setting, env map[string]argument) []argument {
+	return expand(splitWords(strings.ReplaceAll(command.value, "%%", "%")), command.file, env)
+}
+
+// maxArguments bounds the arguments of a command, in bytes: Linux starts no program
+// with more (a quarter of the stack, execve(2)).
+const maxArguments = 2 << 20
+
+// expand puts variables in place. $NAME alone may be several words. What is too
+// long to be run is cut off.
+func expand(words []string, file string, env map[string]argument) (all []argument) {
+	total := 0 // bytes
+	names := slices.Sorted(maps.Keys(env))
+	for _, word := range words {
+		if total += len(word); total > maxArguments {
+			return all
+		}
 		if name, ok := strings.CutPrefix(word, "$"); ok && !strings.HasPrefix(name, "{") {
+			if total += len(env[name].text); total > maxArguments {
+				return all
+			}
 			for _, part := range splitWords(env[name].text) {
 				all = append(all, argument{part, env[name].file})
 			}
 			continue
 		}
-		file := command.file
-		for _, name := range slices.Sorted(maps.Keys(env)) {
-			if strings.Contains(word, "${"+name+"}") && len(word) < maxFile {
-				word, file = strings.ReplaceAll(word, "${"+name+"}", env[name].text), env[name].file
+		from := file
+		for _, name := range names {
+			n := strings.Count(word, "${"+name+"}")
+			if total += n * len(env[name].text); total > maxArguments {
+				return all
+			}
+			if n > 0 {
+				word, from = strings.ReplaceAll(word, "${"+name+"}", env[name].text), env[name].file
 			}
 		}
-		all = append(all, argument{word, file})
+		all = append(all, argument{word, from})
 	}
 	return all
 }

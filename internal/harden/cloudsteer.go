@@ -60,7 +60,7 @@ func fetches(node *yaml.Node) bool {
 // steeredByUnits finds how systemd has cloud-init, or ds-identify, read other
 // files than they would.
 func steeredByUnits(r *reader) (all []cause) {
-	for _, s := range r.manager() {
+	for _, s := range r.systemdConfig("system.conf") {
 		if s.section == "Manager" && strings.HasSuffix(s.key, "Environment") && steersByVariable(s.value) {
 			all = append(all, cause{s.file, s.key + " has cloud-init read other files"})
 		}

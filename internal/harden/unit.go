@@ -130,7 +130,7 @@ func (r *reader) environment(unit []setting) map[string]argument {
 			env[strings.TrimSpace(name)] = argument{value, file}
 		}
 	}
-	for _, s := range values(r.manager(), "Manager", "DefaultEnvironment") {
+	for _, s := range values(r.systemdConfig("system.conf"), "Manager", "DefaultEnvironment") {
 		for _, word := range splitWords(s.value) {
 			add(word, s.file)
 		}
@@ -153,14 +153,15 @@ func (r *reader) environment(unit []setting) map[string]argument {
 	return env
 }
 
-// manager returns systemd's own configuration, of system.conf and its drop-ins.
-func (r *reader) manager() (all []setting) {
+// systemdConfig returns a configuration of systemd's own, such as system.conf, and
+// of its drop-ins.
+func (r *reader) systemdConfig(name string) (all []setting) {
 	var dirs []string
 	for _, dir := range []string{"etc/systemd", "usr/local/lib/systemd", "usr/lib/systemd", "lib/systemd"} {
 		if len(all) == 0 {
-			all = r.settings(path.Join(dir, "system.conf"))
+			all = r.settings(path.Join(dir, name))
 		}
-		dirs = append(dirs, path.Join(dir, "system.conf.d"))
+		dirs = append(dirs, path.Join(dir, name+".d"))
 	}
 	return append(all, r.dropIns(dirs)...)
 }

@@ -17,7 +17,6 @@ const (
 	dsIdentify     = "etc/cloud/ds-identify.cfg"
 	dsIdentifyEnv  = "usr/libexec/ds-identify-env" // a script that ds-identify runs as part of itself
 	cloudInstance  = "var/lib/cloud/instance"      // leads to the data source of the boot before
-	cloudGenerator = "etc/systemd/system-generators/cloud-init-generator"
 )
 
 // cloudInit finds data sources that are open to the host: all but None.
@@ -32,7 +31,7 @@ func cloudInit(r *reader, o Options) (all []Finding) {
 	if !keep && open && len(all) == 0 {
 		all = append(all, Finding{Code: "cloud-init", Severity: Critical, Path: cloudConfig, Detail: "cloud-init is to take orders from " + printable(o.CloudInit)})
 	}
-	for _, cause := range slices.Concat(steeredByConfig(r), steeredByUnits(r)) {
+	for _, cause := range slices.Concat(steeredByConfig(r), steeredByMounts(r), steeredByUnits(r)) {
 		all = append(all, Finding{Code: "cloud-init-steered", Severity: Critical, Path: cause.file, Detail: cause.detail})
 	}
 	return all

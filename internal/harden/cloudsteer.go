@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -47,6 +48,30 @@ func steeredByConfig(r *reader) (all []cause) {
 	return all
 }
 
+// steeredByMounts finds what hides the files that the conversion writes: links to
+// elsewhere, and file systems that are mounted over them.
+func steeredByMounts(r *reader) (all []cause) {
+	for _, dir := range []string{"etc/cloud", cloudConfigDir} {
+		if target, err := fs.ReadLink(r.fsys, dir); err == nil {
+			all = append(all, cause{dir, "leads to " + printable(target) + ", which may be another place in the guest"})
+		}
+	}
+	content := r.text(fstabFile)
+	root := rootSource(content)
+	for line := range strings.Lines(content) {
+		m, ok := parseMount(line)
+		if target := path.Clean("/" + plain(m.target)); ok && m.judge(root) != dropped && (target == "/etc" || target == "/etc/cloud" || strings.HasPrefix(target, "/etc/cloud/")) {
+			all = append(all, cause{fstabFile, printable(target) + " is mounted over cloud-init's configuration"})
+		}
+	}
+	for _, name := range []string{"etc.mount", "etc-cloud.mount", "etc-cloud-cloud.cfg.d.mount", "etc-cloud-ds\\x2didentify.cfg.mount"} {
+		if file, ok := active(r, name); ok {
+			all = append(all, cause{file, "mounts something over cloud-init's configuration"})
+		}
+	}
+	return all
+}
+
 // fetches says whether user data may have cloud-init read more of it from
 // somewhere else ("#include" and its MIME types).
 func fetches(node *yaml.Node) bool {
@@ -65,8 +90,11 @@ func steeredByUnits(r *reader) (all []cause) {
 			all = append(all, cause{s.file, s.key + " has cloud-init read other files"})
 		}
 	}
-	if r.exists(cloudGenerator) && !r.leadsNowhere(cloudGenerator) {
-		all = append(all, cause{cloudGenerator, "runs in the place of cloud-init's own generator"})
+	for _, dir := range []string{"etc/systemd", "usr/local/lib/systemd"} { // before the distribution's own
+		file := path.Join(dir, "system-generators/cloud-init-generator")
+		if r.exists(file) && !r.leadsNowhere(file) {
+			all = append(all, cause{file, "runs in the place of cloud-init's own generator"})
+		}
 	}
 	for _, name := range []string{"cloud-init.service", "cloud-init-main.service", "cloud-init-local.service", "cloud-init-network.service", "cloud-config.service", "cloud-final.service", "cloud-init-hotplugd.service"} {
 		unit := r.unit(name)

@@ -102,6 +102,10 @@ func TestSteeredCloudInitIsNotMended(t *testing.T) {
 		"command of a drop-in":        {"lib/systemd/system/cloud-init-.service.d/x.conf", "[Service]\nExecStart=\nExecStart=/opt/x\n"},
 		"command with a file":         {"etc/systemd/system/cloud-init-local.service", "[Service]\nExecStart=/usr/bin/cloud-init \\\n --file /opt/x init --local\n"},
 		"command in a shell":          {"etc/systemd/system/cloud-init-local.service", "[Service]\nExecStart=sh -c 'exec cloud-init -f /opt/x init'\n"},
+		"mount of a unit":             {"usr/lib/systemd/system/etc-cloud.mount", "[Mount]\nWhat=tmpfs\nWhere=/etc/cloud\n"},
+		"mount of fstab":              {"etc/fstab", "/dev/vda1 / ext4\n/opt/c /etc/cloud/ none bind\n"},
+		"mount of a subvolume":        {"etc/fstab", "UUID=1 / btrfs\nUUID=1 /etc btrfs subvol=etc\n"},
+		"generator of the machine's":  {"usr/local/lib/systemd/system-generators/cloud-init-generator", "#!/bin/sh\n"},
 		"generator":                   {"etc/systemd/system-generators/cloud-init-generator", "#!/bin/sh\n"},
 	} {
 		root := closed()
@@ -119,6 +123,11 @@ func TestSteeredCloudInitIsNotMended(t *testing.T) {
 		}
 	}
 	root := closed()
+	root["etc/cloud/cloud.cfg.d"] = link("/run/cloud.cfg.d")
+	if all, err := harden.Inspect(root, harden.Options{}); err != nil || len(all) != 1 || all[0].Code != "cloud-init-steered" || all[0].Path != "etc/cloud/cloud.cfg.d" {
+		t.Errorf("link: %+v, %v", all, err)
+	}
+	root = closed()
 	root["etc/systemd/system/cloud-init.service.d/x.conf"] = file("[Service]\nEnvironmentFile=-/etc/default/c*\n")
 	root["etc/default/cloud"] = file("# x\nCLOUD_CFG=\"/opt/x\"\n")
 	if all, err := harden.Inspect(root, harden.Options{}); err != nil || len(all) != 1 || all[0].Path != "etc/default/cloud" || all[0].Mended {
@@ -132,6 +141,7 @@ func TestQuietCloudInit(t *testing.T) {
 		path string
 		with *fstest.MapFile
 	}{
+		"other mounts":       {"etc/fstab", file("/dev/vda1 / ext4\ntmpfs /tmp tmpfs\ntmpfs /etc/cloudy tmpfs\n")},
 		"policy":             {"etc/cloud/ds-identify.cfg", file("# datasource: NoCloud\npolicy: search,found=all\n")},
 		"source None":        {"etc/cloud/ds-identify.cfg", file("datasource: None\n")},
 		"seed of NoCloud":    {"var/lib/cloud/seed/nocloud/user-data", file("#cloud-config\n")},

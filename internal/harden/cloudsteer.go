@@ -2,10 +2,9 @@ package harden
 
 import (
 	"cmp"
-	"errors"
-	"io"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,9 +14,10 @@ import (
 // steeredByConfig finds settings of cloud-init's configuration that a list of
 // data sources in the last file does not overrule.
 func steeredByConfig(r *reader) (all []cause) {
+	template := regexp.MustCompile(`^(?i)\s*##\s*template:`)
 	for _, file := range cloudFiles(r) {
 		content := r.text(file)
-		if strings.HasPrefix(strings.ToLower(strings.TrimLeft(content, " \t")), "## template:") {
+		if template.MatchString(content) {
 			all = append(all, cause{file, "a template, which says only in the guest what cloud-init is to do"})
 			continue
 		}
@@ -34,7 +34,7 @@ func steeredByConfig(r *reader) (all []cause) {
 				all = append(all, cause{file, key + " has earlier files win over later ones"})
 			}
 		}
-		if source := fields(fields(top["datasource"])["None"])["userdata_raw"]; fetches(source) {
+		if fetches(top, "datasource", "None", "userdata_raw") {
 			all = append(all, cause{file, "the user data of data source None fetches more from elsewhere, through the host"})
 		}
 	}
@@ -72,14 +72,24 @@ func steeredByMounts(r *reader) (all []cause) {
 	return all
 }
 
-// fetches says whether user data may have cloud-init read more of it from
-// somewhere else ("#include" and its MIME types).
-func fetches(node *yaml.Node) bool {
-	if node == nil {
-		return false
+// fetches says whether the user data under keys in one another may have cloud-init
+// read more of it from somewhere else ("#include" and its MIME types), or cannot
+// be told.
+func fetches(top map[string]*yaml.Node, keys ...string) bool {
+	for {
+		node := top[keys[0]]
+		if node == nil || node.Tag == "!!null" {
+			return false
+		}
+		if keys = keys[1:]; len(keys) == 0 {
+			text := strings.ToLower(node.Value)
+			return node.Kind != yaml.ScalarNode || strings.Contains(text, "include") || strings.Contains(text, "://") || strings.Contains(text, "base64")
+		}
+		var err error
+		if top, err = fields(node); err != nil {
+			return true
+		}
 	}
-	text := strings.ToLower(node.Value)
-	return node.Kind != yaml.ScalarNode || strings.Contains(text, "include") || strings.Contains(text, "://") || strings.Contains(text, "base64")
 }
 
 // steeredByUnits finds how systemd has cloud-init, or ds-identify, read other
@@ -131,74 +141,4 @@ func namesConfig(words []argument) bool {
 		}
 	}
 	return false
-}
-
-// readYAML returns the top of a YAML document that is one mapping, by keys. Of two
-// values the last counts, as for the PyYAML that cloud-init uses.
-func readYAML(content string) (map[string]*yaml.Node, error) {
-	decoder := yaml.NewDecoder(strings.NewReader(content))
-	var document, more yaml.Node
-	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
-		return nil, ErrMalformed
-	}
-	top := fields(&document)
-	if empty := len(document.Content) == 0 || document.Content[0].Tag == "!!null"; top == nil && !empty {
-		return nil, ErrMalformed
-	}
-	return top, nil
-}
-
-// maxAliases bounds how deep aliases and merged mappings are followed.
-const maxAliases = 8
-
-// fields returns a mapping by its keys, with those of "<<" below its own; nil for
-// what is none.
-func fields(node *yaml.Node) map[string]*yaml.Node { return mapping(node, maxAliases) }
-
-func mapping(node *yaml.Node, depth int) map[string]*yaml.Node {
-	switch {
-	case node == nil || depth == 0:
-		return nil
-	case node.Kind == yaml.DocumentNode && len(node.Content) == 1:
-		return mapping(node.Content[0], depth-1)
-	case node.Kind == yaml.AliasNode:
-		return mapping(node.Alias, depth-1)
-	case node.Kind != yaml.MappingNode:
-		return nil
-	}
-	all := map[string]*yaml.Node{}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		if node.Content[i].Value == "<<" {
-			for key, value := range mapping(node.Content[i+1], depth-1) {
-				all[key] = value
-			}
-		}
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		all[node.Content[i].Value] = node.Content[i+1]
-	}
-	return all
-}
-
-// scalars returns the texts of a list, or of a single scalar; what is no text is
-// "?".
-func scalars(node *yaml.Node) (all []string) {
-	if node.Kind == yaml.AliasNode {
-		node = node.Alias
-	}
-	if node.Kind == yaml.ScalarNode && node.Value != "" {
-		return strings.FieldsFunc(node.Value, func(c rune) bool { return c == ',' || c == ' ' })
-	}
-	for _, item := range node.Content {
-		if item.Kind != yaml.ScalarNode || node.Kind != yaml.SequenceNode {
-			item = &yaml.Node{Value: "?"}
-		}
-		all = append(all, item.Value)
-	}
-	return all
 }

@@ -1,6 +1,7 @@
 package harden_test
 
 import (
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -38,6 +39,16 @@ func apply(t *testing.T, root fstest.MapFS, o harden.Options) {
 			root[e.Path] = file(string(e.Content))
 		}
 	}
+}
+
+// bomb merges each mapping many times into the next.
+func bomb() string {
+	var b strings.Builder
+	b.WriteString("x0: &x0 { a: b }\n")
+	for n := range 12 {
+		fmt.Fprintf(&b, "x%d: &x%d { <<: [%s] }\n", n+1, n+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf(" *x%d,", n), 20), ","))
+	}
+	return b.String() + "<<: *x12\n"
 }
 
 // Data sources that count whatever list cloud-init has are taken away: what was
@@ -86,7 +97,12 @@ func TestSteeredCloudInitIsNotMended(t *testing.T) {
 	}{
 		"another directory":           {"etc/cloud/cloud.cfg", none + "conf_d: /opt/cloud.d\n"},
 		"another directory, escaped":  {"etc/cloud/cloud.cfg", none + `"conf\x5fd": /opt/cloud.d` + "\n"},
-		"another directory, merged":   {"etc/cloud/cloud.cfg", none + "<<: [ { conf_d: /opt } ]\n<<: { conf_d: /opt }\n"},
+		"another directory, merged":   {"etc/cloud/cloud.cfg", none + "<<: { conf_d: /opt }\n"},
+		"the same, of a list":         {"etc/cloud/cloud.cfg", none + "x: &x [ { a: b }, { <<: { conf_d: /opt } } ]\n<<: *x\n"},
+		"the same, too deep":          {"etc/cloud/cloud.cfg", none + "<<: " + strings.Repeat("{ <<: ", 40) + "{ conf_d: /opt }" + strings.Repeat(" }", 40) + "\n"},
+		"merges without end":          {"etc/cloud/cloud.cfg", none + bomb()},
+		"a template without a space":  {"etc/cloud/cloud.cfg.d/00.cfg", "##TEMPLATE:jinja\na: 1\n"},
+		"user data not to be told":    {"etc/cloud/cloud.cfg.d/00.cfg", "datasource: { None: [ x ] }\n"},
 		"earlier files win":           {"etc/cloud/cloud.cfg.d/00.cfg", "merge_how: dict(replace)+list()+str()\n"},
 		"earlier files win, old name": {"etc/cloud/cloud.cfg.d/00.cfg", "merge_type: dict(replace)\n"},
 		"no YAML":                     {"etc/cloud/cloud.cfg.d/00.cfg", "a: [\n"},

@@ -42,7 +42,8 @@ func TestSteeringIsDropped(t *testing.T) {
 		-s rd.rescue systemd.setenv=SYSTEMD_SULOGIN_FORCE=1 'systemd.debug_shell' boot=nfs nfsroot=1.2.3.4:/x overlayroot=device:dev=/dev/vdb
 		mount.usr=/dev/vdb1 systemd.mount-extra=/dev/vdb:/etc systemd.swap_extra=/dev/vdb rd.live.overlay=/dev/vdb luks.uuid=1 rd.luks.name=1=x
 		rootfstype=tmpfs systemd.ssh-auto=yes systemd.pull=x:http://1.2.3.4/x roothash=1 kgdboc=ttyS0 kgdbwait systemd.confirm_spawn=ttyS0
-		cloud-config-url=http://1.2.3.4/ url=http://1.2.3.4/ ds=nocloud;s=http://1.2.3.4/ ci.ds=NoCloud ci.datasource=Ec2 cc: cc:{runcmd:[x]}
+		cloud-config-url=http://1.2.3.4/ url=http://1.2.3.4/ ds=nocloud;s=http://1.2.3.4/ ci.ds=NoCloud ci.datasource=Ec2
+		ci.di.policy=enabled systemd.setenv=CLOUD_CFG=/x systemd.setenv=PATH_DI_CONFIG=/x cc: cc:{runcmd:[x]}
 		systemd.run-success-action=exit systemd.run_failure_action=none rd.systemd.run=/x Systemd.Unit=rescue.target SYSTEMD.UNIT=x Init=/bin/sh RD.Break
 		console=cc:{runcmd:[x]}end_cc LANG=a'init=/bin/sh'`),
 		`dyndbg="file a.c init=/bin/sh"`, `rootflags="noatime rd.break x"`) {

@@ -46,5 +46,10 @@ type Entry struct {
 	Options string   `json:"options"` // the kernel's command line
 	Default bool     `json:"default"` // what boots when nobody chooses
 
+	// Doubts are commands of the menu that are not followed and may decide what
+	// boots, such as "source \"/boot/grub/custom.cfg\"": of the entry, and of the
+	// file that it is from.
+	Doubts []string `json:"-"`
+
 	menu int // where it is in the tree of menus
 }

@@ -18,15 +18,18 @@ type menu struct {
 	items     []menuItem
 	variables map[string]string
 	bls       bool // the script asked for BLS entries, which come here
+	doubts    []string
+	sourced   []string // files of which the script may run more, whether or not it did
 }
 
 // machine runs a script.
 type machine struct {
-	menu      *menu
-	functions map[string][]statement
-	steps     int
-	depth     int
-	entries   int
+	menu       *menu
+	functions  map[string][]statement
+	steps      int
+	depth      int
+	entries    int
+	functional int // functions that run, in one another
 }
 
 // runGRUB runs a grub.cfg as GRUB would on a machine with UEFI. The variables
@@ -46,6 +49,9 @@ func runGRUB(script string, grubenv map[string]string) (*menu, error) {
 	}
 	items, _, err := m.run(statements, "")
 	m.menu.items = items
+	if err == nil {
+		m.menu.sourced, err = m.sourced(statements)
+	}
 	return m.menu, err
 }
 
@@ -72,6 +78,9 @@ func (m *machine) run(statements []statement, titles string) (items []menuItem, 
 }
 
 func (m *machine) statement(s statement, titles string) ([]menuItem, bool, error) {
+	if s.loop {
+		m.doubt("a loop")
+	}
 	for _, c := range s.clauses {
 		met := true
 		if c.condition != nil {
@@ -102,6 +111,8 @@ func (m *machine) statement(s statement, titles string) ([]menuItem, bool, error
 		return nil, true, nil
 	}
 	if body, ok := m.functions[args[0]]; ok {
+		m.functional++
+		defer func() { m.functional-- }()
 		return m.run(body, titles)
 	}
 	return nil, m.command(args), nil
@@ -109,6 +120,7 @@ func (m *machine) statement(s statement, titles string) ([]menuItem, bool, error
 
 // command runs what changes variables or tests them.
 func (m *machine) command(args []string) bool {
+	m.doubtCommand(args)
 	switch args[0] {
 	case "set":
 		for _, a := range args[1:] {
@@ -180,6 +192,9 @@ func (m *machine) value(name string) string {
 func (m *machine) item(args []string, block []statement, titles string) (menuItem, error) {
 	if m.entries++; m.entries > maxEntries {
 		return menuItem{}, fmt.Errorf("%w: more than %d entries", ErrMalformed, maxEntries)
+	}
+	if m.functional > 0 {
+		m.doubt("a function that makes entries")
 	}
 	item := menuItem{submenu: args[0] == "submenu"}
 	for i := 1; i < len(args); i++ {

@@ -15,6 +15,7 @@ func (m *machine) entry(block []statement, title, id string) (*Entry, error) {
 	e := &Entry{Title: title, ID: id}
 	err := inner.boot(block, e)
 	m.steps = inner.steps
+	e.Doubts = inner.menu.doubts
 	if err != nil || e.Kernel == "" {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
@@ -42,9 +43,12 @@ func Read(root, boot, esp fs.FS) ([]Entry, error) {
 func finish(m *menu, source string) ([]Entry, error) {
 	all := flatten(m.items)
 	chosen := findDefault(m.items, m.variables["default"])
+	if other := follow(m.items, m.variables["default"]); other == nil && leadsElsewhere(m.items, m.variables["default"]) {
+		m.doubt("a default that boots no Linux")
+	}
 	entries := make([]Entry, 0, len(all))
 	for n, e := range all {
-		e.menu, e.Default = n, e == chosen
+		e.menu, e.Default, e.Doubts = n, e == chosen, slices.Concat(m.doubts, e.Doubts)
 		if e.Source == "" {
 			e.Source = source
 		}
@@ -97,6 +101,7 @@ func (p place) readGRUB() (*menu, string, error) {
 		if err != nil {
 			return nil, "", fmt.Errorf("read %s: %w", file, err)
 		}
+		p.doubtSourced(m, path.Join(p.dir, dir))
 		if m.bls {
 			items, err := readBLS(p.fsys, path.Join(p.dir, "loader/entries"), m.variables)
 			if err != nil {

@@ -7,6 +7,7 @@ type statement struct {
 	words   []word
 	block   []statement // in braces: of menuentry, submenu, function
 	clauses []clause    // of if, in order; the condition of else is nil
+	loop    bool        // it stands for a loop, which is not run
 }
 
 // clause is a condition and what it guards.
@@ -151,12 +152,11 @@ func (p *parser) conditional() (s statement, err error) {
 	}
 }
 
-// loop skips a loop: menus that grub-mkconfig or people write have none that
-// make entries, and none is run.
+// loop skips a loop: menus that grub-mkconfig writes have none, and none is run.
 func (p *parser) loop() (statement, error) {
 	if _, _, err := p.list("do"); err != nil {
 		return statement{}, err
 	}
 	_, _, err := p.list("done")
-	return statement{}, err
+	return statement{loop: true}, err
 }

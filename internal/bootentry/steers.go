@@ -31,7 +31,7 @@ func steersAlone(word string) bool {
 	case "systemd.wants", "rd.systemd.wants":
 		return strings.Contains(value, "debug-shell") || strings.Contains(value, "emergency") || strings.Contains(value, "rescue")
 	case "systemd.setenv", "rd.systemd.setenv":
-		return strings.Contains(value, "systemd_sulogin_force")
+		return strings.Contains(value, "systemd_sulogin_force") || strings.Contains(value, "cloud_cfg") || strings.Contains(value, "path_")
 	}
 	return mountsDevice(name) || givesOrders(name)
 }
@@ -55,8 +55,8 @@ func mountsDevice(name string) bool {
 func givesOrders(name string) bool {
 	switch name {
 	case "kgdboc_earlycon", "kgdbdbgp", "systemd.confirm_spawn", "rd.systemd.confirm_spawn",
-		"cloud_config_url", "url", "ds", "ci.ds", "ci.datasource":
+		"cloud_config_url", "url", "ds":
 		return true
 	}
-	return strings.HasPrefix(name, "systemd.run") || strings.HasPrefix(name, "rd.systemd.run")
+	return strings.HasPrefix(name, "ci.") || strings.HasPrefix(name, "systemd.run") || strings.HasPrefix(name, "rd.systemd.run")
 }

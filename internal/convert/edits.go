@@ -51,7 +51,10 @@ func (c *conversion) changes(sys *system) ([]rootfs.Change, error) {
 	}
 	for _, e := range edits {
 		change := rootfs.Change{Kind: rootfs.WriteFile, Path: e.Path, Mode: e.Mode, Content: e.Content}
-		if e.Target != "" {
+		switch {
+		case e.Remove:
+			change = rootfs.Change{Kind: rootfs.Remove, Path: e.Path}
+		case e.Target != "":
 			change = rootfs.Change{Kind: rootfs.Symlink, Path: e.Path, Target: e.Target}
 		}
 		changes = append(changes, change)

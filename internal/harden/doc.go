@@ -104,6 +104,18 @@ func (r *reader) exists(name string) bool {
 	return err == nil
 }
 
+// regular says whether there is a regular file of the name, and no link.
+func (r *reader) regular(name string) bool {
+	info, err := fs.Lstat(r.fsys, name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// leadsNowhere says whether a name is a link to /dev/null.
+func (r *reader) leadsNowhere(name string) bool {
+	target, err := fs.ReadLink(r.fsys, name)
+	return err == nil && target == "/dev/null"
+}
+
 // lines returns the lines of a file without comments and surrounding space.
 func (r *reader) lines(name string) (all []string) {
 	for line := range strings.Lines(r.text(name)) {

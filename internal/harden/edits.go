@@ -39,13 +39,15 @@ func (o Options) dataSources() (names []string) {
 	return names
 }
 
-// Edit writes one file or symbolic link and replaces what is there. Owner and
-// group are root; directories that are missing are made with mode 0755.
+// Edit writes one file or symbolic link and replaces what is there, or removes
+// it. Owner and group are root; directories that are missing are made with mode
+// 0755.
 type Edit struct {
 	Path    string // without a leading slash
 	Mode    uint32 // permissions of a file
 	Content []byte // of a file
 	Target  string // of a symbolic link; "" for a file
+	Remove  bool   // what is at Path goes, with all that is in it
 }
 
 // Edits returns what the converter writes into the root, in order. The same root
@@ -63,7 +65,7 @@ func Edits(root fs.FS, o Options) ([]Edit, error) {
 	}
 	edits = append(edits, cloud...)
 	for _, unit := range append(hostUnits(), "debug-shell.service") {
-		if _, ok := active(r, unit); ok {
+		if _, ok := started(r, unit); ok {
 			edits = append(edits, Edit{Path: path.Join("etc/systemd/system", unit), Target: "/dev/null"})
 		}
 	}
@@ -87,35 +89,3 @@ echo "snpguard: Linux $1 is installed, but this guest goes on booting the kernel
 echo "snpguard: convert and register the image again to boot another." >&2
 exit 0
 `
-
-// cloudEdit restricts cloud-init's data sources. Files of cloud.cfg.d are read
-// in order and the last list counts, so the file's name must sort last.
-func cloudEdit(r *reader, o Options) ([]Edit, error) {
-	if o.CloudInit == CloudInitKeep || !hasCloudInit(r) {
-		return nil, nil
-	}
-	for _, name := range o.dataSources() {
-		if !plainWord(name) {
-			return nil, fmt.Errorf("%w: cloud-init data source %.100q", ErrMalformed, name)
-		}
-	}
-	const dir = "etc/cloud/cloud.cfg.d"
-	content := "# Written by snpguard: the host can answer for every other data source.\ndatasource_list: [ " + strings.Join(o.dataSources(), ", ") + " ]\n"
-	existing := r.list(dir, ".cfg")
-	for _, name := range []string{"99-snpguard.cfg", "zz-snpguard.cfg", "zzzz-snpguard.cfg"} {
-		file := path.Join(dir, name)
-		if len(existing) == 0 || existing[len(existing)-1] <= file {
-			return []Edit{{Path: file, Mode: 0o644, Content: []byte(content)}}, nil
-		}
-	}
-	return nil, fmt.Errorf("%w: %.200q sorts behind all that could restrict cloud-init", ErrMalformed, existing[len(existing)-1])
-}
-
-func plainWord(s string) bool {
-	for _, c := range s {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return s != ""
-}

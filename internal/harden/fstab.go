@@ -51,6 +51,13 @@ func (m mount) host() bool {
 	return false
 }
 
+// memory says whether the mount is a compressed block device in memory, which is
+// the guest's own.
+func (m mount) memory() bool {
+	number, ok := strings.CutPrefix(m.source, "/dev/zram")
+	return ok && number != "" && strings.Trim(number, "0123456789") == ""
+}
+
 // device says whether the mount is a block device of its own.
 func (m mount) device() bool {
 	for _, prefix := range []string{"UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=", "ID=", "/dev/"} {
@@ -76,7 +83,7 @@ func (m mount) judge(root string) verdict {
 	switch {
 	case m.target == "/" || root != "" && m.source == root && m.kind != "swap":
 		return encrypted
-	case m.network():
+	case m.network() || m.memory():
 		return keep
 	case m.host() || m.device() && m.source != bootconf.MapperPath:
 		return dropped
@@ -113,6 +120,11 @@ func mounts(r *reader) (all []Finding) {
 			all = append(all, Finding{Code: "unencrypted-swap", Severity: Critical, Path: fstabFile, Detail: what + " would write memory to the host's disk", Mended: true})
 		default:
 			all = append(all, Finding{Code: "unencrypted-mount", Severity: Warning, Path: fstabFile, Detail: what + " is not encrypted, so the host can read and change it", Mended: true})
+		}
+	}
+	for _, s := range r.systemdConfig("zram-generator.conf") {
+		if s.key == "writeback-device" {
+			all = append(all, Finding{Code: "unencrypted-swap", Severity: Critical, Path: s.file, Detail: printable(s.section) + " writes memory to " + printable(s.value)})
 		}
 	}
 	for _, line := range r.lines("etc/crypttab") {

@@ -63,3 +63,52 @@ func FuzzInspect(f *testing.F) {
 		}
 	})
 }
+
+// FuzzCloudInit reads what steers cloud-init. After the edits the list of data
+// sources is closed, or the image is said to steer cloud-init past it.
+func FuzzCloudInit(f *testing.F) {
+	f.Add("users: []\n", "datasource_list: [ NoCloud, None ]\n", "policy: enabled\ndatasource: Ec2\n", "[Service]\nEnvironment=CLOUD_CFG=/x\n")
+	f.Add("<<: [{a: b}]\nconf_d: x\n", "## template: jinja\n", "data\\\nsource: x", "[Service]\nExecStart=sh -c 'x $Y ${Z}'\\\n")
+	f.Fuzz(func(t *testing.T, config, last, identify, dropIn string) {
+		root := closed()
+		root["etc/cloud/cloud.cfg"], root["etc/cloud/cloud.cfg.d/zz.cfg"] = file(config), file(last)
+		root["etc/cloud/ds-identify.cfg"], root["etc/systemd/system/cloud-init.service.d/x.conf"] = file(identify), file(dropIn)
+		for _, edited := range []bool{false, true} {
+			if edited {
+				apply(t, root, harden.Options{})
+			}
+			all, err := harden.Inspect(root, harden.Options{CloudInit: harden.CloudInitKeep})
+			if err != nil {
+				return
+			}
+			for _, found := range all {
+				if text := found.Path + found.Detail; strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) {
+					t.Errorf("%q", text)
+				}
+				if edited && found.Code == "cloud-init" {
+					t.Errorf("after the edits: %+v", found)
+				}
+			}
+		}
+	})
+}
+
+// FuzzSSHD reads what decides the command line of sshd, and its configuration.
+func FuzzSSHD(f *testing.F) {
+	f.Add(sshUnit, "[Service]\nExecStart=\nExecStart=sh -c 'sshd ${A} \"$B\"'\\\n", "SSHD_OPTS='-Do \"PermitRootLogin yes\" -f x'\n", includeAll+"Match all\nAuthorizedKeysFile %h/x /y/%u\n")
+	f.Add("[Service]\nExecStart=-/usr/sbin/sshd -o", "[Service]\nEnvironmentFile=-/etc/*\n", "A=\\", "Include sshd_config\n=\n\"a\" b\n")
+	f.Fuzz(func(t *testing.T, unit, dropIn, env, config string) {
+		root := server()
+		root["usr/lib/systemd/system/ssh.service"], root["etc/systemd/system/ssh.service.d/x.conf"] = file(unit), file(dropIn)
+		root["etc/default/ssh"], root["etc/ssh/sshd_config"] = file(env), file(config)
+		all, err := harden.Inspect(root, harden.Options{})
+		if err != nil {
+			return
+		}
+		for _, found := range all {
+			if text := found.Path + found.Detail; strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) {
+				t.Errorf("%q", text)
+			}
+		}
+	})
+}

@@ -85,7 +85,9 @@ func TestInspect(t *testing.T) {
 		"ssh, root's keys":     {"root/.ssh/authorized_keys", file("# x\nssh-ed25519 AAAA a@b\n"), "ssh-authorized-keys"},
 		"ssh, a user's keys":   {"home/debian/.ssh/authorized_keys2", file("ssh-ed25519 AAAA a@b\n"), "ssh-authorized-keys"},
 		"host's directory":     {"etc/fstab", file("/dev/sda1 / ext4\nshare /etc/ssh virtiofs defaults\n"), "host-mount, mended"},
+		"swap named like zram": {"etc/fstab", file("/dev/sda1 / ext4\n/dev/zram0p1 none swap sw 0 0\n"), "unencrypted-swap, mended"},
 		"swap":                 {"etc/fstab", file("/dev/sda1 / ext4\n/dev/sda2 none swap sw 0 0\n"), "unencrypted-swap, mended"},
+		"zram to a disk":       {"etc/systemd/zram-generator.conf", file("[zram0]\nwriteback-device=/dev/vdb\n"), "unencrypted-swap"},
 		"network mount":        {"etc/fstab", file("/dev/sda1 / ext4\nserver:/x /x nfs\n"), "network-mount"},
 		"crypttab":             {"etc/crypttab", file("data UUID=1 none luks\n"), "crypttab"},
 	} {
@@ -110,21 +112,20 @@ func TestInspect(t *testing.T) {
 
 func TestQuiet(t *testing.T) {
 	for name, change := range map[string]func(fstest.MapFS){
-		"masked agent":        func(r fstest.MapFS) { r["etc/systemd/system/qemu-guest-agent.service"] = link("/dev/null") },
-		"no agent":            func(r fstest.MapFS) { delete(r, "usr/lib/systemd/system/qemu-guest-agent.service") },
-		"cloud-init off":      func(r fstest.MapFS) { r["etc/cloud/cloud-init.disabled"] = file("") },
-		"no source":           func(r fstest.MapFS) { r["etc/cloud/cloud.cfg.d/50.cfg"] = file("datasource_list: [ None ]\n") },
-		"no source, as lines": func(r fstest.MapFS) { r["etc/cloud/cloud.cfg"] = file("datasource_list:\n  - None\n") },
+		"masked agent":   func(r fstest.MapFS) { r["etc/systemd/system/qemu-guest-agent.service"] = link("/dev/null") },
+		"no agent":       func(r fstest.MapFS) { delete(r, "usr/lib/systemd/system/qemu-guest-agent.service") },
+		"cloud-init off": func(r fstest.MapFS) { r["etc/cloud/cloud-init.disabled"] = file("") },
+		"no source":      func(r fstest.MapFS) { r["etc/cloud/cloud.cfg.d/50.cfg"] = file("datasource_list: [ None ]\n") },
 		"no unencrypted mount": func(r fstest.MapFS) {
-			r["etc/fstab"] = file("/dev/sda1 / ext4\n/swap.img none swap\ntmpfs /tmp tmpfs\n")
+			r["etc/fstab"] = file("/dev/sda1 / ext4\n/swap.img none swap\n/dev/zram0 none swap\n/dev/zram12 /tmp ext4\ntmpfs /tmp tmpfs\n")
 		},
 		"ssh, conditional": func(r fstest.MapFS) {
-			r["etc/ssh/sshd_config"] = file("Match User x\nPermitEmptyPasswords yes\n")
+			r["etc/ssh/sshd_config"] = file("PasswordAuthentication no\nMatch User x\nPasswordAuthentication no\n")
 			delete(r, "etc/fstab")
 		},
 		"ssh, overridden before": func(r fstest.MapFS) {
 			r["etc/ssh/sshd_config.d/a.conf"] = file("PermitRootLogin no\n")
-			r["etc/ssh/sshd_config"] = file("PermitRootLogin yes\n")
+			r["etc/ssh/sshd_config"] = file("Include sshd_config.d/*.conf\nPermitRootLogin yes\n")
 			delete(r, "etc/fstab")
 		},
 	} {
@@ -166,8 +167,8 @@ func TestFstab(t *testing.T) {
 			"/dev/mapper/cryptroot / btrfs subvol=root,x-systemd.growfs 0 0\n/dev/mapper/cryptroot /home btrfs subvol=home 0 0\n# not encrypted, so not mounted: UUID=2 none swap sw 0 0\n",
 		},
 		"what stays": {
-			"/dev/vda1 / xfs\n/swap.img none swap sw 0 0\ntmpfs /tmp tmpfs size=1G 0 0\nserver:/x /x nfs\n/home /srv none bind\n",
-			"/dev/mapper/cryptroot / xfs defaults,x-systemd.growfs 0 0\n/swap.img none swap sw 0 0\ntmpfs /tmp tmpfs size=1G 0 0\nserver:/x /x nfs\n/home /srv none bind\n",
+			"/dev/vda1 / xfs\n/swap.img none swap sw 0 0\n/dev/zram0 none swap defaults,pri=100 0 0\ntmpfs /tmp tmpfs size=1G 0 0\nserver:/x /x nfs\n/home /srv none bind\n",
+			"/dev/mapper/cryptroot / xfs defaults,x-systemd.growfs 0 0\n/swap.img none swap sw 0 0\n/dev/zram0 none swap defaults,pri=100 0 0\ntmpfs /tmp tmpfs size=1G 0 0\nserver:/x /x nfs\n/home /srv none bind\n",
 		},
 		"again": {
 			"/dev/mapper/cryptroot / ext4 rw,x-systemd.growfs,discard 0 1\n", "/dev/mapper/cryptroot / ext4 rw,x-systemd.growfs,discard 0 1\n",

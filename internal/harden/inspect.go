@@ -50,16 +50,11 @@ func printable(s string) string {
 	return strings.Trim(quoted, `"`)
 }
 
-// unitDirs are where systemd reads units, first wins.
-func unitDirs() []string {
-	return []string{"etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"}
-}
-
 // autologin finds consoles that ask for nothing.
 func autologin(r *reader) (all []Finding) {
 	var files []string
 	for _, unit := range []string{"getty@", "serial-getty@", "console-getty", "container-getty@", "autovt@"} {
-		for _, dir := range unitDirs()[:2] {
+		for _, dir := range unitDirs()[:4] {
 			files = append(files, path.Join(dir, unit+".service"))
 			for _, instance := range []string{"", "tty1", "ttyS0", "hvc0"} {
 				if instance != "" && !strings.HasSuffix(unit, "@") {
@@ -92,36 +87,6 @@ func hasAutologin(line string) bool {
 		}
 	}
 	return false
-}
-
-// sshd finds settings that let in without a key. The first value of a setting
-// counts, and the drop-ins are read first, as Debian and Fedora include them.
-func sshd(r *reader) (all []Finding) {
-	seen := make(map[string]bool)
-	for _, file := range append(r.list("etc/ssh/sshd_config.d", ".conf"), "etc/ssh/sshd_config") {
-		for _, line := range r.lines(file) {
-			fields := strings.Fields(strings.Replace(line, "=", " ", 1))
-			if len(fields) < 2 || strings.EqualFold(fields[0], "Match") {
-				break // settings behind Match are conditional
-			}
-			key, value := strings.ToLower(fields[0]), strings.ToLower(strings.Trim(fields[1], `"`))
-			if seen[key] {
-				continue
-			}
-			seen[key] = true
-			switch {
-			case key == "permitemptypasswords" && value == "yes":
-				all = append(all, Finding{Code: "ssh-empty-passwords", Severity: Critical, Path: file, Detail: "SSH takes empty passwords"})
-			case key == "permitrootlogin" && value == "yes":
-				all = append(all, Finding{Code: "ssh-root-password", Severity: Warning, Path: file, Detail: "root may log in over SSH with a password"})
-			case key == "authorizedkeyscommand" && value != "none":
-				all = append(all, Finding{Code: "ssh-keys-command", Severity: Critical, Path: file, Detail: "a program says which keys SSH takes; those of clouds ask the host"})
-			case key == "passwordauthentication" && value == "yes":
-				all = append(all, Finding{Code: "ssh-passwords", Severity: Warning, Path: file, Detail: "SSH takes passwords, which the host can guess at"})
-			}
-		}
-	}
-	return all
 }
 
 // debugShell finds root shells that a unit opens.
@@ -165,7 +130,7 @@ func sharedKeys(r *reader) (all []Finding) {
 // authorizedKeys finds the keys that let somebody in over SSH already.
 func authorizedKeys(r *reader) (all []Finding) {
 	for _, home := range append(r.list("home", ""), "root") {
-		for _, name := range []string{"authorized_keys", "authorized_keys2"} {
+		for _, name := range keysFileNames() {
 			file := path.Join(home, ".ssh", name)
 			if len(r.lines(file)) > 0 {
 				all = append(all, Finding{Code: "ssh-authorized-keys", Severity: Warning, Path: file, Detail: "whoever has one of these keys logs in over SSH"})

@@ -34,6 +34,16 @@ func Kernel(release string) []Finding {
 	return []Finding{f}
 }
 
+// Menu returns a finding for each command of a boot menu that is not followed, as
+// bootentry names them: in printable words.
+func Menu(source string, doubts []string) (all []Finding) {
+	for _, what := range doubts {
+		all = append(all, Finding{Code: "boot-menu-unread", Severity: Warning, Path: source, Detail: fmt.Sprintf(
+			"the boot menu has %s, which is not followed, so the source may boot another entry than the one that is taken", what)})
+	}
+	return all
+}
+
 // kernelVerdict is what a version says.
 type kernelVerdict int
 

@@ -275,3 +275,15 @@ func FuzzSystem(f *testing.F) {
 		}
 	})
 }
+
+// A menu that runs what is not followed is a warning, and named once.
+func TestMenuThatIsNotFollowed(t *testing.T) {
+	root := debian("6.12.0-a", "6.13.0-b")
+	root["boot/grub/custom.cfg"] = file("set default=1\n")
+	root["boot/grub/grub.cfg"].Data = append([]byte("if [ -f $prefix/custom.cfg ]; then source $prefix/custom.cfg; fi\n"), root["boot/grub/grub.cfg"].Data...)
+	found, err := oscan.Scan(oscan.Input{Root: root})
+	if err != nil || len(found.Findings) != 1 || found.Findings[0].Code != "boot-menu-unread" || found.Findings[0].Severity != "warning" || found.Findings[0].Mended ||
+		found.Findings[0].Path != "boot/grub/grub.cfg" || !strings.Contains(found.Findings[0].Detail, `source "/boot/grub/custom.cfg"`) {
+		t.Errorf("%+v, %v", found, err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootentry"
@@ -28,8 +29,23 @@ func Scan(in Input) (*OS, error) {
 	if found.Kernels, err = kernels(in, found.Entries, found.ID); err != nil {
 		return nil, err
 	}
-	found.Findings, err = harden.Inspect(in.Root, in.Harden)
-	return found, err
+	if found.Findings, err = harden.Inspect(in.Root, in.Harden); err != nil {
+		return nil, err
+	}
+	found.Findings = append(found.Findings, menuFindings(found.Entries)...)
+	return found, nil
+}
+
+// menuFindings names what of the boot menu is not followed, once.
+func menuFindings(entries []bootentry.Entry) (all []harden.Finding) {
+	for _, e := range entries {
+		for _, f := range harden.Menu(e.Source, e.Doubts) {
+			if !slices.Contains(all, f) {
+				all = append(all, f)
+			}
+		}
+	}
+	return all
 }
 
 // osRelease reads os-release(5). An image without one is of an unknown system.

@@ -25,6 +25,7 @@ type Store interface {
 	ListReplicas(ctx context.Context) ([]store.Replica, error)
 
 	ListImages(ctx context.Context, filter store.ImageFilter) (store.Page[store.Image], error)
+	CountImages(ctx context.Context, filter store.ImageFilter) (int64, error)
 	ImageByID(ctx context.Context, id wire.UUID) (store.Image, error)
 	ImageNames(ctx context.Context, images []wire.UUID) (map[wire.UUID]string, error)
 	ImageActivity(ctx context.Context, images []store.Image) (map[wire.UUID]store.ImageActivity, error)

@@ -78,13 +78,9 @@ func (s *Store) ListImages(ctx context.Context, filter ImageFilter) (Page[Image]
 
 // CountImages returns how many images there are, whatever the page.
 func (s *Store) CountImages(ctx context.Context, filter ImageFilter) (n int64, err error) {
-	common, err := s.commonLabels(ctx, filter.Labels)
-	if err != nil {
-		return 0, fmt.Errorf("count images: %w", err)
-	}
 	var b builder
 	b.add("SELECT COUNT(*) FROM images WHERE TRUE")
-	filter.restrict(&b, common)
+	filter.restrict(&b, nil) // all of a label's images are to be found, common or not
 	ask := b.query()
 	err = s.view(ctx, func(ctx context.Context, q querier) error {
 		return q.QueryRowContext(ctx, ask.text, ask.args...).Scan(&n)

@@ -47,18 +47,20 @@ type sortedColumn struct {
 	Aria string // ascending, descending or none
 }
 
-// sortColumn makes the head of a column from the names of its two orders; the first
-// is that of a first click.
-func sortColumn(r *request, sorted, first, second, firstAria, secondAria string) sortedColumn {
+// columnOrder is an order by a column: its name in addresses, and in ARIA.
+type columnOrder struct{ name, aria string }
+
+// sortColumn makes the head of a column. The first click brings the first order.
+func sortColumn(r *request, sorted string, first, second columnOrder) sortedColumn {
 	c := sortedColumn{Aria: "none"}
 	next := first
 	switch sorted {
-	case first:
-		c.Aria, next = firstAria, second
-	case second:
-		c.Aria = secondAria
+	case first.name:
+		c.Aria, next = first.aria, second
+	case second.name:
+		c.Aria = second.aria
 	}
-	c.Path = address(r, url.Values{"sort": {next}, "page": {""}})
+	c.Path = address(r, url.Values{"sort": {next.name}, "page": {""}})
 	return c
 }
 
@@ -115,8 +117,8 @@ func (w *Web) listImages(rw http.ResponseWriter, r *request) error {
 	for _, i := range found.Items {
 		body.Images = append(body.Images, listedImage{i, activity[i.ID]})
 	}
-	body.ByName = sortColumn(r, body.Sort, "name", "name-desc", "ascending", "descending")
-	body.ByAge = sortColumn(r, body.Sort, "newest", "oldest", "descending", "ascending")
+	body.ByName = sortColumn(r, body.Sort, columnOrder{"name", "ascending"}, columnOrder{"name-desc", "descending"})
+	body.ByAge = sortColumn(r, body.Sort, columnOrder{"newest", "descending"}, columnOrder{"oldest", "ascending"})
 	p.Name, p.Title, p.Nav, p.Body = "images.html", "Images", "images", body
 	return w.render(rw, r, status, p)
 }

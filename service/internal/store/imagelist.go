@@ -78,9 +78,20 @@ func (s *Store) ListImages(ctx context.Context, filter ImageFilter) (Page[Image]
 
 // CountImages returns how many images there are, whatever the page.
 func (s *Store) CountImages(ctx context.Context, filter ImageFilter) (n int64, err error) {
+	common, err := s.commonLabels(ctx, filter.Labels)
+	if err != nil {
+		return 0, fmt.Errorf("count images: %w", err)
+	}
 	var b builder
-	b.add("SELECT COUNT(*) FROM images WHERE TRUE")
-	filter.restrict(&b, nil) // all of a label's images are to be found, common or not
+	if filter.oneLabel() { // which is what a click on a label asks for: its index has them all
+		b.add("SELECT COUNT(*) FROM image_labels WHERE TRUE")
+		for label, content := range filter.Labels {
+			b.add(" AND label = ? AND content = ?", storable(label), storable(content))
+		}
+	} else {
+		b.add("SELECT COUNT(*) FROM images WHERE TRUE")
+		filter.restrict(&b, common)
+	}
 	ask := b.query()
 	err = s.view(ctx, func(ctx context.Context, q querier) error {
 		return q.QueryRowContext(ctx, ask.text, ask.args...).Scan(&n)
@@ -89,6 +100,11 @@ func (s *Store) CountImages(ctx context.Context, filter ImageFilter) (n int64, e
 		return 0, fmt.Errorf("count images: %w", err)
 	}
 	return n, nil
+}
+
+// oneLabel reports whether a label is all that is asked for.
+func (f *ImageFilter) oneLabel() bool {
+	return f.Name == "" && f.Enabled == nil && len(f.Labels) == 1
 }
 
 // cut restricts a list to its page.

@@ -169,6 +169,9 @@ func testImageFilters(t *testing.T, d Database) {
 		if !slices.Equal(got, tc.want) || page.Next != "" {
 			t.Errorf("%s: got %q, next %q, want %q", name, got, page.Next, tc.want)
 		}
+		if n, err := s.CountImages(t.Context(), tc.filter); err != nil || n != int64(len(tc.want)) {
+			t.Errorf("%s: counted %d, %v, want %d", name, n, err, len(tc.want))
+		}
 	}
 }
 

@@ -99,6 +99,17 @@ func Signature(family, model, stepping uint) (uint32, error) {
 	return uint32(extended<<20 | model>>4<<16 | base<<8 | model&0xF<<4 | stepping), nil
 }
 
+// Family returns the processor family that the signature says, such as 25 (19h) for
+// Milan and Genoa, the first one with SEV-SNP.
+func (t VCPUType) Family() uint {
+	const maxBaseFamily = 0xF
+	base := uint(t.Signature >> 8 & maxBaseFamily)
+	if base < maxBaseFamily {
+		return base
+	}
+	return base + uint(t.Signature>>20&0xFF)
+}
+
 // nearest returns the n names with the smallest edit distance to name.
 func nearest(name string, types []VCPUType, n int) []string {
 	names := make([]string, len(types))

@@ -45,6 +45,9 @@ func TestSignature(t *testing.T) {
 		if err != nil || uint(got) != tc.want {
 			t.Errorf("%d/%d/%d: got %#x, %v, want %#x", tc.family, tc.model, tc.stepping, got, err, tc.want)
 		}
+		if family := measure.VCPUTypeFromSignature(got).Family(); family != tc.family {
+			t.Errorf("%#x is of family %d, want %d", got, family, tc.family)
+		}
 	}
 	for _, tc := range [][3]uint{{271, 0, 0}, {25, 256, 0}, {25, 1, 16}} {
 		if _, err := measure.Signature(tc[0], tc[1], tc[2]); !errors.Is(err, measure.ErrVCPUs) {

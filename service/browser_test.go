@@ -26,8 +26,10 @@ type tab struct {
 	url string
 	dir string // where downloads go
 
-	mu     sync.Mutex
-	faults []string // what the browser complained of
+	mu      sync.Mutex
+	faults  []string          // what the browser complained of
+	loading map[string]string // names of downloads by their GUID
+	whole   map[string]bool   // downloads that have ended, by name
 }
 
 // openBrowser starts Debian's Chromium.
@@ -46,14 +48,18 @@ func openBrowser(t *testing.T, url string) *tab {
 	t.Cleanup(cancel)
 	ctx, cancel := chromedp.NewContext(allocated)
 	t.Cleanup(cancel)
-	b := &tab{t: t, ctx: ctx, url: url, dir: t.TempDir()}
+	b := &tab{t: t, ctx: ctx, url: url, dir: t.TempDir(), loading: map[string]string{}, whole: map[string]bool{}}
 	if err := chromedp.Listen(ctx, b.listen); err != nil {
+		t.Fatal(err)
+	}
+	if err := chromedp.ListenBrowser(ctx, b.listenDownloads); err != nil {
 		t.Fatal(err)
 	}
 	send(b, log.Enable, cdp.Empty{})
 	send(b, runtime.Enable, cdp.Empty{})
 	send(b, page.Enable, page.EnableParams{})
-	download := browser.SetDownloadBehaviorParams{Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: b.dir}
+	events := true
+	download := browser.SetDownloadBehaviorParams{Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: b.dir, EventsEnabled: &events}
 	if _, err := chromedp.CallBrowser(ctx, browser.SetDownloadBehavior, download); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +79,7 @@ func send[P, R any](b *tab, command cdp.Command[P, R], params P) R {
 	return result
 }
 
-// listen notes faults and answers questions with yes.
+// listen notes faults.
 func (b *tab) listen(event any) {
 	fault := ""
 	switch e := event.(type) {
@@ -87,16 +93,28 @@ func (b *tab) listen(event any) {
 		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
 			fault = string(e.Entry.Source) + ": " + e.Entry.Text
 		}
-	case *page.EventJavascriptDialogOpening:
-		go func() {
-			// A page that still hangs fails its test.
-			_, _ = chromedp.Call(b.ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true})
-		}()
 	}
 	if fault != "" {
 		b.mu.Lock()
 		b.faults = append(b.faults, fault)
 		b.mu.Unlock()
+	}
+}
+
+// listenDownloads notes which downloads have ended.
+func (b *tab) listenDownloads(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *browser.EventDownloadWillBegin:
+		b.loading[e.GUID] = e.SuggestedFilename
+	case *browser.EventDownloadProgress:
+		switch e.State {
+		case browser.DownloadProgressStateCompleted:
+			b.whole[b.loading[e.GUID]] = true
+		case browser.DownloadProgressStateCanceled:
+			b.faults = append(b.faults, "the download of "+b.loading[e.GUID]+" broke off")
+		}
 	}
 }
 
@@ -216,13 +234,22 @@ func (b *tab) login(password string) {
 	b.press("form button.primary")
 }
 
-// downloaded waits for a file and returns it.
+// downloaded waits until the browser has all of a file and returns it. A file gets
+// its name with its first bytes, so that it is there says nothing.
 func (b *tab) downloaded(name string) []byte {
 	b.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if data, err := os.ReadFile(filepath.Join(b.dir, name)); err == nil {
-			return data
+		b.mu.Lock()
+		whole := b.whole[name]
+		b.mu.Unlock()
+		if !whole {
+			continue
 		}
+		data, err := os.ReadFile(filepath.Join(b.dir, name))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		return data
 	}
 	b.t.Fatalf("%s was not downloaded", name)
 	return nil

@@ -221,6 +221,12 @@ func (o *operator) disable(image *registered) {
 	} {
 		o.visit(path)
 		o.press(`form[action$="/enabled"] button`)
+		o.shows("Disable ", "get no key", "Cancel")
+		o.press(".actions a")
+		o.await(`location.pathname === "` + path + `"`)
+		o.shows("enabled")
+		o.press(`form[action$="/enabled"] button`)
+		o.press(`form[action$="/enabled"] .destroy`)
 		o.shows("It is disabled")
 		_, err := boot(o.t.Context(), o.client, image.launch(o.t, o.simulation.host), o.login.IdentityKey)
 		checkDenied(o.t, err)
@@ -257,6 +263,8 @@ func (o *operator) tokens() {
 		o.t.Error("the secret is shown again")
 	}
 	o.press(`button[aria-label="Revoke packer"]`)
+	o.shows("Revoke packer?")
+	o.press(`form[action$="/revoke"] .destroy`)
 	o.shows("The token is revoked.", "revoked")
 	if _, err := c.Images(o.t.Context(), client.ImageFilter{}); err == nil {
 		o.t.Error("a revoked token is good")

@@ -42,7 +42,7 @@ func TestEveryPage(t *testing.T) {
 		name          string
 		width, height int64
 		scheme        string
-	}{{"light", 1360, 850, "light"}, {"dark", 1360, 850, "dark"}, {"phone", 390, 844, "light"}} {
+	}{{"light", 1280, 850, "light"}, {"dark", 1280, 850, "dark"}, {"phone", 390, 844, "light"}} {
 		b.look(looks.width, looks.height, looks.scheme)
 		send(b, network.ClearBrowserCookies, cdp.Empty{})
 		for _, shown := range everyPage(image, denied, p.password, b) {
@@ -53,13 +53,31 @@ func TestEveryPage(t *testing.T) {
 			if looks.name != "phone" { // where the same is shown in another order
 				b.checkAxe(looks.name+" "+shown.name, axe)
 			}
-			if wide := eval[int64](b, "document.documentElement.scrollWidth"); wide > looks.width {
-				t.Errorf("%s %s is %d pixels wide, more than %d", looks.name, shown.name, wide, looks.width)
-			}
+			b.checkRoom(looks.name+" "+shown.name, looks.width)
 			if *screenshots != "" {
 				b.picture(filepath.Join(*screenshots, shown.name+"-"+looks.name+".png"), looks.width, looks.height)
 			}
 		}
+	}
+}
+
+// checkRoom fails the test when something sticks out of the window, when what can be
+// pressed is seen only after scrolling sideways, and when a short name breaks.
+func (b *tab) checkRoom(name string, width int64) {
+	b.t.Helper()
+	if wide := eval[int64](b, "document.documentElement.scrollWidth"); wide > width {
+		b.t.Errorf("%s is %d pixels wide, more than %d", name, wide, width)
+	}
+	const beyond = `[...document.querySelectorAll("main :is(a, button, summary, input:not([type=hidden]), select, textarea)")]
+		.filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth)
+		.map(e => (e.ariaLabel || e.textContent || e.name) + " ends at " + Math.round(e.getBoundingClientRect().right))`
+	if out := eval[[]string](b, beyond); len(out) > 0 {
+		b.t.Errorf("%s: out of reach: %s", name, strings.Join(out, "; "))
+	}
+	const broken = `[...document.querySelectorAll("tbody th :is(bdi, code)")]
+		.filter(e => e.textContent.length <= 20 && e.getClientRects().length > 1).map(e => e.textContent)`
+	if names := eval[[]string](b, broken); len(names) > 0 {
+		b.t.Errorf("%s: names are squeezed: %s", name, strings.Join(names, "; "))
 	}
 }
 
@@ -77,6 +95,7 @@ func everyPage(image *registered, denied, password string, b *tab) []shownPage {
 		}},
 		{"images", "/images", nil},
 		{"image", path, nil},
+		{"disable", path, func(b *tab) { b.press(`form[action$="/enabled"] button`) }},
 		{"release", path + "/releases/" + image.answer.Release.ID.String(), nil},
 		{"register", "/register", nil},
 		{"register-release", "/register?image_id=" + image.ID.String(), nil},
@@ -89,6 +108,7 @@ func everyPage(image *registered, denied, password string, b *tab) []shownPage {
 			b.press("form.drop button")
 		}},
 		{"tokens", "/tokens", nil},
+		{"revoke", "/tokens", func(b *tab) { b.press(`form[action$="/revoke"] button`) }},
 		{"settings", "/settings", nil},
 		{"missing", "/nothing", nil},
 	}

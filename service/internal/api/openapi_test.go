@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,6 +61,11 @@ func checkOperation(t *testing.T, name string, op operation, r api.Route) {
 	if op.Role != string(r.Role) || (r.Role == "") != (op.Security != nil && len(op.Security) == 0) {
 		t.Errorf("%s: role %q in the document, %q in the table", name, op.Role, r.Role)
 	}
+	for _, status := range refusals(r) {
+		if op.Responses[status] == nil {
+			t.Errorf("%s: status %s is not in the document", name, status)
+		}
+	}
 	if (op.RequestBody != nil) != (r.ContentType != "") {
 		t.Errorf("%s: body in the document: %t", name, op.RequestBody != nil)
 		return
@@ -67,6 +73,25 @@ func checkOperation(t *testing.T, name string, op operation, r api.Route) {
 	if op.RequestBody != nil && (op.RequestBody.Content[r.ContentType] == nil || op.RequestBody.Required == r.Optional) {
 		t.Errorf("%s: body in the document: %v", name, op.RequestBody)
 	}
+}
+
+// refusals are the statuses that a route can answer with by what it is. Those that
+// its handler adds are compared with the document at each call of a test.
+func refusals(r api.Route) []string {
+	statuses := []string{"400"}
+	if r.Role != "" {
+		statuses = append(statuses, "401", "429")
+	}
+	if r.Role == wire.RoleRegister || r.Role == wire.RoleAdmin {
+		statuses = append(statuses, "403")
+	}
+	if strings.Contains(r.Path, ":") {
+		statuses = append(statuses, "404")
+	}
+	if r.ContentType != "" {
+		statuses = append(statuses, "413", "415")
+	}
+	return statuses
 }
 
 // wireTypes are the types of package wire that the API speaks, by name.
@@ -179,5 +204,26 @@ func TestServedDocument(t *testing.T) {
 	a := w.do(call{method: "GET", path: "/v1/openapi.json"}).want(200)
 	if !bytes.Equal(a.body, want) {
 		t.Error("another document is served")
+	}
+}
+
+// TestBytesOfRecordsAreDocumented wants docs/api.md to say how the bytes of an
+// exported record are written: whoever hashes the text of body finds no chain.
+func TestBytesOfRecordsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/api.md")
+	must(t, err)
+	found := 0
+	for name, property := range loadOpenAPI(t).Components.Schemas["AuditRecord"].Properties {
+		encoding, ok := property.(map[string]any)["contentEncoding"].(string)
+		if !ok {
+			continue
+		}
+		found++
+		if says := regexp.MustCompile("`" + name + "`[^.:]* " + encoding); !says.Match(page) {
+			t.Errorf("api.md does not say that %s is in %s", name, encoding)
+		}
+	}
+	if found != 2 {
+		t.Errorf("found %d properties, want report and body", found)
 	}
 }

@@ -14,11 +14,37 @@ type ImageFilter struct {
 	Labels  map[string]string // all of these
 	Enabled *bool
 
-	Cursor string // Next of the page before
+	Order  ImageOrder
+	Cursor string // Next of the page before; with NewestFirst alone, and no offset
+	Offset int64  // images before the page
 	Limit  int    // of the page: DefaultPage when zero, MaxPage at most
 }
 
-// ListImages returns a page of images, newest first. The error wraps ErrCursor.
+// ImageOrder is how a list of images is ordered.
+type ImageOrder int
+
+// Orders. Names are ordered without regard to case.
+const (
+	NewestFirst ImageOrder = iota
+	OldestFirst
+	NameAscending
+	NameDescending
+)
+
+// columns is what follows ORDER BY.
+func (o ImageOrder) columns() string {
+	switch o {
+	case OldestFirst:
+		return "created_at, id"
+	case NameAscending:
+		return "name_folded, id"
+	case NameDescending:
+		return "name_folded DESC, id DESC"
+	}
+	return "created_at DESC, id DESC"
+}
+
+// ListImages returns a page of images. The error wraps ErrCursor.
 func (s *Store) ListImages(ctx context.Context, filter ImageFilter) (Page[Image], error) {
 	common, err := s.commonLabels(ctx, filter.Labels)
 	if err != nil {
@@ -28,10 +54,10 @@ func (s *Store) ListImages(ctx context.Context, filter ImageFilter) (Page[Image]
 	// Finding needs an index alone; the rest of an image is read of those found.
 	b.add("SELECT " + imageColumns + ", mac FROM images WHERE id IN (SELECT id FROM images WHERE TRUE")
 	filter.restrict(&b, common)
-	if err := b.newest(filter.Cursor, filter.Limit); err != nil {
+	if err := filter.cut(&b); err != nil {
 		return Page[Image]{}, fmt.Errorf("list images: %w", err)
 	}
-	b.add(") ORDER BY created_at DESC, id DESC")
+	b.add(") ORDER BY " + filter.Order.columns())
 	var page Page[Image]
 	err = s.view(ctx, func(ctx context.Context, q querier) error {
 		found, err := collect(ctx, q, b.query(), s.scanImage)
@@ -44,7 +70,53 @@ func (s *Store) ListImages(ctx context.Context, filter ImageFilter) (Page[Image]
 	if err != nil {
 		return Page[Image]{}, fmt.Errorf("list images: %w", err)
 	}
+	if filter.Order != NewestFirst {
+		page.Next = "" // a cursor is a place in the order of age
+	}
 	return page, nil
+}
+
+// CountImages returns how many images there are, whatever the page.
+func (s *Store) CountImages(ctx context.Context, filter ImageFilter) (n int64, err error) {
+	common, err := s.commonLabels(ctx, filter.Labels)
+	if err != nil {
+		return 0, fmt.Errorf("count images: %w", err)
+	}
+	var b builder
+	if filter.oneLabel() { // which is what a click on a label asks for: its index has them all
+		b.add("SELECT COUNT(*) FROM image_labels WHERE TRUE")
+		for label, content := range filter.Labels {
+			b.add(" AND label = ? AND content = ?", storable(label), storable(content))
+		}
+	} else {
+		b.add("SELECT COUNT(*) FROM images WHERE TRUE")
+		filter.restrict(&b, common)
+	}
+	ask := b.query()
+	err = s.view(ctx, func(ctx context.Context, q querier) error {
+		return q.QueryRowContext(ctx, ask.text, ask.args...).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count images: %w", err)
+	}
+	return n, nil
+}
+
+// oneLabel reports whether a label is all that is asked for.
+func (f *ImageFilter) oneLabel() bool {
+	return f.Name == "" && f.Enabled == nil && len(f.Labels) == 1
+}
+
+// cut restricts a list to its page.
+func (f *ImageFilter) cut(b *builder) error {
+	if f.Order == NewestFirst && f.Offset == 0 {
+		return b.newest(f.Cursor, f.Limit)
+	}
+	if f.Cursor != "" || f.Offset < 0 {
+		return fmt.Errorf("%w: %.60q at %d", ErrCursor, f.Cursor, f.Offset)
+	}
+	b.add(" ORDER BY "+f.Order.columns()+" LIMIT ? OFFSET ?", pageSize(f.Limit)+1, f.Offset)
+	return nil
 }
 
 // commonLabel is how many images have a label that is common: so many that it takes

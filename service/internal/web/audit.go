@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,14 +15,14 @@ import (
 
 // auditPage is what the template needs.
 type auditPage struct {
-	Filter      auditFields
-	Filtered    bool
-	Records     []shownRecord
-	Head        store.Head
-	First, Next string
-	Export      string // path
-	Verified    *wire.AuditVerification
-	Kept        string // head that was given
+	Filter                auditFields
+	Filtered              bool
+	Records               []shownRecord
+	Head                  store.Head
+	First, Previous, Next string
+	Export                string // path
+	Verified              *wire.AuditVerification
+	Kept                  string // head that was given
 }
 
 // auditFields is the filter as the form has it.
@@ -101,11 +102,7 @@ func (w *Web) renderAudit(rw http.ResponseWriter, r *request, status int, p page
 	if refusal, ok := asProblem(err); ok {
 		status, p.Problem, filter = refusal.Status, refusal, store.AuditFilter{}
 	}
-	before, err := beforeCursor(q.Get("cursor"))
-	if err != nil {
-		return err
-	}
-	entries, err := w.Store.ListAudit(r.Context(), filter, store.AuditRange{Before: before})
+	entries, first, err := w.auditEntries(r, filter)
 	if err != nil {
 		return err
 	}
@@ -121,22 +118,43 @@ func (w *Web) renderAudit(rw http.ResponseWriter, r *request, status int, p page
 	}
 	if r.Method == http.MethodGet {
 		body.First, body.Next = pages(r, next)
+		if !first && len(entries) > 0 {
+			body.Previous = address(r, url.Values{"cursor": {newerThan + strconv.FormatInt(entries[0].Seq, 10)}})
+		}
 	}
 	body.Export = body.Filter.export(filter)
 	p.Name, p.Title, p.Nav, p.Body = "audit.html", "Audit log", "audit", body
 	return w.render(rw, r, status, p)
 }
 
-// beforeCursor reads the number of the record that a page ended with.
-func beforeCursor(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
+// newerThan begins the cursor of a page that ends before a record that is older.
+const newerThan = "after-"
+
+// auditEntries returns the records of the page that the request's cursor names, and
+// whether it is the first one.
+func (w *Web) auditEntries(r *request, filter store.AuditFilter) (entries []store.Entry, first bool, err error) {
+	text, newer := strings.CutPrefix(r.URL.Query().Get("cursor"), newerThan)
+	page := store.AuditRange{}
+	if text != "" || newer {
+		seq, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || seq < 1 {
+			return nil, false, store.ErrCursor
+		}
+		page.Before = seq
+		if newer {
+			page = store.AuditRange{After: seq, OldestFirst: true, Limit: store.DefaultPage + 1}
+		}
 	}
-	seq, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || seq < 1 {
-		return 0, store.ErrCursor
+	if entries, err = w.Store.ListAudit(r.Context(), filter, page); err != nil || !newer {
+		return entries, text == "", err
 	}
-	return seq, nil
+	if len(entries) <= store.DefaultPage { // the first page, and it is to be full
+		entries, err = w.Store.ListAudit(r.Context(), filter, store.AuditRange{})
+		return entries, true, err
+	}
+	entries = entries[:store.DefaultPage]
+	slices.Reverse(entries)
+	return entries, false, nil
 }
 
 func (w *Web) exportAudit(rw http.ResponseWriter, r *request) error {

@@ -40,14 +40,14 @@ func (s chartSpan) begin(now time.Time) time.Time {
 }
 
 // Measures of the chart in units of its view box. What was granted stands above
-// the line, what was denied hangs below it, both to the same scale: two thirds of
-// the height are above.
+// the line, what was denied hangs below it, each to its own scale: of a hundred
+// unlocks, few are denied, and those are what one looks for. Where there are both,
+// two thirds of the height are above; where there is one alone, it has all of it.
 const (
 	barPitch  = 20
 	barWidth  = 14
-	barUp     = 120 // height above the line
-	barDown   = 60  // below
-	barHeight = barUp + barDown
+	barHeight = 180
+	barUp     = 120
 )
 
 // chart is unlocks over time.
@@ -55,23 +55,35 @@ type chart struct {
 	Width, Height, Line int
 	Bars                []bar
 	Ticks               []string
-	Up, Down            int64 // what the upper and the lower edge stand for
+	Up, Down            int64 // what the upper and the lower edge stand for; 0: it is the line
 	Granted, Denied     int64 // in all
 	Busiest             *bar  // nil: there was nothing
 }
 
+// Shape says which of the two the chart has: both, granted or denied.
+func (c chart) Shape() string {
+	switch {
+	case c.Down == 0:
+		return "granted"
+	case c.Up == 0:
+		return "denied"
+	}
+	return "both"
+}
+
 // bar is a part of the time.
 type bar struct {
-	From, To               time.Time
-	Granted, Denied        int64
-	X, Width               int
-	GrantedY, GrantedHigh  int
-	DeniedHigh, ChartWhole int
+	From, To              time.Time
+	Granted, Denied       int64
+	X, Width              int
+	GrantedY, GrantedHigh int
+	DeniedY, DeniedHigh   int
+	ChartWhole            int
 }
 
 // newChart adds up counts from the beginning of a span.
 func newChart(span chartSpan, begin time.Time, counts []store.UnlockCount) chart {
-	c := chart{Width: span.bars * barPitch, Height: barHeight, Line: barUp, Bars: make([]bar, span.bars)}
+	c := chart{Width: span.bars * barPitch, Height: barHeight, Bars: make([]bar, span.bars)}
 	for i := range c.Bars {
 		from := begin.Add(time.Duration(i) * span.each)
 		c.Bars[i] = bar{From: from, To: from.Add(span.each), X: i*barPitch + (barPitch-barWidth)/2, Width: barWidth, ChartWhole: barHeight}
@@ -105,12 +117,17 @@ func (c *chart) scale() {
 			c.Busiest = b
 		}
 	}
-	c.Down = niceAbove(max((granted+1)/2, denied, 1))
-	c.Up = 2 * c.Down
+	c.Up, c.Down, c.Line = niceAbove(granted), niceAbove(denied), barUp
+	switch {
+	case c.Down == 0:
+		c.Up, c.Line = max(c.Up, 1), barHeight
+	case c.Up == 0:
+		c.Line = 0
+	}
 	for i := range c.Bars {
 		b := &c.Bars[i]
-		b.GrantedHigh, b.DeniedHigh = barSize(b.Granted, c.Up, barUp), barSize(b.Denied, c.Down, barDown)
-		b.GrantedY = barUp - b.GrantedHigh
+		b.GrantedHigh, b.DeniedHigh = barSize(b.Granted, c.Up, c.Line), barSize(b.Denied, c.Down, barHeight-c.Line)
+		b.GrantedY, b.DeniedY = c.Line-b.GrantedHigh, c.Line
 	}
 }
 
@@ -122,10 +139,14 @@ func barSize(n, edge int64, height int) int {
 	return max(int(n*int64(height)/edge), 2)
 }
 
-// niceAbove returns a round number that is at least n.
+// niceAbove returns a round number that is at least n, and not much more: bars fill
+// two thirds of their height or more. Of 0 it is 0.
 func niceAbove(n int64) int64 {
+	if n <= 10 {
+		return n
+	}
 	for size := int64(1); ; size *= 10 {
-		for _, step := range []int64{1, 2, 5} {
+		for _, step := range []int64{10, 12, 15, 20, 25, 30, 40, 50, 60, 80} {
 			if size*step >= n {
 				return size * step
 			}

@@ -40,7 +40,7 @@ func TestForgedRequests(t *testing.T) {
 			if rt.public && (tc.token != token || !tc.cookie && tc.site == "same-origin") {
 				continue // a login needs neither session nor token
 			}
-			r := newForm(path, url.Values{fieldToken: {tc.token}, "enabled": {"false"}, "typed": {image.Name}})
+			r := newForm(path, url.Values{fieldToken: {tc.token}, "enabled": {"false"}, fieldSure: {"yes"}, "typed": {image.Name}})
 			if rt.stream {
 				r = newMultipart(t, path, tc.token)
 			}

@@ -167,7 +167,25 @@ func (w *Web) editImage(rw http.ResponseWriter, r *request) error {
 
 func (w *Web) enableImage(rw http.ResponseWriter, r *request) error {
 	enabled, notice := wantEnabled(r)
+	if !enabled && !r.sure() {
+		return w.askDisableImage(rw, r)
+	}
 	return w.changeImage(rw, r, wire.ImagePatch{Enabled: &enabled}, notice)
+}
+
+func (w *Web) askDisableImage(rw http.ResponseWriter, r *request) error {
+	id, err := r.id("id")
+	if err != nil {
+		return err
+	}
+	image, err := w.Store.ImageByID(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return w.ask(rw, r, "images", question{
+		Title: "Disable " + image.Name + "?", Yes: "Disable the image", Back: "/images/" + id.String(),
+		Detail: "Guests of this image that start or restart get no key, whatever their release, until it is enabled again. Those that run go on.",
+	})
 }
 
 // wantEnabled reads the button of a form.

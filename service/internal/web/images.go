@@ -13,7 +13,10 @@ type imagesPage struct {
 	Name, Label, Enabled string // the filter as it was given
 	Filtered             bool
 	Images               []listedImage
-	First, Next          string // paths of other pages
+	Sort                 string // one of imageSorts
+	Sorts                []imageSort
+	ByName, ByAge        sortedColumn
+	Pages                numbered
 }
 
 // listedImage is an image in the list.
@@ -22,19 +25,87 @@ type listedImage struct {
 	store.ImageActivity
 }
 
-func (w *Web) listImages(rw http.ResponseWriter, r *request) error {
-	q := r.URL.Query()
-	body := imagesPage{Name: strings.TrimSpace(q.Get("name")), Label: strings.TrimSpace(q.Get("label")), Enabled: q.Get("enabled")}
-	body.Filtered = body.Name != "" || body.Label != "" || body.Enabled != ""
-	filter := store.ImageFilter{Name: body.Name, Cursor: q.Get("cursor")}
-	if body.Enabled == "true" || body.Enabled == "false" {
-		enabled := body.Enabled == "true"
+// imageSort is an order of the list, by the name that it has in addresses.
+type imageSort struct {
+	Name, Text string
+	order      store.ImageOrder
+}
+
+// imageSorts returns the orders. The first is that of a list that asks for none.
+func imageSorts() []imageSort {
+	return []imageSort{
+		{"newest", "newest first", store.NewestFirst},
+		{"oldest", "oldest first", store.OldestFirst},
+		{"name", "name, A to Z", store.NameAscending},
+		{"name-desc", "name, Z to A", store.NameDescending},
+	}
+}
+
+// sortedColumn is the head of a column that sorts the list.
+type sortedColumn struct {
+	Path string // of the list, sorted by it; the other way round when it is already
+	Aria string // ascending, descending or none
+}
+
+// columnOrder is an order by a column: its name in addresses, and in ARIA.
+type columnOrder struct{ name, aria string }
+
+// sortColumn makes the head of a column. The first click brings the first order.
+func sortColumn(r *request, sorted string, first, second columnOrder) sortedColumn {
+	c := sortedColumn{Aria: "none"}
+	next := first
+	switch sorted {
+	case first.name:
+		c.Aria, next = first.aria, second
+	case second.name:
+		c.Aria = second.aria
+	}
+	c.Path = address(r, url.Values{"sort": {next.name}, "page": {""}})
+	return c
+}
+
+// filter reads the list's filter. The error is a *problem, and what can be read of
+// the filter is returned with it.
+func (p *imagesPage) filter(q url.Values) (filter store.ImageFilter, err error) {
+	p.Name, p.Label, p.Enabled = strings.TrimSpace(q.Get("name")), strings.TrimSpace(q.Get("label")), q.Get("enabled")
+	p.Filtered = p.Name != "" || p.Label != "" || p.Enabled != ""
+	p.Sorts = imageSorts()
+	p.Sort = p.Sorts[0].Name
+	for _, sort := range p.Sorts {
+		if sort.Name == q.Get("sort") {
+			p.Sort, filter.Order = sort.Name, sort.order
+		}
+	}
+	filter.Name = p.Name
+	if p.Enabled == "true" || p.Enabled == "false" {
+		enabled := p.Enabled == "true"
 		filter.Enabled = &enabled
 	}
-	if body.Label != "" {
-		name, content, _ := strings.Cut(body.Label, "=")
-		filter.Labels = map[string]string{strings.TrimSpace(name): strings.TrimSpace(content)}
+	if p.Label == "" {
+		return filter, nil
 	}
+	name, content, ok := strings.Cut(p.Label, "=")
+	if !ok {
+		return filter, refused("Label: want NAME=CONTENT, such as stage=production. There is no = in %q.", p.Label)
+	}
+	filter.Labels = map[string]string{strings.TrimSpace(name): strings.TrimSpace(content)}
+	return filter, nil
+}
+
+func (w *Web) listImages(rw http.ResponseWriter, r *request) error {
+	body, p, status := imagesPage{}, page{}, http.StatusOK
+	filter, err := body.filter(r.URL.Query())
+	if refusal, ok := asProblem(err); ok {
+		status, p.Problem = refusal.Status, refusal
+	}
+	total, err := w.Store.CountImages(r.Context(), filter)
+	if err != nil {
+		return err
+	}
+	if body.Pages, err = number(r, total, store.DefaultPage); err != nil {
+		return err
+	}
+	filter.Offset = body.Pages.offset
 	found, err := w.Store.ListImages(r.Context(), filter)
 	if err != nil {
 		return err
@@ -46,31 +117,8 @@ func (w *Web) listImages(rw http.ResponseWriter, r *request) error {
 	for _, i := range found.Items {
 		body.Images = append(body.Images, listedImage{i, activity[i.ID]})
 	}
-	body.First, body.Next = pages(r, found.Next)
-	return w.render(rw, r, http.StatusOK, page{Name: "images.html", Title: "Images", Nav: "images", Body: body})
-}
-
-// pages returns the paths of the first and of the next page of a list with the
-// filter that it has; empty when this is the first, or the last.
-func pages(r *request, cursor string) (first, next string) {
-	q := r.URL.Query()
-	at := func(cursor string) string {
-		kept := make(url.Values)
-		for name, values := range q {
-			if name != "cursor" && name != "done" && len(values) > 0 && values[0] != "" {
-				kept[name] = values[:1]
-			}
-		}
-		if cursor != "" {
-			kept.Set("cursor", cursor)
-		}
-		return r.URL.Path + "?" + kept.Encode()
-	}
-	if q.Get("cursor") != "" {
-		first = at("")
-	}
-	if cursor != "" {
-		next = at(cursor)
-	}
-	return first, next
+	body.ByName = sortColumn(r, body.Sort, columnOrder{"name", "ascending"}, columnOrder{"name-desc", "descending"})
+	body.ByAge = sortColumn(r, body.Sort, columnOrder{"newest", "descending"}, columnOrder{"oldest", "ascending"})
+	p.Name, p.Title, p.Nav, p.Body = "images.html", "Images", "images", body
+	return w.render(rw, r, status, p)
 }

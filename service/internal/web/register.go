@@ -27,6 +27,9 @@ type registerPage struct {
 	Ingestion string          // the key that unsealing keys are sealed to
 }
 
+// firstFamily is the processor family, 19h, of Milan: none before it has SEV-SNP.
+const firstFamily = 0x19
+
 func (w *Web) showRegister(rw http.ResponseWriter, r *request) error {
 	fields := url.Values{"vcpus": {"2"}, "image_id": {""}}
 	if id := r.URL.Query().Get("image_id"); id != "" {
@@ -39,7 +42,9 @@ func (w *Web) showRegister(rw http.ResponseWriter, r *request) error {
 func (w *Web) renderRegister(rw http.ResponseWriter, r *request, status int, p page, fields url.Values) error {
 	body := registerPage{Fields: fields, Chosen: map[string]bool{}, Ingestion: w.Info.IngestionKeyFingerprint}
 	for _, t := range measure.VCPUTypes() {
-		body.Types = append(body.Types, t.Name)
+		if t.Family() >= firstFamily {
+			body.Types = append(body.Types, t.Name)
+		}
 	}
 	for _, name := range fields["vcpu_type"] {
 		body.Chosen[name] = true

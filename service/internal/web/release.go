@@ -136,7 +136,25 @@ func releaseAPI(image, release wire.UUID) string {
 
 func (w *Web) enableRelease(rw http.ResponseWriter, r *request) error {
 	enabled, notice := wantEnabled(r)
+	if !enabled && !r.sure() {
+		return w.askDisableRelease(rw, r)
+	}
 	return w.changeRelease(rw, r, wire.ReleasePatch{Enabled: &enabled}, notice)
+}
+
+func (w *Web) askDisableRelease(rw http.ResponseWriter, r *request) error {
+	image, id, err := w.releaseOf(r)
+	if err != nil {
+		return err
+	}
+	body, err := w.releasePage(r.Context(), image, id)
+	if err != nil {
+		return err
+	}
+	return w.ask(rw, r, "images", question{
+		Title: "Disable release " + id.String()[:8] + " of " + image.Name + "?", Yes: "Disable the release", Back: body.Path,
+		Detail: "Guests of this release that start or restart get no key until it is enabled again. Those that run go on.",
+	})
 }
 
 // approveRelease approves what the page showed, and nothing that was made of it since.

@@ -58,7 +58,7 @@ func TestChart(t *testing.T) {
 		if !last.To.After(now) || last.From.After(now) {
 			t.Errorf("%s: the last bar is from %s to %s", span.Name, last.From, last.To)
 		}
-		if c.Up != 1000 || c.Down != 500 || first.GrantedHigh != barUp || first.GrantedY != 0 || first.DeniedHigh != 2 || last.GrantedHigh != 2 {
+		if c.Up != 1000 || c.Down != 2 || c.Line != barUp || first.GrantedHigh != barUp || first.GrantedY != 0 || first.DeniedHigh != barHeight-barUp || last.GrantedHigh != 2 {
 			t.Errorf("%s: got %d, %d, %+v, %+v", span.Name, c.Up, c.Down, first, last)
 		}
 		if got := strings.ReplaceAll(c.Describe(), "\u202F", ""); !strings.HasPrefix(got, "1007 granted, 2 denied. Most in the ") {
@@ -66,7 +66,37 @@ func TestChart(t *testing.T) {
 		}
 	}
 	empty := newChart(chartSpans()[0], now, nil)
-	if empty.Busiest != nil || empty.Down != 1 || empty.Describe() != "No unlock was asked for." {
+	if empty.Busiest != nil || empty.Up != 1 || empty.Line != barHeight || empty.Describe() != "No unlock was asked for." {
 		t.Errorf("got %+v", empty)
+	}
+}
+
+// TestChartIsFull draws few denials among many unlocks, and one kind alone: both can
+// be seen, and no part of the chart is kept for what is not there.
+func TestChartIsFull(t *testing.T) {
+	now := time.Date(2026, time.November, 23, 12, 30, 0, 0, time.UTC)
+	span := chartSpans()[0]
+	begin := span.begin(now)
+	for _, tc := range []struct {
+		granted, denied int64
+		shape           string
+		line            int
+	}{
+		{96, 4, "both", barUp}, {9_600, 400, "both", barUp}, {1_000_000, 1, "both", barUp}, {11, 11, "both", barUp},
+		{1001, 0, "granted", barHeight}, {1, 0, "granted", barHeight}, {0, 7, "denied", 0}, {0, 0, "granted", barHeight},
+	} {
+		c := newChart(span, begin, []store.UnlockCount{
+			{Hour: begin, Outcome: store.OutcomeGranted, Records: tc.granted}, {Hour: begin, Outcome: store.OutcomeDenied, Records: tc.denied},
+		})
+		b := c.Bars[0]
+		if c.Shape() != tc.shape || c.Line != tc.line {
+			t.Errorf("%d granted, %d denied: %s, the line is at %d", tc.granted, tc.denied, c.Shape(), c.Line)
+		}
+		if tc.granted > 0 && 3*b.GrantedHigh < 2*c.Line || tc.denied > 0 && 3*b.DeniedHigh < 2*(barHeight-c.Line) {
+			t.Errorf("%d granted, %d denied: bars of %d and %d", tc.granted, tc.denied, b.GrantedHigh, b.DeniedHigh)
+		}
+		if b.GrantedY+b.GrantedHigh != c.Line || b.DeniedY != c.Line || c.Up < tc.granted || c.Down < tc.denied {
+			t.Errorf("%d granted, %d denied: %+v", tc.granted, tc.denied, b)
+		}
 	}
 }

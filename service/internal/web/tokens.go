@@ -68,6 +68,16 @@ func (w *Web) revokeToken(rw http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if !r.sure() {
+		token, err := w.Store.TokenByID(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		return w.ask(rw, r, "tokens", question{
+			Title: "Revoke " + token.Name + "?", Yes: "Revoke the token", Back: "/tokens",
+			Detail: "Whoever uses this token is locked out at once, and for good.",
+		})
+	}
 	if err := w.call(r, http.MethodDelete, wire.PathTokens+"/"+id.String(), nil, nil); err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type Store interface {
 	ListReplicas(ctx context.Context) ([]store.Replica, error)
 
 	ListImages(ctx context.Context, filter store.ImageFilter) (store.Page[store.Image], error)
+	CountImages(ctx context.Context, filter store.ImageFilter) (int64, error)
 	ImageByID(ctx context.Context, id wire.UUID) (store.Image, error)
 	ImageNames(ctx context.Context, images []wire.UUID) (map[wire.UUID]string, error)
 	ImageActivity(ctx context.Context, images []store.Image) (map[wire.UUID]store.ImageActivity, error)
@@ -34,6 +35,7 @@ type Store interface {
 
 	AuditHead(ctx context.Context) (store.Head, error)
 	ListAudit(ctx context.Context, filter store.AuditFilter, page store.AuditRange) ([]store.Entry, error)
+	TokenByID(ctx context.Context, id wire.UUID) (store.Token, error)
 	ListTokens(ctx context.Context, cursor string, limit int) (store.Page[store.Token], error)
 }
 

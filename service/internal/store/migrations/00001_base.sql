@@ -32,6 +32,8 @@ CREATE TABLE images (
 );
 -- A search for a part of a name reads this index alone.
 CREATE INDEX images_search ON images (created_at, id, enabled, name_folded);
+-- A list by name reads this one.
+CREATE INDEX images_by_name ON images (name_folded, id, enabled);
 
 CREATE TABLE image_labels (
 	image_id BYTEA NOT NULL REFERENCES images (id) ON DELETE CASCADE,

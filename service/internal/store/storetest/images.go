@@ -21,6 +21,7 @@ func imageTests() map[string]func(*testing.T, Database) {
 		"image is atomic":    testImageAtomic,
 		"image list filters": testImageFilters,
 		"image list pages":   testImagePages,
+		"image list orders":  testImageOrders,
 		"image edits":        testImageEdits,
 	}
 }
@@ -168,6 +169,9 @@ func testImageFilters(t *testing.T, d Database) {
 		if !slices.Equal(got, tc.want) || page.Next != "" {
 			t.Errorf("%s: got %q, next %q, want %q", name, got, page.Next, tc.want)
 		}
+		if n, err := s.CountImages(t.Context(), tc.filter); err != nil || n != int64(len(tc.want)) {
+			t.Errorf("%s: counted %d, %v, want %d", name, n, err, len(tc.want))
+		}
 	}
 }
 
@@ -206,6 +210,47 @@ func testImagePages(t *testing.T, d Database) {
 	for _, cursor := range []string{"x", "!", strings.Repeat("A", 34), strings.Repeat("A", 35)} {
 		if _, err := s.ListImages(t.Context(), store.ImageFilter{Cursor: cursor}); !errors.Is(err, store.ErrCursor) {
 			t.Errorf("cursor %q: got %v", cursor, err)
+		}
+	}
+}
+
+func testImageOrders(t *testing.T, d Database) {
+	s := d.Open(t, store.Options{Now: NewClock(time.Second).Now})
+	for _, name := range []string{"web", "Mail", "api", "Build"} {
+		image := Image(name)
+		image.Enabled = name != "api"
+		create(t, s, image, Release("f", "k", "i"))
+	}
+	for _, tc := range []struct {
+		filter store.ImageFilter
+		want   []string
+		total  int64
+	}{
+		{store.ImageFilter{}, []string{"Build", "api", "Mail", "web"}, 4},
+		{store.ImageFilter{Order: store.OldestFirst}, []string{"web", "Mail", "api", "Build"}, 4},
+		{store.ImageFilter{Order: store.NameAscending}, []string{"api", "Build", "Mail", "web"}, 4},
+		{store.ImageFilter{Order: store.NameDescending}, []string{"web", "Mail", "Build", "api"}, 4},
+		{store.ImageFilter{Offset: 1, Limit: 2}, []string{"api", "Mail"}, 4},
+		{store.ImageFilter{Order: store.NameAscending, Offset: 2, Limit: 2}, []string{"Mail", "web"}, 4},
+		{store.ImageFilter{Order: store.NameDescending, Offset: 3, Limit: 2}, []string{"api"}, 4},
+		{store.ImageFilter{Order: store.NameAscending, Offset: 4}, nil, 4},
+		{store.ImageFilter{Order: store.NameAscending, Enabled: ptr(true), Offset: 1}, []string{"Mail", "web"}, 3},
+	} {
+		page, err := s.ListImages(t.Context(), tc.filter)
+		var got []string
+		for _, i := range page.Items {
+			got = append(got, i.Name)
+		}
+		if err != nil || !slices.Equal(got, tc.want) || tc.filter.Order != store.NewestFirst && page.Next != "" {
+			t.Errorf("%+v: got %q, next %q, %v, want %q", tc.filter, got, page.Next, err, tc.want)
+		}
+		if n, err := s.CountImages(t.Context(), tc.filter); err != nil || n != tc.total {
+			t.Errorf("%+v: counted %d, %v, want %d", tc.filter, n, err, tc.total)
+		}
+	}
+	for _, filter := range []store.ImageFilter{{Order: store.OldestFirst, Cursor: "x"}, {Offset: -1}} {
+		if _, err := s.ListImages(t.Context(), filter); !errors.Is(err, store.ErrCursor) {
+			t.Errorf("%+v: got %v", filter, err)
 		}
 	}
 }

@@ -16,13 +16,9 @@ document.addEventListener('click', async (event) => {
   setTimeout(() => { button.textContent = 'Copy'; }, 1500);
 });
 
-// Questions before what cannot be undone, and words while something takes long.
+// Words while something takes long.
 document.addEventListener('submit', (event) => {
   const form = event.target;
-  if (form.dataset.confirm && !confirm(form.dataset.confirm)) {
-    event.preventDefault();
-    return;
-  }
   const button = form.querySelector('button:not([type=button])');
   if (form.dataset.busy && button) {
     button.textContent = form.dataset.busy;

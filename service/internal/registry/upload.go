@@ -150,11 +150,24 @@ func (u *Upload) addFirmware(ctx context.Context, body io.Reader) error {
 }
 
 func (u *Upload) addKernel(ctx context.Context, body io.Reader) error {
-	return u.stream(ctx, PartKernel, body, u.registry.Limits.Kernel)
+	return u.streamRaw(ctx, PartKernel, body, u.registry.Limits.Kernel)
 }
 
 func (u *Upload) addInitrd(ctx context.Context, body io.Reader) error {
-	return u.stream(ctx, PartInitrd, body, u.registry.Limits.Initrd)
+	return u.streamRaw(ctx, PartInitrd, body, u.registry.Limits.Initrd)
+}
+
+// streamRaw writes a file to the artifacts that is measured as it is, and refuses
+// a disk image in its place.
+func (u *Upload) streamRaw(ctx context.Context, part string, body io.Reader, limit int64) error {
+	raw, err := measure.RawReader(body)
+	if errors.Is(err, measure.ErrContainer) {
+		return refused("%s: %v", part, err)
+	}
+	if err != nil {
+		return err
+	}
+	return u.stream(ctx, part, raw, limit)
 }
 
 // stream writes a file to the artifacts.

@@ -74,9 +74,12 @@ func orFound(err, found error) error {
 }
 
 // BeginRelease starts the registration of a further release. The error is a
-// *RefusedError or wraps ErrBusy or store.ErrNotFound.
+// *RefusedError, an *UnknownImageError or wraps ErrBusy.
 func (r *Registry) BeginRelease(ctx context.Context, id wire.UUID, registration wire.Registration) (*Upload, error) {
 	image, err := r.Store.ImageByID(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, &UnknownImageError{id}
+	}
 	if err != nil {
 		return nil, err
 	}

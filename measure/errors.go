@@ -9,6 +9,10 @@ var (
 	// MaxFirmwareSize.
 	ErrFirmwareSize = errors.New("firmware size is wrong")
 
+	// ErrContainer: a disk image, such as qcow2, where the raw bytes of a
+	// firmware, kernel or initrd are wanted.
+	ErrContainer = errors.New("not raw bytes")
+
 	// ErrNoFooter: no OVMF footer table 32 bytes before the end of the file,
 	// so this is not an OVMF build for X64, or not its code part.
 	ErrNoFooter = errors.New("no OVMF footer table")

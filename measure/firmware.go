@@ -40,6 +40,9 @@ type Firmware struct {
 // or of a COCONUT-SVSM binary, which carries the same tables. The errors wrap
 // the Err values of this package.
 func ParseFirmware(data []byte) (*Firmware, error) {
+	if err := CheckRaw(data); err != nil {
+		return nil, err
+	}
 	if len(data) == 0 || len(data)%PageSize != 0 || len(data) > MaxFirmwareSize {
 		return nil, fmt.Errorf("%w: %d bytes, want a multiple of %d up to %d MiB",
 			ErrFirmwareSize, len(data), PageSize, MaxFirmwareSize>>20)

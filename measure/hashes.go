@@ -41,7 +41,8 @@ const hashBufferSize = 1 << 20
 // HashKernel reads kernel and initrd to their ends, in constant memory, and
 // hashes them with the command line as QEMU does: a missing initrd (nil) counts
 // as an empty one and the command line ends with a NUL. It refuses a command
-// line that contains a NUL, since QEMU would hash only what precedes it.
+// line that contains a NUL, since QEMU would hash only what precedes it, and with
+// ErrContainer a disk image in place of a kernel or initrd.
 func HashKernel(kernel, initrd io.Reader, cmdline string) (KernelHashes, error) {
 	var h KernelHashes
 	if i := bytes.IndexByte([]byte(cmdline), 0); i >= 0 {
@@ -62,6 +63,10 @@ func HashKernel(kernel, initrd io.Reader, cmdline string) (KernelHashes, error) 
 }
 
 func hashReader(r io.Reader) (Hash, error) {
+	r, err := RawReader(r)
+	if err != nil {
+		return Hash{}, err
+	}
 	sum := sha256.New()
 	// The wrapper hides ReadFrom and WriteTo, which choose their own buffers.
 	if _, err := io.CopyBuffer(sum, struct{ io.Reader }{r}, make([]byte, hashBufferSize)); err != nil {

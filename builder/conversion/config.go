@@ -61,7 +61,7 @@ func (c *Config) Prepare(build string, force bool) error {
 		problems = append(problems, option.Errorf("vm_name", "%q is not the name of a file", c.VMName))
 	}
 	if _, err := os.Lstat(c.OutputDirectory); err == nil && !force {
-		problems = append(problems, option.Errorf("output_directory", "%s exists: remove it, or replace it with packer build -force", c.OutputDirectory))
+		problems = append(problems, option.Errorf("output_directory", "%s exists: name another directory, or have this one replaced with packer build -force", c.OutputDirectory))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -28,6 +28,7 @@ func newArtifactsCommand() *cobra.Command {
 
 func newArtifactsExportCommand() *cobra.Command {
 	var image, slot, out, format string
+	var force bool
 	var trusted trustOptions
 	cmd := &cobra.Command{
 		Use:   "export --image IMG --bundle FILE [flags]",
@@ -46,6 +47,9 @@ Exit codes here: 1 what is on the disk is not genuine.`,
 			if err != nil || f == bundle.SquashFS {
 				return usageErrorf("--format: %q, want tar.gz or tar", format)
 			}
+			if err := checkNew(out, force); err != nil {
+				return err
+			}
 			trust, err := trusted.trust()
 			if err != nil {
 				return err
@@ -59,6 +63,7 @@ Exit codes here: 1 what is on the disk is not genuine.`,
 	cmd.Flags().StringVar(&slot, "slot", "", "A or B (default the active one)")
 	cmd.Flags().StringVar(&out, "bundle", "", "file to write")
 	cmd.Flags().StringVar(&format, "format", string(bundle.TarGz), "tar.gz or tar")
+	addForceFlag(cmd, &force)
 	trusted.addFlags(cmd)
 	return cmd
 }

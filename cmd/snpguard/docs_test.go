@@ -34,17 +34,39 @@ func commandLines(text string) []string {
 	return lines
 }
 
+// tableCommands returns the command lines in the first column of docs/embed.md.
+func tableCommands(page, text string) []string {
+	var lines []string
+	if filepath.Base(page) == "embed.md" {
+		for _, found := range regexp.MustCompile("(?m)^\\| `([a-z][^`\n]+)`").FindAllStringSubmatch(text, -1) {
+			lines = append(lines, " "+found[1])
+		}
+	}
+	return lines
+}
+
+// hasFlag reports whether a command has a flag by this name, which is not another's
+// second one.
+func hasFlag(cmd *cobra.Command, name string) bool {
+	for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
+		if f := flags.Lookup(name); f != nil && f.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
 // checkCommandLine says what in a command line does not exist, or "".
 func checkCommandLine(root *cobra.Command, line string) string {
 	cmd, named := root, false
 	for _, word := range strings.Fields(line) {
-		name, isFlag := strings.CutPrefix(word, "--")
+		name, isFlag := strings.CutPrefix(strings.TrimLeft(word, "["), "--")
 		name, _, _ = strings.Cut(strings.TrimRight(name, "],.:)"), "=")
 		i := slices.IndexFunc(cmd.Commands(), func(c *cobra.Command) bool { return c.Name() == word })
 		switch {
 		case word == "--" || strings.ContainsAny(word, "|&>#;"):
 			return ""
-		case isFlag && name != "..." && name != "help" && cmd.Flags().Lookup(name) == nil && cmd.PersistentFlags().Lookup(name) == nil:
+		case isFlag && name != "..." && name != "help" && !hasFlag(cmd, name):
 			return "flag " + word
 		case isFlag:
 		case i >= 0:
@@ -65,7 +87,8 @@ func TestDocumentedCommandsExist(t *testing.T) {
 	}
 	root, checked := newRootCommand(), 0
 	for _, page := range append(pages, "../../README.md", "../../CONTRIBUTING.md") {
-		for _, line := range commandLines(readDoc(t, strings.TrimPrefix(page, "../../"))) {
+		text := readDoc(t, strings.TrimPrefix(page, "../../"))
+		for _, line := range append(commandLines(text), tableCommands(page, text)...) {
 			checked++
 			if missing := checkCommandLine(root, line); missing != "" {
 				t.Errorf("%s: snpguard%s: no %s", filepath.Base(page), line, missing)
@@ -75,7 +98,7 @@ func TestDocumentedCommandsExist(t *testing.T) {
 	if checked < 60 {
 		t.Errorf("only %d command lines found", checked)
 	}
-	for _, wrong := range []string{" convert --inn x", " convertt", " image gone", " kds status --certs d"} {
+	for _, wrong := range []string{" convert --inn x", " convertt", " image gone", " kds status --certs d", " launch --disk d", " launch-config --policy p"} {
 		if checkCommandLine(root, wrong) == "" {
 			t.Errorf("snpguard%s is taken", wrong)
 		}

@@ -10,6 +10,7 @@ import (
 
 func newImageExportCommand() *cobra.Command {
 	var out, release, variant, format string
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "export IMAGE --bundle FILE",
 		Short: "Download the launch bundle of a release",
@@ -25,6 +26,9 @@ checked before it appears under its name; SquashFS is taken as it comes.`,
 			if err != nil {
 				return usageError{err}
 			}
+			if err := checkNew(out, force); err != nil {
+				return err
+			}
 			service, image, found, err := connectRelease(cmd, args[0], release)
 			if err != nil {
 				return err
@@ -36,6 +40,7 @@ checked before it appears under its name; SquashFS is taken as it comes.`,
 	cmd.Flags().StringVar(&release, "release", "", "release to export (default the newest)")
 	cmd.Flags().StringVar(&variant, "variant", "", "variant to make the only one, such as 4xEPYC-Genoa")
 	cmd.Flags().StringVar(&format, "format", string(bundle.TarGz), "tar.gz, tar or squashfs")
+	addForceFlag(cmd, &force)
 	return cmd
 }
 

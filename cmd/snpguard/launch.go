@@ -15,7 +15,7 @@ type launchOptions struct {
 	memory, network                string
 	sshPort                        int
 	snapshot, dryRun               bool
-	format, qemu                   string
+	format, name, qemu             string
 	cbitpos, reducedPhysBits       uint32
 	trustOptions
 
@@ -80,6 +80,7 @@ func (o *launchOptions) addLaunchFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.snapshot, "snapshot", false, "forget what the guest writes to its disk")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the command and run nothing")
 	f.StringVar(&o.format, "format", formatQEMU, "qemu, or libvirt to print a domain and run nothing")
+	f.StringVar(&o.name, "name", "", "name of the libvirt domain (default made of image and disk)")
 	o.addFlags(cmd)
 	f.StringVar(&o.qemu, "qemu", launch.Program, "program to run")
 	f.Uint32Var(&o.cbitpos, "cbitpos", 0, "position of the C-bit (default from CPUID)")
@@ -115,7 +116,7 @@ func runLaunch(cmd *cobra.Command, o *launchOptions) error {
 	switch {
 	case o.simulate:
 		return o.runSimulated(cmd, b, machine)
-	case b.guest.Simulated && !b.manifest.Unsigned && !o.prints():
+	case b.guest.Simulated && !b.manifest.Unsigned:
 		return fmt.Errorf("image %s was registered with a service that trusts a SIMULATED AMD; launch it with --simulate", b.manifest.Image)
 	}
 	return o.runSNP(cmd, b, machine)
@@ -133,6 +134,8 @@ func (o *launchOptions) check() error {
 		return usageErrorf("--format: %q, want %s or %s", o.format, formatQEMU, formatLibvirt)
 	case o.format == formatLibvirt && len(o.extra) > 0:
 		return usageErrorf("options for QEMU have no place in a domain of libvirt")
+	case o.format != formatLibvirt && o.name != "":
+		return usageErrorf("--name is for --format libvirt")
 	case o.simulate && o.prints():
 		return usageErrorf("--simulate runs a simulated AMD-SP beside QEMU; there is no command to print")
 	case o.simulate && o.simState == "":

@@ -116,6 +116,19 @@ func (o *launchOptions) extractDir() (string, error) {
 	return os.MkdirTemp(filepath.Dir(o.extract), ".snpguard-extract-")
 }
 
+// freeName returns a name under which nothing exists yet: --extract wants that, and
+// a bundle may have no ending that could be left out.
+func freeName(name string) string {
+	for n, free := 0, name; ; n++ {
+		if _, err := os.Lstat(free); errors.Is(err, fs.ErrNotExist) {
+			return free
+		}
+		if free = name + "-files"; n > 0 {
+			free = fmt.Sprintf("%s-files-%d", name, n+1)
+		}
+	}
+}
+
 // settle gives the guest the paths at which its files will be found.
 func (o *launchOptions) settle(cmd *cobra.Command, b *openedBundle, dir string) error {
 	home := o.extract
@@ -125,7 +138,7 @@ func (o *launchOptions) settle(cmd *cobra.Command, b *openedBundle, dir string) 
 			return err
 		}
 	case o.prints():
-		home = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(cmp.Or(o.bundle, o.disk+".bundle")), ".gz"), ".tar")
+		home = freeName(strings.TrimSuffix(strings.TrimSuffix(filepath.Base(cmp.Or(o.bundle, o.disk+".bundle")), ".gz"), ".tar"))
 		note(cmd, "snpguard: nothing is extracted; --extract %s puts the files where this names them", home)
 	default:
 		return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -21,7 +22,7 @@ func (o *launchOptions) machine() (launch.Machine, error) {
 		return m, usageErrorf("--memory: %w", err)
 	}
 	if m.Network, err = launch.ParseNetwork(o.network); err != nil {
-		return m, usageErrorf("--net: %w", err)
+		return m, usageErrorf("--network: %w", err)
 	}
 	if m.Network, err = m.Network.WithSSH(o.sshPort); err != nil {
 		return m, usageErrorf("--ssh-port: %w", err)
@@ -39,7 +40,7 @@ func (o *launchOptions) runSNP(cmd *cobra.Command, b *openedBundle, machine laun
 	snp := launch.SNP{Guest: b.guest, Machine: machine, Encryption: encryption}
 	switch {
 	case o.format == formatLibvirt:
-		xml, err := snp.Domain(b.manifest.Image)
+		xml, err := snp.Domain(cmp.Or(o.name, launch.DomainName(b.manifest.Image, machine.Disk)))
 		if err != nil {
 			return usageError{err}
 		}

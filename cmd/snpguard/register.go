@@ -15,7 +15,7 @@ import (
 // registerOptions are the flags of "snpguard register" as they were given.
 type registerOptions struct {
 	register.Config
-	json bool
+	force, json bool
 }
 
 func newRegisterCommand() *cobra.Command {
@@ -65,6 +65,7 @@ extracts the key of a chip of Milan, whose owner then forges any report.`,
 	f.BoolVar(&o.Disabled, "disabled", false, "register it, but release no key yet")
 	f.BoolVar(&o.AddRelease, "add-release", false, "add a release to an image that exists")
 	f.StringVar(&o.Bundle, "bundle", "", "file to write the launch bundle to")
+	addForceFlag(cmd, &o.force)
 	addJSONFlag(cmd, &o.json)
 	return cmd
 }
@@ -73,6 +74,9 @@ func runRegister(cmd *cobra.Command, o *registerOptions) error {
 	request, err := o.Request()
 	if err != nil {
 		return flagErrors(cmd, err)
+	}
+	if err := checkNew(o.Bundle, o.force); err != nil {
+		return err
 	}
 	service, err := connect()
 	if err != nil {

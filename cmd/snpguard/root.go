@@ -101,6 +101,9 @@ func markRunErrors(cmd *cobra.Command) {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			err := checkNotEmpty(cmd)
 			if err == nil {
+				err = checkOutputs(cmd)
+			}
+			if err == nil {
 				err = runE(cmd, args)
 			}
 			if err != nil {

@@ -31,6 +31,8 @@ func TestWrongReports(t *testing.T) {
 		{"VLEK of Turin", mustVLEK(t, snp.Turin), func(*snp.Report) {}, ""},
 		{"VLEK, CHIP_ID not masked", vlek, func(r *snp.Report) { r.ChipID = milan.chip.ID }, ""},
 		{"version 2", milan, func(r *snp.Report) { r.Version, r.CPUID = 2, nil }, ""},
+		{"version 4", milan, func(r *snp.Report) { r.Version = 4 }, ""},
+		{"version 6", milan, func(r *snp.Report) { r.Version = 6 }, ""},
 		{"version 5", milan, func(r *snp.Report) { r.Version = 5 }, ""},
 		{"Siena", mustVCEK(t, snp.Genoa), func(r *snp.Report) { r.CPUID.Model = 0xA0 }, ""},
 

@@ -26,6 +26,15 @@ func WriteLaunchConfig(dir string, vcpus measure.VCPUs, policy idblock.GuestPoli
 	if _, err := readPlain(dir); err != nil {
 		return nil, err
 	}
+	for _, name := range []string{staging.NameFirmware, staging.NameKernel, staging.NameInitrd} {
+		head, err := input.Bounded(filepath.Join(dir, name), measure.ContainerHeadSize)
+		if err == nil {
+			err = measure.CheckRaw(head)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	config := &bundle.LaunchConfig{VCPUModel: vcpus.Type.Name, VCPUCount: vcpus.Count, GuestPolicy: fmt.Sprintf("%#x", uint64(policy))}
 	data, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {

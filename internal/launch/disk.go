@@ -39,13 +39,15 @@ const (
 	qcowKnownFeatures   = 1<<0 | 1<<1 | 1<<3 | 1<<4 // dirty, corrupt, compression type, extended L2
 	minDiskSize         = 1 << 20
 	otherMagicsMaxBytes = 8
+	vhdMagic            = "conectix" // of the footer (Microsoft, VHD Image Format Specification)
+	vhdFooterSize       = 512
 )
 
 // otherMagics begin formats that QEMU knows and that are not launched: taken as
 // raw disks they would be nothing, so somebody is mistaken.
 func otherMagics() map[string]string {
 	return map[string]string{
-		"KDMV": "vmdk", "# Disk D": "vmdk", "COWD": "vmdk", "vhdxfile": "vhdx", "conectix": "vpc",
+		"KDMV": "vmdk", "# Disk D": "vmdk", "COWD": "vmdk", "vhdxfile": "vhdx", vhdMagic: "vpc",
 		"<<< QEMU": "vdi", "<<< Orac": "vdi", "LUKS\xba\xbe": "luks", "QED\x00": "qed",
 	}
 }
@@ -75,10 +77,26 @@ func OpenDisk(path string) (Disk, error) {
 		return Disk{}, fmt.Errorf("read %s: %w", path, err)
 	}
 	format, err := detect(header)
+	if err == nil && format == Raw {
+		err = checkFooter(f, info.Size())
+	}
 	if err != nil {
 		return Disk{}, fmt.Errorf("%w: %s: %w", ErrDisk, path, err)
 	}
 	return Disk{Path: absolute, Format: format}, nil
+}
+
+// checkFooter refuses a fixed VHD, which is a raw disk with a footer that a guest
+// would see as its last sector.
+func checkFooter(f io.ReaderAt, size int64) error {
+	magic := make([]byte, len(vhdMagic))
+	if _, err := f.ReadAt(magic, size-vhdFooterSize); err != nil {
+		return err
+	}
+	if string(magic) == vhdMagic {
+		return errors.New("it is in format vpc (a fixed VHD), want qcow2 or raw")
+	}
+	return nil
 }
 
 func detect(header [qcowHeaderSize]byte) (string, error) {

@@ -64,7 +64,7 @@ func TestUnsigned(t *testing.T) {
 		t.Error(args)
 	}
 	s.Machine.Network.SSHPort = 0
-	if xml, err := s.Domain(launchtest.Image()); err != nil || bytes.Contains(xml, []byte("<id")) || !bytes.Contains(xml, []byte(`authorKey="no"`)) {
+	if xml, err := s.Domain("guest"); err != nil || bytes.Contains(xml, []byte("<id")) || !bytes.Contains(xml, []byte(`authorKey="no"`)) {
 		t.Errorf("%s, %v", xml, err)
 	}
 	m.Variants[0].Policy = "0"

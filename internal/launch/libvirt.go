@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/xml"
 	"fmt"
@@ -99,17 +100,23 @@ type launchSecurity struct {
 	IDAuth          string `xml:"idAuth,omitempty"`
 }
 
-// Domain returns the guest as a domain of libvirt, since version 10.5. The ID is
-// the image's and becomes part of the domain's name, since people's names for
-// images may hold anything. The error wraps ErrMachine for a port to SSH, which
+// DomainName returns a name for the domain of one disk of an image: two guests of
+// one image have two disks, and libvirt takes a name once. People's names for images
+// may hold anything, so it is made of the image's ID and a hash of the disk's path.
+func DomainName(image wire.UUID, d Disk) string {
+	sum := sha256.Sum256([]byte(d.Path))
+	return fmt.Sprintf("snpguard-%s-%x", image, sum[:4])
+}
+
+// Domain returns the guest as a domain of libvirt, since version 10.5. The error wraps ErrMachine for a port to SSH, which
 // libvirt's network of that kind does not have.
-func (s SNP) Domain(image wire.UUID) ([]byte, error) {
+func (s SNP) Domain(name string) ([]byte, error) {
 	if s.Machine.Network.SSHPort != 0 {
 		return nil, fmt.Errorf("%w: a domain leads no port to the guest; leave out the port for SSH", ErrMachine)
 	}
 	g, base64 := s.Guest, base64.StdEncoding.EncodeToString
 	d := domain{
-		Type: "kvm", Name: "snpguard-" + image.String(),
+		Type: "kvm", Name: name,
 		Memory:       memorySize{"MiB", s.Machine.Memory >> 20},
 		MemorySource: typed{"memfd"}, MemoryAccess: mode{"shared"},
 		VCPU: vcpu{"static", g.VCPUs.Count},

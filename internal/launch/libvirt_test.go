@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
 )
 
 func domain(t *testing.T, change func(*launch.SNP)) []byte {
@@ -23,7 +22,7 @@ func domain(t *testing.T, change func(*launch.SNP)) []byte {
 	if change != nil {
 		change(&s)
 	}
-	xml, err := s.Domain(launchtest.Image())
+	xml, err := s.Domain("guest")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +70,7 @@ func TestDomainValues(t *testing.T) {
 		`<loader type="rom" stateless="yes">` + g.Firmware + "</loader>", "<kernel>" + g.Kernel + "</kernel>", "<initrd>" + g.Initrd + "</initrd>",
 		"<cmdline>root=/dev/mapper/cryptroot a=&#34;&lt;&amp;&gt;&#34; b=&#39;c&#39;</cmdline>",
 		`<vcpu placement="static">2</vcpu>`, `<model fallback="forbid">EPYC-Milan</model>`, `<memory unit="MiB">4096</memory>`,
-		"<name>snpguard-11223344-5566-4788-8900-000000000000</name>", `<driver name="qemu" type="qcow2" iommu="on">`,
+		"<name>guest</name>", `<driver name="qemu" type="qcow2" iommu="on">`,
 	} {
 		if !strings.Contains(xml, want) {
 			t.Errorf("no %s in\n%s", want, xml)
@@ -84,7 +83,7 @@ func TestDomainValues(t *testing.T) {
 
 func TestDomainRefusesSSHPort(t *testing.T) {
 	s := launch.SNP{Guest: guest(t), Machine: machine()}
-	if _, err := s.Domain(launchtest.Image()); !errors.Is(err, launch.ErrMachine) {
+	if _, err := s.Domain("guest"); !errors.Is(err, launch.ErrMachine) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -37,6 +37,7 @@ func TestOpenDisk(t *testing.T) {
 		"vmdk descriptor":   {"# Disk DescriptorFile" + rest, "", "format vmdk"},
 		"vhdx":              {"vhdxfile" + rest, "", "format vhdx"},
 		"vdi":               {"<<< QEMU VM Virtual Disk Image >>>" + rest, "", "format vdi"},
+		"fixed vhd":         {rest[512:] + "conectix" + rest[:504], "", "format vpc"},
 		"bare LUKS":         {"LUKS\xba\xbe" + rest, "", "format luks"},
 		"empty":             {"", "", "at least"},
 		"shorter than disk": {rest[1:], "", "at least"},

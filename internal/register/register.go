@@ -5,15 +5,18 @@ package register
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/input"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 
 // Request is a registration that is ready to be sent.
@@ -92,8 +95,24 @@ func (c *Config) addUploads(r *Request) error {
 		if err != nil {
 			return err
 		}
+		if err := checkRaw(path); err != nil {
+			return option.Wrap(f.option, err)
+		}
 		r.Size += info.Size()
 		r.Uploads = append(r.Uploads, client.Upload{Part: f.part, Open: func() (io.ReadCloser, error) { return os.Open(path) }})
+	}
+	return nil
+}
+
+// checkRaw refuses a disk image in place of the bytes that are measured, before
+// anything is sent.
+func checkRaw(path string) error {
+	head, err := input.Bounded(path, measure.ContainerHeadSize)
+	if err != nil {
+		return err
+	}
+	if err := measure.CheckRaw(head); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }

@@ -127,6 +127,20 @@ func TestFurtherRequest(t *testing.T) {
 	}
 }
 
+// A disk image is measured nowhere: nothing is sent.
+func TestContainersAreNotSent(t *testing.T) {
+	for name, option := range map[string]string{staging.NameFirmware: "firmware", staging.NameKernel: "kernel", staging.NameInitrd: "initrd"} {
+		c := good()
+		c.Staging = staged(t)
+		if err := os.WriteFile(filepath.Join(c.Staging, name), []byte("QFI\xfb\x00\x00\x00\x03"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []string{option}) || !strings.Contains(err.Error(), "it is a qcow2 file") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 func TestRequestRefused(t *testing.T) {
 	c := good()
 	if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []string{"staging"}) {

@@ -58,6 +58,9 @@ func Fields(r *snp.Report) []Field {
 			Field{"launch_mit_vector", attest.Bits64(r.LaunchMitVector)},
 			Field{"current_mit_vector", attest.Bits64(r.CurrentMitVector)})
 	}
+	if r.HasAdditions() {
+		fields = append(fields, Field{"unknown_fields", "present: this version has fields that are not read here"})
+	}
 	return append(fields,
 		Field{"signature_r", attest.Bytes48(r.SignatureR)},
 		Field{"signature_s", attest.Bytes48(r.SignatureS)})

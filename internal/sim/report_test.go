@@ -47,7 +47,7 @@ func TestEncodeRealReports(t *testing.T) {
 func TestSignedReports(t *testing.T) {
 	amd := simtest.AMD(t)
 	for _, p := range snp.Products() {
-		for _, version := range []uint32{2, 3, 5} {
+		for _, version := range []uint32{2, 3, 4, 5, 6} {
 			chip := sim.NewChip(p, "a", tcb(p))
 			vek, err := amd.VCEK(chip)
 			if err != nil {

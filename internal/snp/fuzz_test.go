@@ -15,6 +15,11 @@ func FuzzParseReport(f *testing.F) {
 	} {
 		f.Add(vectors.MustRead(f, "reports/"+name+".bin"))
 	}
+	for _, version := range []byte{4, 6} {
+		data := vectors.MustRead(f, reportV5)
+		data[0], data[0x208] = version, 1
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := snp.ParseReport(data)
 		if err != nil {
@@ -22,6 +27,9 @@ func FuzzParseReport(f *testing.F) {
 		}
 		if !bytes.Equal(r.Bytes(), data) {
 			t.Error("report does not hold its own bytes")
+		}
+		if r.Version <= 5 && r.HasAdditions() {
+			t.Error("a known version has fields that are not known")
 		}
 		for _, p := range snp.Products() {
 			tcb, err := snp.ParseTCB(p, r.ReportedTCB)

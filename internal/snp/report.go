@@ -1,6 +1,7 @@
 package snp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,6 +33,21 @@ const (
 	signatureFieldSize = 0x48 // bytes kept for R and for S
 	scalarSize         = 48   // bytes that a P-384 number needs
 )
+
+// Versions of the report (VERSION). Each adds fields in bytes that the one
+// before reserves, and moves none; version 4 adds none to 3.
+const (
+	versionOldest      = 2 // the first of SEV-SNP's released firmware
+	versionCPUID       = 3 // adds CPUID
+	versionMitigations = 5 // adds the mitigation vectors
+	versionNewest      = versionMitigations
+)
+
+// additionsAt are the signed bytes that the newest layout reserves, offset and
+// end: where later versions add their fields. What is reserved beside
+// SIGNER_INFO, which says how the report is signed, is not among them, nor is
+// what no signature covers.
+var additionsAt = [...][2]int{{0x18B, 0x1A0}, {0x1EB, 0x1EC}, {0x1EF, 0x1F0}, {0x208, SignedSize}}
 
 // Errors of ParseReport.
 var (
@@ -116,16 +132,19 @@ func (r *Report) Signed() []byte { return r.raw[:SignedSize] }
 // Bytes returns the report as it was parsed.
 func (r *Report) Bytes() []byte { return r.raw[:] }
 
-// ParseReport reads a report strictly: exact size, known version (2, 3 or 5)
-// and signature algorithm, every reserved bit zero. It checks no signature. The
-// error wraps ErrReportSize, ErrReportVersion or ErrReportFormat.
+// ParseReport reads a report strictly: exact size, version 2 or later, known
+// signature algorithm, every bit zero that the version's layout reserves. Of
+// versions later than 5 it reads the fields of version 5 and passes over what
+// they add in reserved bytes under the signature; their other reserved bits have
+// to be zero too. It checks no signature. The error wraps ErrReportSize,
+// ErrReportVersion or ErrReportFormat.
 func ParseReport(data []byte) (*Report, error) {
 	if len(data) != ReportSize {
 		return nil, fmt.Errorf("%w: %d bytes, want %d", ErrReportSize, len(data), ReportSize)
 	}
 	version := binary.LittleEndian.Uint32(data)
-	if !slices.Contains([]uint32{2, 3, 5}, version) {
-		return nil, fmt.Errorf("%w: %d, want 2, 3 or 5", ErrReportVersion, version)
+	if version < versionOldest {
+		return nil, fmt.Errorf("%w: %d, want %d or later", ErrReportVersion, version, versionOldest)
 	}
 	r, err := parseFields(data)
 	if err != nil {
@@ -137,14 +156,14 @@ func ParseReport(data []byte) (*Report, error) {
 // parseFields lets go-sev-guest read the fields and check the reserved ones,
 // and adds what it leaves open.
 func parseFields(data []byte) (*Report, error) {
-	p, err := abi.ReportToProto(data)
+	p, err := abi.ReportToProto(withoutAdditions(data))
 	if err != nil {
 		return nil, err
 	}
 	if p.SignatureAlgo != abi.SignEcdsaP384Sha384 {
 		return nil, fmt.Errorf("signature algorithm %d, want %d (ECDSA P-384 with SHA-384)", p.SignatureAlgo, abi.SignEcdsaP384Sha384)
 	}
-	if p.Version < 5 && (p.LaunchMitVector != 0 || p.CurrentMitVector != 0) {
+	if p.Version < versionMitigations && (p.LaunchMitVector != 0 || p.CurrentMitVector != 0) {
 		return nil, fmt.Errorf("mitigation vectors in a version %d report: %w", p.Version, ErrReserved)
 	}
 	signer, err := abi.ParseSignerInfo(binary.LittleEndian.Uint32(data[offsetSignerInfo:]))
@@ -169,10 +188,29 @@ func parseFields(data []byte) (*Report, error) {
 		LaunchMitVector: p.LaunchMitVector, CurrentMitVector: p.CurrentMitVector,
 		raw: [ReportSize]byte(data),
 	}
-	if r.Version >= 3 {
+	if r.Version >= versionCPUID {
 		r.CPUID = &CPUID{Family: data[offsetCPUID], Model: data[offsetCPUID+1], Stepping: data[offsetCPUID+2]}
 	}
 	return r, r.parseSignature(data)
+}
+
+// withoutAdditions returns the report with the bytes zero in which versions later
+// than the newest known one add fields.
+func withoutAdditions(data []byte) []byte {
+	if binary.LittleEndian.Uint32(data) <= versionNewest {
+		return data
+	}
+	known := bytes.Clone(data)
+	for _, added := range additionsAt {
+		clear(known[added[0]:added[1]])
+	}
+	return known
+}
+
+// HasAdditions reports whether a version later than 5 says something in fields
+// that are not known here.
+func (r *Report) HasAdditions() bool {
+	return !bytes.Equal(withoutAdditions(r.raw[:]), r.raw[:])
 }
 
 // parseSignature wants R and S to leave the rest of their fields zero.

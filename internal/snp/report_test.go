@@ -2,6 +2,7 @@ package snp_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"testing"
 
@@ -25,9 +26,8 @@ func TestParseReportRefuses(t *testing.T) {
 	}{
 		{"version 0", reportV3, 0x000, 0, snp.ErrReportVersion},
 		{"version 1", reportV3, 0x000, 1, snp.ErrReportVersion},
-		{"version 4", reportV3, 0x000, 4, snp.ErrReportVersion},
-		{"version 6", reportV3, 0x000, 6, snp.ErrReportVersion},
-		{"version 3 and high bits", reportV3, 0x003, 1, snp.ErrReportVersion},
+		{"mitigation vectors in version 4", reportV5, 0x000, 4, snp.ErrReportFormat},
+		{"CPUID in a report that says version 2", reportV3, 0x000, 2, snp.ErrReportFormat},
 		{"policy without bit 17", reportV3, 0x00A, 0x01, snp.ErrReportFormat},
 		{"policy with bit 26", reportV3, 0x00B, 0x04, snp.ErrReportFormat},
 		{"policy with bit 63", reportV3, 0x00F, 0x80, snp.ErrReportFormat},
@@ -60,6 +60,70 @@ func TestParseReportRefuses(t *testing.T) {
 				t.Errorf("got %v, want %v", err, tc.want)
 			}
 		})
+	}
+}
+
+// later makes a report of a later version out of one.
+func later(t *testing.T, file string, version uint32) []byte {
+	t.Helper()
+	data := vectors.MustRead(t, file)
+	binary.LittleEndian.PutUint32(data, version)
+	return data
+}
+
+// TestVersionsByLayout reads versions that keep the layout: 4 is sent by Milan at
+// Google Cloud, and what comes after 5 may add fields in reserved bytes.
+func TestVersionsByLayout(t *testing.T) {
+	for _, tc := range []struct {
+		file        string
+		version     uint32
+		mitigations bool
+	}{{reportV3, 4, false}, {reportV5, 6, true}, {reportV5, 1<<24 | 3, true}} {
+		data := later(t, tc.file, tc.version)
+		before, err := snp.ParseReport(vectors.MustRead(t, tc.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := snp.ParseReport(data)
+		if err != nil {
+			t.Fatalf("version %d: %v", tc.version, err)
+		}
+		if r.Version != tc.version || *r.CPUID != *before.CPUID || r.Measurement != before.Measurement ||
+			r.LaunchMitVector != before.LaunchMitVector || r.HasAdditions() {
+			t.Errorf("version %d: got %+v", tc.version, r)
+		}
+	}
+}
+
+// TestAddedFields plays both sides of a later version: what it adds under the
+// signature is passed over, what contradicts the known layout is refused.
+func TestAddedFields(t *testing.T) {
+	for _, offset := range []int{0x18B, 0x19F, 0x1EB, 0x1EF, 0x208, 0x29F} {
+		data := later(t, reportV5, 6)
+		data[offset] = 1
+		r, err := snp.ParseReport(data)
+		if err != nil {
+			t.Errorf("offset %#x: %v", offset, err)
+			continue
+		}
+		if !r.HasAdditions() || !bytes.Equal(r.Bytes(), data) {
+			t.Errorf("offset %#x: the added field is lost", offset)
+		}
+	}
+	for name, change := range map[string]func([]byte){
+		"another signature algorithm":    func(b []byte) { b[0x34] = 2 },
+		"a bit behind SIGNING_KEY":       func(b []byte) { b[0x48] = 1 << 5 },
+		"another SIGNING_KEY":            func(b []byte) { b[0x48] = 2 << 2 },
+		"bytes beside SIGNER_INFO":       func(b []byte) { b[0x4C] = 1 },
+		"a policy bit":                   func(b []byte) { b[0x0B] = 4 },
+		"a longer R":                     func(b []byte) { b[0x2A0+48] = 1 },
+		"bytes that no signature covers": func(b []byte) { b[0x330] = 1 },
+	} {
+		data := later(t, reportV5, 6)
+		change(data)
+		if _, err := snp.ParseReport(data); !errors.Is(err, snp.ErrReportFormat) {
+			t.Errorf("%s: got %v, want %v", name, err, snp.ErrReportFormat)
+		}
 	}
 }
 

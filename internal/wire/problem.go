@@ -20,7 +20,7 @@ const (
 	CodeTooLarge        Code = "too_large"        // a body or a file exceeds its limit
 	CodeUnauthenticated Code = "unauthenticated"  // no valid token or session
 	CodeForbidden       Code = "forbidden"        // the token's role does not suffice
-	CodeNotFound        Code = "not_found"        // no such thing
+	CodeNotFound        Code = "not_found"        // what a request names
 	CodeMethod          Code = "method"           // the path does not take this method
 	CodeConflict        Code = "conflict"         // it exists already, or has changed meanwhile
 	CodeUnprocessable   Code = "unprocessable"    // understood, but cannot be done: the detail says why

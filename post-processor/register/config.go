@@ -47,7 +47,7 @@ func (c *Config) prepare(raws ...any) error {
 	problems := []error{c.Check()}
 	if c.Bundle != "" && !c.PackerForce {
 		if _, err := os.Lstat(c.Bundle); err == nil {
-			problems = append(problems, option.Errorf("bundle", "%s exists: remove it, or replace it with packer build -force", c.Bundle))
+			problems = append(problems, option.Errorf("bundle", "%s exists: name another file, or have this one replaced with packer build -force", c.Bundle))
 		}
 	}
 	if !c.unknownService() {
@@ -70,8 +70,9 @@ func (c *Config) checkService(ctx context.Context) error {
 	}
 	for _, image := range images {
 		if image.Name == c.Name {
-			return option.Errorf("image_name", "%s has an image %q already: choose another name, or delete that image with \"snpguard image delete %s\"",
-				login.URL, c.Name, c.Name)
+			// No word of deleting: the disks of that image would never open again.
+			return option.Errorf("image_name", "%s has an image named %q already: choose another name. "+
+				"Each build makes a new image; the disks of the other one still need theirs", login.URL, c.Name)
 		}
 	}
 	return nil

@@ -41,7 +41,7 @@ func describe(code wire.Code) (status int, title string) {
 	case wire.CodeForbidden:
 		return http.StatusForbidden, "The role does not allow this."
 	case wire.CodeNotFound:
-		return http.StatusNotFound, "There is no such thing."
+		return http.StatusNotFound, "What the request names was not found."
 	case wire.CodeMethod:
 		return http.StatusMethodNotAllowed, "The path does not take this method."
 	case wire.CodeConflict:
@@ -96,6 +96,12 @@ func classifyTyped(err error) *failure {
 	}
 	if registered, ok := as[*registry.RegisteredError](err); ok {
 		return fail(wire.CodeConflict, "%s", registered.Error())
+	}
+	if unknown, ok := as[*registry.UnknownImageError](err); ok {
+		return fail(wire.CodeNotFound, "%s", unknown.Error())
+	}
+	if same, ok := as[*registry.SameReleaseError](err); ok {
+		return fail(wire.CodeConflict, "%s", same.Error())
 	}
 	if tooLarge, ok := as[*http.MaxBytesError](err); ok {
 		return fail(wire.CodeTooLarge, "at most %s are taken", size.Text(tooLarge.Limit))

@@ -183,6 +183,7 @@ func TestFurtherRelease(t *testing.T) {
 		code wire.Code
 	}{
 		"unknown image": {further(), "/v1/images/" + wire.NewUUID().String() + "/releases", wire.CodeNotFound},
+		"same release":  {further(), path, wire.CodeConflict},
 		"other image":   {w.newUpload(""), path, wire.CodeUnprocessable},
 		"other key":     {further().set("unsealing_key", w.sealedKey(first.Image.ID)), path, wire.CodeUnprocessable},
 		"other name":    {further().change(func(r *wire.Registration) { r.Name = "b" }), path, wire.CodeUnprocessable},

@@ -37,6 +37,13 @@ func TestEarlyRefusals(t *testing.T) {
 	if err := other.Add(t.Context(), registry.PartFirmware, strings.NewReader(firmware)); !isRefused(err) {
 		t.Errorf("firmware that measures no kernel: %v", err)
 	}
+	for _, part := range []string{registry.PartFirmware, registry.PartKernel, registry.PartInitrd} {
+		u, _ := w.begin(t.Context(), "disk image as "+part)
+		if err := u.Add(t.Context(), part, strings.NewReader("QFI\xfb\x00\x00\x00\x03")); !isRefused(err) || !strings.Contains(err.Error(), "it is a qcow2 file") {
+			t.Errorf("disk image as %s: %v", part, err)
+		}
+		u.Abort()
+	}
 }
 
 func TestCheckName(t *testing.T) {

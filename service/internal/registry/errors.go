@@ -35,6 +35,31 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("part %s has more than %s", e.Part, size.Text(e.Limit))
 }
 
+// UnknownImageError is an image of which a release was to be added, and which is not
+// registered. It wraps store.ErrNotFound.
+type UnknownImageError struct{ ID wire.UUID }
+
+// Error says why there may be none, and what can be done.
+func (e *UnknownImageError) Error() string {
+	return fmt.Sprintf("no image %s is registered here. Every conversion makes a new image with an ID of its own: "+
+		"register it as one, under a name of its own, and not as a release of another", e.ID)
+}
+
+// Unwrap returns store.ErrNotFound.
+func (e *UnknownImageError) Unwrap() error { return store.ErrNotFound }
+
+// SameReleaseError is a release that its image has already. It wraps
+// store.ErrExists.
+type SameReleaseError struct{ ID wire.UUID }
+
+// Error says which release it is.
+func (e *SameReleaseError) Error() string {
+	return fmt.Sprintf("release %s of this image is the same in all that is measured and asked: nothing was added", e.ID)
+}
+
+// Unwrap returns store.ErrExists.
+func (e *SameReleaseError) Unwrap() error { return store.ErrExists }
+
 // RegisteredError is an image that is registered already, told by its ID. It wraps
 // store.ErrExists.
 type RegisteredError struct {

@@ -25,7 +25,7 @@ const (
 
 // Finish measures, signs and stores what was uploaded. The record says who did
 // it; the rest of it is filled in. The error is a *RefusedError or wraps
-// store.ErrNameTaken, store.ErrExists, store.ErrDeleted, store.ErrNotFound (the image was deleted
+// store.ErrNameTaken, store.ErrExists (also a *SameReleaseError), store.ErrDeleted, store.ErrNotFound (the image was deleted
 // meanwhile) or store.ErrArtifactGone.
 func (u *Upload) Finish(ctx context.Context, who store.Record) (store.Image, store.Release, error) {
 	for _, part := range []string{PartFirmware, PartKernel, PartCmdline, PartUnsealingKey} {
@@ -81,6 +81,9 @@ func (u *Upload) store(ctx context.Context, release store.Release, who store.Rec
 		return store.Image{}, store.Release{}, err
 	}
 	if release.Variants, err = u.signed(release.ID, keys, digests); err != nil {
+		return store.Image{}, store.Release{}, err
+	}
+	if err := u.checkNew(ctx, &release); err != nil {
 		return store.Image{}, store.Release{}, err
 	}
 	who.ImageID, who.ReleaseID = image.ID, release.ID

@@ -18,6 +18,7 @@ type Store interface {
 	ImageByID(ctx context.Context, id wire.UUID) (store.Image, error)
 	ImageByName(ctx context.Context, name string) (store.Image, error)
 	ReleaseByID(ctx context.Context, id wire.UUID) (store.Release, error)
+	ListReleases(ctx context.Context, image wire.UUID) ([]store.Release, error)
 
 	CreateImage(ctx context.Context, i store.Image, r store.Release, present store.Present) (store.Image, store.Release, error)
 	AddRelease(ctx context.Context, image wire.UUID, r store.Release, present store.Present) (store.Release, error)

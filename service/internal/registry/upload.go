@@ -74,9 +74,12 @@ func orFound(err, found error) error {
 }
 
 // BeginRelease starts the registration of a further release. The error is a
-// *RefusedError or wraps ErrBusy or store.ErrNotFound.
+// *RefusedError, an *UnknownImageError or wraps ErrBusy.
 func (r *Registry) BeginRelease(ctx context.Context, id wire.UUID, registration wire.Registration) (*Upload, error) {
 	image, err := r.Store.ImageByID(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, &UnknownImageError{id}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -150,11 +153,24 @@ func (u *Upload) addFirmware(ctx context.Context, body io.Reader) error {
 }
 
 func (u *Upload) addKernel(ctx context.Context, body io.Reader) error {
-	return u.stream(ctx, PartKernel, body, u.registry.Limits.Kernel)
+	return u.streamRaw(ctx, PartKernel, body, u.registry.Limits.Kernel)
 }
 
 func (u *Upload) addInitrd(ctx context.Context, body io.Reader) error {
-	return u.stream(ctx, PartInitrd, body, u.registry.Limits.Initrd)
+	return u.streamRaw(ctx, PartInitrd, body, u.registry.Limits.Initrd)
+}
+
+// streamRaw writes a file to the artifacts that is measured as it is, and refuses
+// a disk image in its place.
+func (u *Upload) streamRaw(ctx context.Context, part string, body io.Reader, limit int64) error {
+	raw, err := measure.RawReader(body)
+	if errors.Is(err, measure.ErrContainer) {
+		return refused("%s: %v", part, err)
+	}
+	if err != nil {
+		return err
+	}
+	return u.stream(ctx, part, raw, limit)
 }
 
 // stream writes a file to the artifacts.

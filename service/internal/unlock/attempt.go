@@ -71,7 +71,7 @@ func (a *attempt) checkNonce(context.Context) error {
 func (a *attempt) checkReport(context.Context) error {
 	report, err := snp.ParseReport(a.request.Report)
 	if err != nil {
-		return &Denial{Reason: ReasonReportFormat, Rule: "report", Expected: "an attestation report of version 2, 3 or 5", Found: err.Error()}
+		return &Denial{Reason: ReasonReportFormat, Rule: "report", Expected: "an attestation report of version 2 or later", Found: err.Error()}
 	}
 	a.report = report
 	a.record.ChipID = report.ChipID[:]

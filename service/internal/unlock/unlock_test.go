@@ -213,7 +213,11 @@ func TestChangedRequests(t *testing.T) {
 			r.Nonce = nonce.NewIssuer([]byte("other key"), w.clock).New()
 		}, unlock.ReasonNonceForged},
 		{"expired nonce", func(_ *testing.T, w *world, _ *wire.UnlockRequest) { w.now = w.now.Add(2 * nonce.Lifetime) }, unlock.ReasonNonceExpired},
-		{"unknown report version", func(_ *testing.T, _ *world, r *wire.UnlockRequest) { r.Report[0] = 4 }, unlock.ReasonReportFormat},
+		{"report version before 2", func(_ *testing.T, _ *world, r *wire.UnlockRequest) { r.Report[0] = 1 }, unlock.ReasonReportFormat},
+		{"another report version", func(_ *testing.T, _ *world, r *wire.UnlockRequest) { r.Report[0] = 4 }, unlock.Reason(attest.ReasonSignature)},
+		{"field of a later report version", func(_ *testing.T, _ *world, r *wire.UnlockRequest) {
+			r.Report[0], r.Report[0x208] = 6, 1
+		}, unlock.Reason(attest.ReasonSignature)},
 		{"reserved bit", func(_ *testing.T, _ *world, r *wire.UnlockRequest) { r.Report[0x4C] = 1 }, unlock.ReasonReportFormat},
 		{"changed signature", func(_ *testing.T, _ *world, r *wire.UnlockRequest) { r.Report[0x2A0] ^= 1 }, unlock.Reason(attest.ReasonSignature)},
 		{"changed host data", func(_ *testing.T, _ *world, r *wire.UnlockRequest) { r.Report[0xC0] ^= 1 }, unlock.Reason(attest.ReasonSignature)},

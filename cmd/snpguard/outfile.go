@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// checkOutputs refuses "-" where a file is written: elsewhere it stands for standard
+// output, and a file of that name is hard to get rid of. What is written here is
+// checked as a whole before it appears, which a stream cannot be.
+func checkOutputs(cmd *cobra.Command) error {
+	outputs := []string{"bundle", "out", "staging", "extract", "id-block-out", "id-auth-out", "root-out", "url-out"}
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.String() == "-" && slices.Contains(outputs, f.Name) {
+			err = usageErrorf("--%s: \"-\" is not taken; give the name of a file", f.Name)
+		}
+	})
+	return err
+}
+
+// addForceFlag adds the flag without which no existing file is replaced.
+func addForceFlag(cmd *cobra.Command, force *bool) {
+	cmd.Flags().BoolVar(force, "force", false, "replace the file of --bundle if it exists")
+}
+
+// checkNew wants the bundle that is to be written not to exist, unless it is to be
+// replaced: guests may be launched from it.
+func checkNew(bundle string, force bool) error {
+	if force || bundle == "" {
+		return nil
+	}
+	if _, err := os.Lstat(bundle); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--bundle: %s exists; --force replaces it", bundle)
+	}
+	return nil
+}

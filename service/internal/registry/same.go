@@ -1,0 +1,44 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// checkNew refuses a release that the image has already: a registration that was
+// repeated by mistake would ask for another approval of the same. The error is a
+// *SameReleaseError.
+func (u *Upload) checkNew(ctx context.Context, release *store.Release) error {
+	if u.image == nil {
+		return nil
+	}
+	listed, err := u.registry.Store.ListReleases(ctx, u.image.ID)
+	if err != nil {
+		return err
+	}
+	for _, r := range listed {
+		if !sameInputs(&r, release) {
+			continue
+		}
+		there, err := u.registry.Store.ReleaseByID(ctx, r.ID) // lists leave the variants out
+		if err != nil {
+			return err
+		}
+		if slices.EqualFunc(there.Variants, release.Variants, sameVariant) {
+			return &SameReleaseError{r.ID}
+		}
+	}
+	return nil
+}
+
+func sameInputs(a, b *store.Release) bool {
+	return a.Cmdline == b.Cmdline && a.Firmware.SHA256 == b.Firmware.SHA256 && a.Kernel.SHA256 == b.Kernel.SHA256 &&
+		a.Initrd.SHA256 == b.Initrd.SHA256 && a.GuestPolicy == b.GuestPolicy && a.GuestSVN == b.GuestSVN && bytes.Equal(a.Policy, b.Policy)
+}
+
+func sameVariant(a, b store.Variant) bool {
+	return a.VCPUs == b.VCPUs && a.VCPUType == b.VCPUType && a.Measurement == b.Measurement
+}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
@@ -123,7 +124,45 @@ func (c *conversion) readSegment(sys *system, k *keys, l *layout) (*segment, err
 		Segment:  initrd.Segment{Agent: c.Agent, Config: config, Modules: closure.Modules},
 		original: c.work.path("initrd"), compression: sys.choice.Kernel.Compression,
 	}
-	return s, writeNew(s.original, original)
+	if err := writeNew(s.original, original); err != nil {
+		return nil, err
+	}
+	return s, checkInitrd(sys, s.original)
+}
+
+// checkInitrd reads an initrd as the guest's kernel will.
+func checkInitrd(sys *system, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = inspectInitrd(sys, f)
+	return err
+}
+
+// inspectInitrd says what an initrd is, and refuses one in which the agent would
+// not be found or has nothing to go on with.
+func inspectInitrd(sys *system, r io.Reader) (*initrd.Info, error) {
+	info, err := initrd.Inspect(r)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("%w; the kernel would stop there and not unpack the agent, which comes behind it", err)
+	case info.Agent:
+		err = errors.New("it holds an agent already: convert the image that this one came from")
+	case !info.Init:
+		err = errors.New("it has no /init, which the agent hands over to")
+	default:
+		for _, s := range info.Segments {
+			if !sys.choice.Kernel.Unpacks(s.Format) {
+				err = fmt.Errorf("it is compressed with %s, and the kernel reads none of it: CONFIG_RD_%s is not set", s.Format, strings.ToUpper(string(s.Format)))
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("initrd %s: %w; make the initrd anew in the image (update-initramfs -u, dracut --force)", strings.Join(sys.choice.Entry.Initrds, ", "), err)
+	}
+	return info, nil
 }
 
 // writeInitrd appends the agent's segment to the distribution's initrd.

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -72,9 +73,51 @@ func TestConvert(t *testing.T) {
 		t.Errorf("found %q", content)
 	}
 	initrd, err := os.ReadFile(filepath.Join(o.Staging, staging.NameInitrd))
-	if err != nil || !bytes.HasPrefix(initrd, []byte("a distribution's initrd\x00")) {
+	if err != nil || !bytes.HasPrefix(initrd, []byte(tinyInitrd(t, "init")+"\x00")) {
 		t.Errorf("initrd: %.40q, %v", initrd, err)
 	}
+}
+
+// TestUnfitInitrds has initrds behind which the kernel would not find the agent, or
+// the agent nothing to go on with.
+func TestUnfitInitrds(t *testing.T) {
+	for want, content := range map[string]string{
+		"starts no archive":       tinyInitrd(t, "init") + "SIGNATURE",
+		"behind a multiple of 4":  tinyInitrd(t, "init") + "\x00" + tinyInitrd(t, "init"),
+		"no /init":                tinyInitrd(t, "sbin/init"),
+		"holds an agent":          tinyInitrd(t, "init", "snpguard/agent"),
+		"kernel reads none of it": string(gzipped(t, tinyInitrd(t, "init"))),
+	} {
+		tree := tinyTree(t)
+		put(t, tree, "boot/initrd.img-"+tinyRelease, content)
+		if want == "kernel reads none of it" {
+			put(t, tree, "boot/config-"+tinyRelease, "CONFIG_AMD_MEM_ENCRYPT=y\n# CONFIG_RD_GZIP is not set\n")
+		}
+		o, _ := tinyOptions(t, tinyImage(t, tree))
+		if _, err := Convert(context.Background(), o); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "initrd.img-"+tinyRelease) {
+			t.Errorf("%s: %v", want, err)
+		}
+		if left := outputs(t, o); len(left) > 0 {
+			t.Errorf("%s: left %q", want, left)
+		}
+		found, err := Inspect(context.Background(), o.Input, nil)
+		if err != nil || len(found.Problems) != 1 || !strings.Contains(found.Problems[0], want) {
+			t.Errorf("%s: inspection: %+v, %v", want, found, err)
+		}
+	}
+}
+
+func gzipped(t *testing.T, content string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write([]byte(content)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 type recorder struct {

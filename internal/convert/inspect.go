@@ -3,7 +3,6 @@ package convert
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -172,8 +171,8 @@ func (i *Inspection) lookAtInitrd(sys *system) error {
 		return nil
 	}
 	defer closeAll()
-	if i.Initrd, err = initrd.Inspect(r); err != nil {
-		i.problem(fmt.Errorf("initrd: %w", err))
+	if i.Initrd, err = inspectInitrd(sys, r); err != nil {
+		i.problem(err)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/cpio"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/kmod"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/rootfstest"
@@ -36,6 +37,22 @@ func put(t *testing.T, dir, name, content string) {
 	}
 }
 
+// tinyInitrd is an initrd with files of the given names.
+func tinyInitrd(t *testing.T, names ...string) string {
+	t.Helper()
+	var b strings.Builder
+	w := cpio.NewWriter(&b)
+	for _, name := range names {
+		if err := w.Add(cpio.Header{Name: name, Mode: cpio.ModeRegular | 0o755}, []byte("#!/bin/sh\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
 // tinyTree is a root that can be converted: a kernel that is nothing but its
 // header and has everything built in.
 func tinyTree(t *testing.T) string {
@@ -46,7 +63,7 @@ func tinyTree(t *testing.T) string {
 	binary.LittleEndian.PutUint16(kernel[0x20E:], 0x100)
 	copy(kernel[0x300:], tinyRelease+" (builder@host) #1 SMP\x00")
 	put(t, dir, "boot/vmlinuz-"+tinyRelease, string(kernel))
-	put(t, dir, "boot/initrd.img-"+tinyRelease, "a distribution's initrd")
+	put(t, dir, "boot/initrd.img-"+tinyRelease, tinyInitrd(t, "init"))
 	put(t, dir, "boot/config-"+tinyRelease, "CONFIG_AMD_MEM_ENCRYPT=y\nCONFIG_RD_GZIP=y\n")
 	put(t, dir, "boot/grub/grub.cfg", "menuentry 'Tiny' {\nlinux /boot/vmlinuz-"+tinyRelease+" root=/dev/vda1 ro quiet\ninitrd /boot/initrd.img-"+tinyRelease+"\n}\n")
 	put(t, dir, "etc/os-release", "ID=tiny\nPRETTY_NAME=\"Tiny 1\"\n")

@@ -3,6 +3,7 @@ package cpio_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -135,6 +136,54 @@ func TestGNUCpioIsUnderstood(t *testing.T) {
 		t.Fatalf("%+v, %v", h, err)
 	}
 	if content, err := io.ReadAll(r); err != nil || string(content) != "content" {
+		t.Errorf("%q, %v", content, err)
+	}
+}
+
+// TestChecksum has GNU cpio write the archive "with CRC": the kernel compares it.
+func TestChecksum(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "cpio", "--create", "--format=crc", "--quiet")
+	cmd.Dir = dir
+	cmd.Stdin = strings.NewReader("file\n")
+	made, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("cpio (Debian package cpio): %v", err)
+	}
+	if err := readAll(made); err != nil {
+		t.Error(err)
+	}
+	damaged := bytes.Replace(made, []byte("content"), []byte("Content"), 1)
+	if err := readAll(damaged); !errors.Is(err, cpio.ErrMalformed) {
+		t.Errorf("damaged content: %v", err)
+	}
+	r := cpio.NewReader(iotest.DataErrReader(bytes.NewReader(damaged)))
+	for err = error(nil); err == nil; {
+		_, err = r.Next()
+	}
+	if !errors.Is(err, cpio.ErrMalformed) {
+		t.Errorf("damaged content that is skipped: %v", err)
+	}
+}
+
+// TestPaddedName aligns the content with zeros behind the name, as dracut-cpio and
+// gen_init_cpio do.
+func TestPaddedName(t *testing.T) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s", 1, cpio.ModeRegular, 0, 0, 1, 0, 4, 0, 0, 0, 0, 18, 0, "file"+strings.Repeat("\x00", 14)+"data")
+	w := cpio.NewWriter(&b)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := cpio.NewReader(&b)
+	h, err := r.Next()
+	if err != nil || h.Name != "file" {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	if content, err := io.ReadAll(r); err != nil || string(content) != "data" {
 		t.Errorf("%q, %v", content, err)
 	}
 }

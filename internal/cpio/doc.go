@@ -21,7 +21,7 @@ const (
 
 const (
 	magic        = "070701"
-	magicWithCRC = "070702" // the same with a checksum that nobody checks
+	magicWithCRC = "070702" // the same with a checksum of regular files
 	trailer      = "TRAILER!!!"
 )
 

@@ -13,7 +13,18 @@ type Reader struct {
 	r        io.Reader
 	consumed int64 // of the archive
 	left     int64 // of the present entry's content
+	sum      *sum  // of that content, nil where it is not checked
 	done     bool
+}
+
+// sum is the checksum of a regular file in an archive "with CRC": its bytes added
+// up.
+type sum struct{ want, got uint32 }
+
+func (s *sum) add(p []byte) {
+	for _, b := range p {
+		s.got += uint32(b)
+	}
 }
 
 // NewReader reads an archive from r.
@@ -36,12 +47,16 @@ func (r *Reader) Next() (*Header, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.sum = nil
 	name, err := r.readName(numbers[11])
 	if err != nil {
 		return nil, err
 	}
 	h := &Header{Name: name, Mode: numbers[1], UID: numbers[2], GID: numbers[3], Links: numbers[4], ModTime: numbers[5], Size: numbers[6]}
 	r.left = int64(h.Size)
+	if string(raw[:len(magic)]) == magicWithCRC && h.Mode&ModeType == ModeRegular && h.Size > 0 {
+		r.sum = &sum{want: numbers[12]}
+	}
 	if name == trailer {
 		r.done = true
 		if h.Size != 0 {
@@ -63,6 +78,12 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if errors.Is(err, io.EOF) && r.left > 0 {
 		err = fmt.Errorf("%w: content is cut off", ErrMalformed)
 	}
+	if r.sum != nil {
+		r.sum.add(p[:n])
+		if (err == nil || errors.Is(err, io.EOF)) && r.left == 0 && r.sum.got != r.sum.want {
+			err = fmt.Errorf("%w: content with the checksum %08X, not %08X", ErrMalformed, r.sum.got, r.sum.want)
+		}
+	}
 	return n, err
 }
 
@@ -76,11 +97,8 @@ func (r *Reader) Target() (string, error) {
 }
 
 func (r *Reader) skipContent() error {
-	n, err := io.CopyN(io.Discard, r.r, r.left)
-	r.consumed += n
-	r.left = 0
-	if err != nil {
-		return cutOff(err)
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return err
 	}
 	return r.skipPadding()
 }
@@ -104,8 +122,8 @@ func (r *Reader) readName(size uint32) (string, error) {
 	if err := r.readFull(raw); err != nil {
 		return "", err
 	}
-	name, ok := strings.CutSuffix(string(raw), "\x00")
-	if !ok || strings.ContainsRune(name, 0) {
+	name := strings.TrimRight(string(raw), "\x00") // more than one align the content
+	if name == "" || len(name) == len(raw) || strings.ContainsRune(name, 0) {
 		return "", fmt.Errorf("%w: name %.100q", ErrMalformed, raw)
 	}
 	return name, r.skipPadding()

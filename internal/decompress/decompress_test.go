@@ -92,6 +92,95 @@ func TestGzipEndsAtItsEnd(t *testing.T) {
 	}
 }
 
+// program compresses with a program of the distribution.
+func program(tb testing.TB, content string, args ...string) []byte {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), args[0], args[1:]...)
+	cmd.Stdin = strings.NewReader(content)
+	packed, err := cmd.Output()
+	if err != nil {
+		tb.Fatalf("%s (Debian packages xz-utils, lz4, zstd, gzip): %v", args, err)
+	}
+	return packed
+}
+
+// TestInitramfs holds what follows an archive against the end that the kernel
+// finds, and refuses the forms that it does not read.
+func TestInitramfs(t *testing.T) {
+	const behind = "\x00\x00\x00\x00behind"
+	for name, raw := range map[string][]byte{
+		"gzip":          program(t, text(), "gzip", "-c"),
+		"xz crc32":      program(t, text(), "xz", "--check=crc32", "-c"),
+		"xz no check":   program(t, text(), "xz", "--check=none", "-c"),
+		"xz blocks":     program(t, text(), "xz", "--check=crc32", "--block-size=20000", "-c"),
+		"lz4 legacy":    program(t, text(), "lz4", "-q", "-l", "-c"),
+		"zstd":          program(t, text(), "zstd", "-q", "-c"),
+		"zstd no check": program(t, text(), "zstd", "-q", "--no-check", "-c"),
+		"zstd 19":       program(t, text(), "zstd", "-q", "-19", "-c"),
+		"zstd repeats":  program(t, strings.Repeat("a", 400<<10), "zstd", "-q", "-c"),
+	} {
+		r := bufio.NewReader(strings.NewReader(string(raw) + behind))
+		content, format, err := decompress.Initramfs(r)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got, err := io.ReadAll(content); err != nil || string(got) != text() && string(got) != strings.Repeat("a", 400<<10) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+		if rest, err := io.ReadAll(r); err != nil || string(rest) != behind {
+			t.Errorf("%s: behind it is %.20q, %v", name, rest, err)
+		}
+		if err := content.Close(); err != nil || format == decompress.None {
+			t.Errorf("%s: %s, %v", name, format, err)
+		}
+		content, _, err = decompress.Initramfs(bufio.NewReader(bytes.NewReader(raw[:len(raw)-1])))
+		if err == nil {
+			_, err = io.ReadAll(content)
+		}
+		if !errors.Is(err, decompress.ErrMalformed) {
+			t.Errorf("%s, cut off: %v", name, err)
+		}
+	}
+	for want, raw := range map[string][]byte{
+		"xz --check=crc32":   program(t, text(), "xz", "--check=crc64", "-c"),
+		"xz: the kernel":     program(t, text(), "xz", "--check=sha256", "-c"),
+		"lz4 -l":             program(t, text(), "lz4", "-q", "-c"),
+		"flags 0x2":          {0x1f, 0x8b, 8, 2, 0, 0, 0, 0, 0, 3},
+		"bzip2: its end":     packed(t)[decompress.Bzip2],
+		"lzma: its end":      packed(t)[decompress.LZMA],
+		"lzo is not read":    []byte("\x89LZO\x00\r\n\x1a\n"),
+		"taken for another ": append(program(t, text(), "lz4", "-q", "-l", "-c"), "070701 a plain archive"...),
+	} {
+		content, _, err := decompress.Initramfs(bufio.NewReader(bytes.NewReader(raw)))
+		if err == nil {
+			_, err = io.ReadAll(content)
+		}
+		if !errors.Is(err, decompress.ErrMalformed) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	if content, format, err := decompress.Initramfs(bufio.NewReader(strings.NewReader("no archive"))); content != nil || format != decompress.None || err != nil {
+		t.Errorf("no archive: %v, %s, %v", content, format, err)
+	}
+}
+
+func FuzzInitramfs(f *testing.F) {
+	for _, raw := range packed(f) {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		content, _, err := decompress.Initramfs(bufio.NewReader(bytes.NewReader(raw)))
+		if err == nil && content != nil {
+			_, err = io.Copy(io.Discard, io.LimitReader(content, 1<<20))
+			content.Close()
+		}
+		if err != nil && !errors.Is(err, decompress.ErrMalformed) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 // A frame may declare a window of terabytes; it must not be granted.
 func TestHugeWindowIsRefused(t *testing.T) {
 	frame := []byte{0x28, 0xB5, 0x2F, 0xFD, 0x00, 0xF8, 0x01, 0x00, 0x00}

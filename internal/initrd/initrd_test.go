@@ -182,7 +182,7 @@ func TestInspect(t *testing.T) {
 		"initramfs-tools":  {debian(t), initrd.InitramfsTools, false, []decompress.Format{decompress.None, decompress.Gzip}},
 		"dracut":           {zipped(t, archive(t, "init", "usr/lib/dracut/hooks", "usr/lib/systemd/systemd")), initrd.Dracut, true, []decompress.Format{decompress.Gzip}},
 		"unknown":          {archive(t, "init"), initrd.UnknownKind, false, []decompress.Format{decompress.None}},
-		"several in a zip": {zipped(t, slices.Concat(archive(t, "early"), make([]byte, 9), archive(t, "init"))), initrd.UnknownKind, false, []decompress.Format{decompress.Gzip}},
+		"several in a zip": {zipped(t, slices.Concat(archive(t, "early"), make([]byte, 12), archive(t, "init"))), initrd.UnknownKind, false, []decompress.Format{decompress.Gzip}},
 	} {
 		info, err := initrd.Inspect(bytes.NewReader(test.initrd))
 		if err != nil {
@@ -218,6 +218,55 @@ func TestBrokenInitrdsAreRefused(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+}
+
+// TestKernelStops has what the kernel of a guest stops at, so that the agent
+// behind it would never be unpacked.
+func TestKernelStops(t *testing.T) {
+	plain := archive(t, "./init")
+	for want, raw := range map[string][]byte{
+		`at byte 512: malformed initrd: "SIGNAT" starts no archive`: slices.Concat(plain, make([]byte, 512-len(plain)), []byte("SIGNATURE 1234\n")),
+		"3 bytes behind a multiple of 4":                            slices.Concat(plain, make([]byte, 3), plain),
+		"1 bytes behind a multiple of 4":                            zipped(t, slices.Concat(plain, make([]byte, 1), plain)),
+		"is no archive, from byte":                                  zipped(t, slices.Concat(plain, []byte("text"))),
+		"it unpacks to nothing":                                     zipped(t, nil),
+		"xz --check=crc32":                                          program(t, plain, "xz", "--check=crc64", "-c"),
+		"lz4 -l":                                                    program(t, plain, "lz4", "-q", "-c"),
+		"is taken for another block":                                slices.Concat(program(t, plain, "lz4", "-q", "-l", "-c"), plain),
+		`"x(\xb5/\xfd" starts no archive`:                           slices.Concat(program(t, plain, "zstd", "-q", "-c"), []byte("x(\xb5/\xfd")),
+		"archive 2 of initrd":                                       slices.Concat(zipped(t, plain), []byte("\x00junk")),
+	} {
+		_, err := initrd.Inspect(bytes.NewReader(raw))
+		if !errors.Is(err, initrd.ErrMalformed) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// TestKernelGoesOn has the forms that distributions use, in rows: behind each the
+// kernel finds the next.
+func TestKernelGoesOn(t *testing.T) {
+	plain := archive(t, "./init")
+	row := slices.Concat(plain, make([]byte, 512-len(plain)), zipped(t, plain), make([]byte, 5),
+		program(t, plain, "xz", "--check=crc32", "-c"), program(t, plain, "zstd", "-q", "-c"), program(t, plain, "lz4", "-q", "-l", "-c"))
+	for extra := range 8 {
+		whole, _ := appended(t, append(bytes.Clone(row), make([]byte, extra)...), decompress.None)
+		info, err := initrd.Inspect(bytes.NewReader(whole))
+		if err != nil || !info.Agent || len(info.Segments) != 6 {
+			t.Errorf("%d zeros behind it: %+v, %v", extra, info, err)
+		}
+	}
+}
+
+func program(tb testing.TB, content []byte, args ...string) []byte {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), args[0], args[1:]...)
+	cmd.Stdin = bytes.NewReader(content)
+	packed, err := cmd.Output()
+	if err != nil {
+		tb.Fatalf("%s (Debian packages xz-utils, lz4, zstd): %v", args, err)
+	}
+	return packed
 }
 
 // TestBounds lowers those of Walk to what a test can reach: the first archive

@@ -26,6 +26,8 @@ type Kernel struct {
 	Package string `json:"package,omitempty"`
 	// Compression is how the initrd's segment can be written for this kernel.
 	Compression decompress.Format `json:"compression"`
+
+	config config
 }
 
 // File is where a kernel or initrd lies.
@@ -43,6 +45,12 @@ type Feature struct {
 
 // Capable says whether the kernel can be an SNP guest with the agent.
 func (k *Kernel) Capable() bool { return len(k.Lacks) == 0 }
+
+// Unpacks says whether the kernel reads an initrd that is compressed so. One whose
+// configuration is not known is taken to.
+func (k *Kernel) Unpacks(how decompress.Format) bool {
+	return how == decompress.None || k.config.state("CONFIG_RD_"+strings.ToUpper(string(how))) != "n"
+}
 
 // Locate finds a path that an entry names: in a separate /boot, or in the root.
 // The error wraps fs.ErrNotExist.
@@ -102,7 +110,7 @@ func (k *Kernel) look(in Input, fsys fs.FS) (err error) {
 	for _, option := range []string{"CONFIG_SEV_GUEST", "CONFIG_TSM_REPORTS", "CONFIG_DM_CRYPT", "CONFIG_CRYPTO_XTS", "CONFIG_CRYPTO_AES_NI_INTEL"} {
 		k.Features = append(k.Features, Feature{option, config.state(option), false})
 	}
-	k.Compression = config.compression()
+	k.Compression, k.config = config.compression(), config
 	tree, err := kmod.Open(in.Root, k.Release, in.Packages...)
 	if errors.Is(err, kmod.ErrNoTree) {
 		k.Lacks = append(k.Lacks, "it has no modules in "+kmod.Dir+"/"+k.Release)

@@ -19,6 +19,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/rootfstest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
@@ -75,6 +76,22 @@ func TestConvert(t *testing.T) {
 	initrd, err := os.ReadFile(filepath.Join(o.Staging, staging.NameInitrd))
 	if err != nil || !bytes.HasPrefix(initrd, []byte(tinyInitrd(t, "init")+"\x00")) {
 		t.Errorf("initrd: %.40q, %v", initrd, err)
+	}
+}
+
+// TestSourceIsBlamedForItsOwn converts a file system whose quotas mke2fs and debugfs
+// leave stale, and refuses one with a block in two files.
+func TestSourceIsBlamedForItsOwn(t *testing.T) {
+	o, _ := tinyOptions(t, tinyDisk(t, rootfstest.Make(t, 16, tinyTree(t), "-t", "ext4", "-I", "256", "-O", "quota,project")))
+	if _, err := Convert(context.Background(), o); err != nil {
+		t.Error(err)
+	}
+	root := rootfstest.Make(t, 16, tinyTree(t), "-t", "ext2")
+	block, _, _ := strings.Cut(rootfstest.Run(t, "debugfs", []string{"-R", "bmap /etc/fstab 0", root}), "\n")
+	rootfstest.Debugfs(t, root, "sif /etc/secret block[0] "+block)
+	o, _ = tinyOptions(t, tinyDisk(t, root))
+	if _, err := Convert(context.Background(), o); !errors.Is(err, rootfs.ErrCorrupt) || !strings.Contains(err.Error(), "in the source, before any change") {
+		t.Errorf("damaged source: %v", err)
 	}
 }
 

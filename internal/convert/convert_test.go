@@ -95,6 +95,43 @@ func TestSourceIsBlamedForItsOwn(t *testing.T) {
 	}
 }
 
+// TestKernelInstallLayout has kernel and initrd where kernel-install puts them for
+// systemd-boot, in the root or on a partition of their own (XBOOTLDR).
+func TestKernelInstallLayout(t *testing.T) {
+	for _, separate := range []bool{false, true} {
+		tree := tinyTree(t)
+		boot := filepath.Join(tree, "boot")
+		if err := errors.Join(os.RemoveAll(filepath.Join(boot, "grub")), os.MkdirAll(filepath.Join(boot, "token", tinyRelease), 0o755),
+			os.Rename(filepath.Join(boot, "vmlinuz-"+tinyRelease), filepath.Join(boot, "token", tinyRelease, "linux")),
+			os.Rename(filepath.Join(boot, "initrd.img-"+tinyRelease), filepath.Join(boot, "token", tinyRelease, "initrd")),
+			os.Rename(filepath.Join(boot, "config-"+tinyRelease), filepath.Join(tree, "lib/modules", tinyRelease, "config"))); err != nil {
+			t.Fatal(err)
+		}
+		prefix := "/boot"
+		if separate {
+			prefix = ""
+		}
+		dir := prefix + "/token/" + tinyRelease
+		put(t, boot, "loader/entries/token-"+tinyRelease+".conf", "title Tiny\noptions root=/dev/vda1 ro\nlinux "+dir+"/linux\ninitrd "+dir+"/initrd\n")
+		var images []string
+		if separate {
+			images = append(images, rootfstest.Make(t, 4, boot, "-U", "11111111-2222-4333-8444-555555555555"))
+			if err := os.RemoveAll(boot); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o, _ := tinyOptions(t, tinyDisk(t, append([]string{rootfstest.Make(t, 8, tree)}, images...)...))
+		c, err := Convert(context.Background(), o)
+		if err != nil {
+			t.Errorf("separate %t: %v", separate, err)
+			continue
+		}
+		if c.Kernel != tinyRelease || c.BootEntry != "Tiny" || separate != slices.Contains(c.Edits, "/boot/token/"+tinyRelease+"/linux") {
+			t.Errorf("separate %t: %+v", separate, c)
+		}
+	}
+}
+
 // TestUnfitInitrds has initrds behind which the kernel would not find the agent, or
 // the agent nothing to go on with.
 func TestUnfitInitrds(t *testing.T) {

@@ -44,6 +44,34 @@ func TestDebian(t *testing.T) {
 	}
 }
 
+// TestInitrdlessFirst has an entry that boots without an initrd at first, as Ubuntu
+// writes it with GRUB_FORCE_PARTUUID.
+func TestInitrdlessFirst(t *testing.T) {
+	for name, test := range map[string]struct{ block, initrd, options string }{
+		"ubuntu": {`if [ "${initrdfail}" = 1 ]; then
+linux /vmlinuz root=PARTUUID=x ro
+initrd /initrd.img
+else
+linux /vmlinuz root=PARTUUID=x ro panic=-1
+fi
+initrdfail`, "/initrd.img", "root=PARTUUID=x ro"},
+		"nested":         {"linux /vmlinuz ro\nif [ a = b ]; then\nif [ a = b ]; then\ninitrd /initrd.img\nfi\nfi", "/initrd.img", "ro"},
+		"another kernel": {"if [ a = b ]; then\nlinux /other\ninitrd /initrd.img\nelse\nlinux /vmlinuz ro\nfi", "", "ro"},
+		"its own":        {"if [ a = b ]; then\ninitrd /other.img\nfi\nlinux /vmlinuz ro\ninitrd /initrd.img", "/initrd.img", "ro"},
+	} {
+		menu := "menuentry 'a' {\n" + test.block + "\n}\n"
+		entries, err := bootentry.Read(fstest.MapFS{"boot/grub/grub.cfg": file(menu)}, nil, nil)
+		if err != nil || len(entries) != 1 {
+			t.Errorf("%s: %+v, %v", name, entries, err)
+			continue
+		}
+		e := entries[0]
+		if e.Kernel != "/vmlinuz" || strings.Join(e.Initrds, " ") != test.initrd || e.Options != test.options {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+}
+
 // fourEntries has a plain entry, two in a submenu, one that boots no Linux and a
 // submenu of such.
 const fourEntries = `

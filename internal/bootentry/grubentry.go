@@ -1,6 +1,7 @@
 package bootentry
 
 import (
+	"fmt"
 	"strings"
 )
 
@@ -14,6 +15,9 @@ func (m *machine) entry(block []statement, title, id string) (*Entry, error) {
 	inner.steps += len(m.menu.variables) / stepBytes // copying them for every entry is work
 	e := &Entry{Title: title, ID: id}
 	err := inner.boot(block, e)
+	if err == nil && e.Kernel != "" && len(e.Initrds) == 0 {
+		err = inner.fallback(block, e)
+	}
 	m.steps = inner.steps
 	e.Doubts = inner.menu.doubts
 	if err != nil || e.Kernel == "" {
@@ -68,6 +72,39 @@ func (m *machine) bootClauses(clauses []clause, e *Entry) error {
 			m.depth++
 			defer func() { m.depth-- }()
 			return m.boot(c.body, e)
+		}
+	}
+	return nil
+}
+
+// fallback looks for the branch of an entry that boots the same kernel with an
+// initrd: with GRUB_FORCE_PARTUUID, Ubuntu's entries try without one at first, and
+// GRUB takes that branch when the boot has failed.
+func (m *machine) fallback(block []statement, e *Entry) error {
+	m.depth++
+	defer func() { m.depth-- }()
+	if m.depth > maxDepth {
+		return fmt.Errorf("%w: conditions nested more than %d deep", ErrMalformed, maxDepth)
+	}
+	for _, s := range block {
+		for _, c := range s.clauses {
+			if m.steps++; m.steps > maxSteps {
+				return fmt.Errorf("%w: more than %d steps", ErrMalformed, maxSteps)
+			}
+			other := &Entry{}
+			if err := m.boot(c.body, other); err != nil {
+				return err
+			}
+			if len(other.Initrds) > 0 && (other.Kernel == "" || other.Kernel == e.Kernel) {
+				e.Initrds = other.Initrds
+				if other.Kernel != "" {
+					e.Options = other.Options
+				}
+				return nil
+			}
+			if err := m.fallback(c.body, e); err != nil || len(e.Initrds) > 0 {
+				return err
+			}
 		}
 	}
 	return nil

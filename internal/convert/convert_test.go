@@ -19,6 +19,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/rootfstest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
@@ -75,6 +76,59 @@ func TestConvert(t *testing.T) {
 	initrd, err := os.ReadFile(filepath.Join(o.Staging, staging.NameInitrd))
 	if err != nil || !bytes.HasPrefix(initrd, []byte(tinyInitrd(t, "init")+"\x00")) {
 		t.Errorf("initrd: %.40q, %v", initrd, err)
+	}
+}
+
+// TestSourceIsBlamedForItsOwn converts a file system whose quotas mke2fs and debugfs
+// leave stale, and refuses one with a block in two files.
+func TestSourceIsBlamedForItsOwn(t *testing.T) {
+	o, _ := tinyOptions(t, tinyDisk(t, rootfstest.Make(t, 16, tinyTree(t), "-t", "ext4", "-I", "256", "-O", "quota,project")))
+	if _, err := Convert(context.Background(), o); err != nil {
+		t.Error(err)
+	}
+	root := rootfstest.Make(t, 16, tinyTree(t), "-t", "ext2")
+	block, _, _ := strings.Cut(rootfstest.Run(t, "debugfs", []string{"-R", "bmap /etc/fstab 0", root}), "\n")
+	rootfstest.Debugfs(t, root, "sif /etc/secret block[0] "+block)
+	o, _ = tinyOptions(t, tinyDisk(t, root))
+	if _, err := Convert(context.Background(), o); !errors.Is(err, rootfs.ErrCorrupt) || !strings.Contains(err.Error(), "in the source, before any change") {
+		t.Errorf("damaged source: %v", err)
+	}
+}
+
+// TestKernelInstallLayout has kernel and initrd where kernel-install puts them for
+// systemd-boot, in the root or on a partition of their own (XBOOTLDR).
+func TestKernelInstallLayout(t *testing.T) {
+	for _, separate := range []bool{false, true} {
+		tree := tinyTree(t)
+		boot := filepath.Join(tree, "boot")
+		if err := errors.Join(os.RemoveAll(filepath.Join(boot, "grub")), os.MkdirAll(filepath.Join(boot, "token", tinyRelease), 0o755),
+			os.Rename(filepath.Join(boot, "vmlinuz-"+tinyRelease), filepath.Join(boot, "token", tinyRelease, "linux")),
+			os.Rename(filepath.Join(boot, "initrd.img-"+tinyRelease), filepath.Join(boot, "token", tinyRelease, "initrd")),
+			os.Rename(filepath.Join(boot, "config-"+tinyRelease), filepath.Join(tree, "lib/modules", tinyRelease, "config"))); err != nil {
+			t.Fatal(err)
+		}
+		prefix := "/boot"
+		if separate {
+			prefix = ""
+		}
+		dir := prefix + "/token/" + tinyRelease
+		put(t, boot, "loader/entries/token-"+tinyRelease+".conf", "title Tiny\noptions root=/dev/vda1 ro\nlinux "+dir+"/linux\ninitrd "+dir+"/initrd\n")
+		var images []string
+		if separate {
+			images = append(images, rootfstest.Make(t, 4, boot, "-U", "11111111-2222-4333-8444-555555555555"))
+			if err := os.RemoveAll(boot); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o, _ := tinyOptions(t, tinyDisk(t, append([]string{rootfstest.Make(t, 8, tree)}, images...)...))
+		c, err := Convert(context.Background(), o)
+		if err != nil {
+			t.Errorf("separate %t: %v", separate, err)
+			continue
+		}
+		if c.Kernel != tinyRelease || c.BootEntry != "Tiny" || separate != slices.Contains(c.Edits, "/boot/token/"+tinyRelease+"/linux") {
+			t.Errorf("separate %t: %+v", separate, c)
+		}
 	}
 }
 

@@ -153,7 +153,7 @@ func (w *workingCopy) openGuest(ctx context.Context) error {
 	return fmt.Errorf("%w: no /etc/os-release in this %s", errNoRoot, w.kind)
 }
 
-// change makes changes to the copy, checks it and opens it anew.
+// change settles the copy, makes changes to it and opens it anew.
 func (w *workingCopy) change(ctx context.Context, changes []rootfs.Change) error {
 	if w.kind != rootfs.Ext4 {
 		if err := w.guest.Close(); err != nil {
@@ -165,11 +165,11 @@ func (w *workingCopy) change(ctx context.Context, changes []rootfs.Change) error
 		}
 		return w.open(ctx)
 	}
+	if err := debugfs.Settle(ctx, w.file.Name(), 0); err != nil {
+		return fmt.Errorf("in the source, before any change: %w; repair it there with e2fsck -f", err)
+	}
 	if err := debugfs.Apply(ctx, w.file.Name(), 0, changes); err != nil {
 		return err
-	}
-	if err := debugfs.Check(ctx, w.file.Name(), 0); err != nil {
-		return fmt.Errorf("check: %w", err)
 	}
 	return w.open(ctx)
 }

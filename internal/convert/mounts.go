@@ -25,7 +25,7 @@ func (s *source) followMounts(root fs.FS) (notes []string, err error) {
 		switch {
 		case v == nil, m.Target == "/boot/efi", m.Target == "/efi":
 		case m.Target == "/boot" && v != s.root:
-			if v.FS != nil && sure && hasKernel(v.FS, ".") {
+			if v.FS != nil && sure && (boots(root, v.FS) || hasKernel(root, v.FS)) {
 				s.boot = v
 			}
 		case v == s.root:

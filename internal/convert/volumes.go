@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootentry"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/luks2"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/ext4"
 )
@@ -149,32 +152,56 @@ func isRoot(fsys fs.FS) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// findBoot returns the volume that is mounted on /boot, or nil if the root has
-// its kernels itself, or is one that cannot be looked into here.
+// findBoot returns the volume that the boot loader reads its entries from, or nil
+// if the root has those itself, or is one that cannot be looked into here. It is
+// told by the entries and the kernels that they name, whatever these are called;
+// without such, by a kernel's usual name, so that what is missing can be said.
 func findBoot(list []Volume, root *Volume) (*Volume, error) {
-	if root.FS != nil && hasKernel(root.FS, "boot") {
-		return nil, nil
-	}
-	for i := range list {
-		if v := &list[i]; v != root && v.FS != nil && hasKernel(v.FS, ".") {
-			return v, nil
+	for _, holds := range []func(root, boot fs.FS) bool{boots, hasKernel} {
+		if root.FS != nil && holds(root.FS, nil) {
+			return nil, nil
+		}
+		for i := range list {
+			if v := &list[i]; v != root && v.FS != nil && holds(root.FS, v.FS) {
+				return v, nil
+			}
 		}
 	}
 	if root.FS == nil {
 		return nil, nil
 	}
-	return nil, errors.New("no kernel: neither /boot of the root nor another partition has a file vmlinuz-VERSION; install a kernel in the image")
+	return nil, errors.New("no kernel: neither /boot of the root nor another partition has a boot entry (grub.cfg, loader/entries) with its kernel, or a file vmlinuz-VERSION; install a kernel in the image")
 }
 
-func hasKernel(fsys fs.FS, dir string) bool {
-	entries, err := fs.ReadDir(fsys, dir)
+// boots says whether the boot entries of a separate /boot, or of the root where
+// that is nil, name a kernel that is there.
+func boots(root, boot fs.FS) bool {
+	if boot != nil {
+		root = boot // nothing but the boot partition is asked
+	}
+	in := oscan.Input{Root: root, Boot: boot}
+	entries, err := bootentry.Read(root, boot, nil)
 	if err != nil {
 		return false
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "vmlinuz-") {
+		if _, _, err := in.Locate(e.Kernel); err == nil {
 			return true
 		}
 	}
 	return false
+}
+
+// hasKernel says whether a kernel lies in a separate /boot, or in that of the root
+// where boot is nil.
+func hasKernel(root, boot fs.FS) bool {
+	fsys, dir := boot, "."
+	if boot == nil {
+		fsys, dir = root, "boot"
+	}
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), "vmlinuz-") })
 }

@@ -67,6 +67,17 @@ func debian(releases ...string) fstest.MapFS {
 	return root
 }
 
+// TestInitrdBesideKernel has an entry that loads no initrd, and one beside its
+// kernel.
+func TestInitrdBesideKernel(t *testing.T) {
+	root := debian("6.12.1")
+	root["boot/grub/grub.cfg"] = file("menuentry 'a' { linux /boot/vmlinuz-6.12.1 ro; }\nmenuentry 'b' { linux /boot/vmlinuz-6.12.2 ro; }\n")
+	found := scan(t, oscan.Input{Root: root})
+	if len(found.Entries) != 2 || strings.Join(found.Entries[0].Initrds, " ") != "/boot/initrd.img-6.12.1" || len(found.Entries[1].Initrds) > 0 {
+		t.Errorf("%+v", found.Entries)
+	}
+}
+
 func scan(tb testing.TB, in oscan.Input) *oscan.OS {
 	tb.Helper()
 	found, err := oscan.Scan(in)

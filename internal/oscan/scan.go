@@ -26,6 +26,7 @@ func Scan(in Input) (*OS, error) {
 	if err != nil && !errors.Is(err, bootentry.ErrNoEntries) {
 		return nil, err
 	}
+	in.addInitrds(found.Entries)
 	if found.Kernels, err = kernels(in, found.Entries, found.ID); err != nil {
 		return nil, err
 	}

@@ -13,12 +13,12 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/ext4"
 )
 
-// Apply makes changes to the unmounted file system at an offset of a file, and
-// reads back whether each was made. The error wraps rootfs.ErrFull when there is
+// Apply makes changes to the unmounted file system at an offset of a file, has
+// e2fsck bring up to date what debugfs leaves stale, such as the sums of quotas,
+// and reads back whether each change was made. The file system has to be sound
+// before (Settle): e2fsck does not tell damage from what is stale. The error wraps rootfs.ErrFull when there is
 // no room, rootfs.ErrChange when a change is impossible, rootfs.ErrCorrupt when
 // the file system is damaged or its journal has to be replayed first (Recover).
-//
-// Whatever else is wrong with the file system is for Check to find.
 func Apply(ctx context.Context, image string, offset int64, changes []rootfs.Change) error {
 	w, err := newWorkspace(image)
 	if err != nil {
@@ -31,6 +31,11 @@ func Apply(ctx context.Context, image string, offset int64, changes []rootfs.Cha
 	}
 	if err := w.execute(ctx, p.script.String(), offset); err != nil {
 		return fmt.Errorf("change file system: %w", err)
+	}
+	if problem, err := w.settle(ctx, offset); err != nil {
+		return fmt.Errorf("settle changes: %w", err)
+	} else if problem != "" {
+		return fmt.Errorf("settle changes, which made of a sound file system one that e2fsck does not mend: it says: %s", problem)
 	}
 	file, volume, err := open(image, offset)
 	if err != nil {

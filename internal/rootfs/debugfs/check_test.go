@@ -56,6 +56,38 @@ func TestRecover(t *testing.T) {
 	}
 }
 
+// TestSettle has what a boot mends without a question, and what it does not.
+func TestSettle(t *testing.T) {
+	image := rootfstest.Make(t, 32, smallTree(t), "-t", "ext4")
+	rootfstest.Debugfs(t, image, "sif /etc/hosts links_count 7")
+	if err := debugfs.Check(t.Context(), image, 0); !errors.Is(err, rootfs.ErrCorrupt) {
+		t.Errorf("before it was settled: %v", err)
+	}
+	for range 2 {
+		if err := debugfs.Settle(t.Context(), image, 0); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := debugfs.Check(t.Context(), image, 0); err != nil {
+		t.Error(err)
+	}
+	rootfstest.Debugfs(t, image, "sif / mode 0100644")
+	if err := debugfs.Settle(t.Context(), image, 0); !errors.Is(err, rootfs.ErrCorrupt) {
+		t.Errorf("a root that is a file: %v", err)
+	}
+}
+
+// TestDamageIsNotOfTheSource has changes that leave more than e2fsck mends
+// without a question: the source is not blamed.
+func TestDamageIsNotOfTheSource(t *testing.T) {
+	image := rootfstest.Make(t, 16, smallTree(t), "-t", "ext2")
+	rootfstest.Debugfs(t, image, "sif /boot/vmlinuz block[0] "+firstBlock(t, image, "/etc/hosts"))
+	err := debugfs.Apply(t.Context(), image, 0, []rootfs.Change{{Kind: rootfs.WriteFile, Path: "a"}})
+	if err == nil || errors.Is(err, rootfs.ErrCorrupt) || !strings.Contains(err.Error(), "settle changes") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // firstBlock asks debugfs where a file begins.
 func firstBlock(t *testing.T, image, path string) string {
 	t.Helper()

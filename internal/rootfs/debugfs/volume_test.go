@@ -78,5 +78,7 @@ func shapes() map[string][]string {
 		"ext3":             {"-t", "ext3", "-I", "256"},
 		"ext2":             {"-t", "ext2", "-I", "128"},
 		"bigalloc":         {"-t", "ext4", "-O", "bigalloc"},
+		"quota":            {"-t", "ext4", "-O", "quota,project", "-I", "256"},
+		"orphan_file":      {"-t", "ext4", "-O", "orphan_file,fast_commit,metadata_csum_seed"},
 	}
 }

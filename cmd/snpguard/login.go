@@ -56,12 +56,16 @@ func runLogin(cmd *cobra.Command, url string, o *loginOptions) error {
 	if err != nil {
 		return err
 	}
+	want, err := o.expected()
+	if err != nil {
+		return err
+	}
 	found, err := client.Discover(cmd.Context(), url)
 	if err != nil {
 		return err
 	}
 	in := bufio.NewReader(cmd.InOrStdin())
-	if err := o.confirm(cmd, in, found); err != nil {
+	if err := o.confirm(cmd, in, found, want); err != nil {
 		return err
 	}
 	login := &client.Login{URL: url, IdentityKey: found.Info.IdentityKey, IngestionKey: found.Info.IngestionKey}
@@ -78,12 +82,8 @@ func runLogin(cmd *cobra.Command, url string, o *loginOptions) error {
 	return nil
 }
 
-// confirm compares the CA with what the operator gave, or asks.
-func (o *loginOptions) confirm(cmd *cobra.Command, in *bufio.Reader, found *client.Discovered) error {
-	want, err := o.expected()
-	if err != nil {
-		return err
-	}
+// confirm compares the CA with the fingerprint that the operator gave, or asks.
+func (o *loginOptions) confirm(cmd *cobra.Command, in *bufio.Reader, found *client.Discovered, want string) error {
 	info := found.Info
 	note(cmd, "CA             %s\nidentity key   %s\ningestion key  %s", info.CAFingerprint, info.IdentityKeyFingerprint, info.IngestionKeyFingerprint)
 	if info.Simulated {
@@ -110,8 +110,15 @@ func (o *loginOptions) confirm(cmd *cobra.Command, in *bufio.Reader, found *clie
 
 // expected returns the fingerprint that the CA must have, or none.
 func (o *loginOptions) expected() (string, error) {
+	if o.caFile == "" && o.fingerprint == "" {
+		return "", nil
+	}
 	if o.caFile == "" {
-		return strings.ToLower(strings.ReplaceAll(o.fingerprint, ":", "")), nil
+		want, err := client.ParseFingerprint(o.fingerprint)
+		if err != nil {
+			return "", usageErrorf("--fingerprint: %w", err)
+		}
+		return want, nil
 	}
 	if o.fingerprint != "" {
 		return "", usageErrorf("--ca-file and --fingerprint exclude each other")

@@ -112,7 +112,7 @@ func newTokenRevokeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "revoke ID",
 		Short:   "End a token at once",
-		Example: "  snpguard token revoke 5f3a9c",
+		Example: "  snpguard token revoke 0f5b6b52-8f6c-4c8e-9d57-51f3f0a7a1b2",
 		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			service, err := connect()

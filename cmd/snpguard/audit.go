@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -29,7 +30,7 @@ func newAuditCommand() *cobra.Command {
 
 func newAuditListCommand() *cobra.Command {
 	var f client.AuditFilter
-	var since time.Duration
+	var span option.Duration
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -39,6 +40,7 @@ that failed, what it expected and what it found, and every change to the service
 		Example: "  snpguard audit list --outcome denied --since 24h",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			since := time.Duration(span)
 			if err := checkRecords(f.Limit, since); err != nil {
 				return err
 			}
@@ -68,7 +70,7 @@ that failed, what it expected and what it found, and every change to the service
 	cmd.Flags().StringVar(&f.Outcome, "outcome", "", "only records with this outcome: granted, denied or done")
 	cmd.Flags().StringVar(&f.Reason, "reason", "", "only records with this reason, such as measurement")
 	cmd.Flags().StringVar(&f.ImageID, "image-id", "", "only records of the image with this UUID")
-	cmd.Flags().DurationVar(&since, "since", 0, "only records of the last so much time, such as 24h")
+	cmd.Flags().Var(&span, "since", "only records of the last so much time, such as 24h or 30d")
 	cmd.Flags().IntVar(&f.Limit, "limit", 100, "the newest so many records; 0 for all")
 	addJSONFlag(cmd, &asJSON)
 	return cmd

@@ -14,19 +14,20 @@ import (
 	"golang.org/x/term"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 )
 
 // loginOptions are the flags of "snpguard login".
 type loginOptions struct {
 	tokenFile, caFile, fingerprint string
-	lifetime                       time.Duration
+	lifetime                       option.Duration
 }
 
 // tokenPrefix starts every API token.
 const tokenPrefix = "snpg_"
 
 func newLoginCommand() *cobra.Command {
-	var o loginOptions
+	o := loginOptions{lifetime: option.Duration(90 * 24 * time.Hour)}
 	cmd := &cobra.Command{
 		Use:   "login URL",
 		Short: "Log in to an attestation service",
@@ -47,7 +48,7 @@ password may be typed, which makes a token.`,
 	cmd.Flags().StringVar(&o.tokenFile, "token-file", "", "file with an API token; - for standard input")
 	cmd.Flags().StringVar(&o.caFile, "ca-file", "", "PEM file with the service's CA")
 	cmd.Flags().StringVar(&o.fingerprint, "fingerprint", "", "SHA-256 fingerprint of the service's CA")
-	cmd.Flags().DurationVar(&o.lifetime, "token-lifetime", 90*24*time.Hour, "how long a token made by the master password is valid")
+	cmd.Flags().Var(&o.lifetime, "token-lifetime", "how long a token made by the master password is valid")
 	return cmd
 }
 
@@ -149,7 +150,7 @@ func (o *loginOptions) authenticate(cmd *cobra.Command, in *bufio.Reader, login 
 		if err != nil {
 			return err
 		}
-		token, err := c.TokenByPassword(cmd.Context(), secret, "snpguard login on "+host, o.lifetime)
+		token, err := c.TokenByPassword(cmd.Context(), secret, "snpguard login on "+host, time.Duration(o.lifetime))
 		if err != nil {
 			return fmt.Errorf("log in with the master password: %w", err)
 		}

@@ -6,7 +6,8 @@ BIN         := bin
 TOOLS       := $(BIN)/tools
 FUZZTIME    ?= 30s
 BENCHTIME   ?= 2s
-GOFLAGS_BUILD := -trimpath
+# The revision is stamped also where GOFLAGS of the environment says otherwise.
+GOFLAGS_BUILD := -trimpath -buildvcs=auto
 
 .DEFAULT_GOAL := build
 

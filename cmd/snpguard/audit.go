@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -23,13 +24,13 @@ func newAuditCommand() *cobra.Command {
 		Args: wantsCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newAuditListCommand(), newAuditVerifyCommand())
+	cmd.AddCommand(newAuditListCommand(), newAuditVerifyCommand(), newAuditExportCommand())
 	return cmd
 }
 
 func newAuditListCommand() *cobra.Command {
 	var f client.AuditFilter
-	var since time.Duration
+	var span option.Duration
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -39,6 +40,7 @@ that failed, what it expected and what it found, and every change to the service
 		Example: "  snpguard audit list --outcome denied --since 24h",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			since := time.Duration(span)
 			if err := checkRecords(f.Limit, since); err != nil {
 				return err
 			}
@@ -57,9 +59,9 @@ that failed, what it expected and what it found, and every change to the service
 				return printJSON(cmd.OutOrStdout(), records)
 			}
 			t := newTable(cmd)
-			fmt.Fprintln(t, "SEQ\tTIME\tOUTCOME\tREASON\tIMAGE\tADDRESS\tEXPECTED\tFOUND\tDETAILS")
+			fmt.Fprintln(t, "SEQ\tTIME\tOUTCOME\tREASON\tACTOR\tIMAGE\tADDRESS\tEXPECTED\tFOUND\tDETAILS")
 			for _, r := range records {
-				fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Seq, stamp(r.Time), safe(r.Outcome), safe(r.Reason),
+				fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Seq, stamp(r.Time), safe(r.Outcome), safe(r.Reason), safe(r.Actor),
 					safe(r.ImageID), safe(r.Address), short(r.Expected), short(r.Found), recordDetails(r))
 			}
 			return t.Flush()
@@ -68,7 +70,7 @@ that failed, what it expected and what it found, and every change to the service
 	cmd.Flags().StringVar(&f.Outcome, "outcome", "", "only records with this outcome: granted, denied or done")
 	cmd.Flags().StringVar(&f.Reason, "reason", "", "only records with this reason, such as measurement")
 	cmd.Flags().StringVar(&f.ImageID, "image-id", "", "only records of the image with this UUID")
-	cmd.Flags().DurationVar(&since, "since", 0, "only records of the last so much time, such as 24h")
+	cmd.Flags().Var(&span, "since", "only records of the last so much time, such as 24h or 30d")
 	cmd.Flags().IntVar(&f.Limit, "limit", 100, "the newest so many records; 0 for all")
 	addJSONFlag(cmd, &asJSON)
 	return cmd
@@ -117,23 +119,23 @@ func newAuditVerifyCommand() *cobra.Command {
 	var head string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "verify",
+		Use:   "verify [FILE]",
 		Short: "Verify the hash chain of the audit log",
 		Long: `Verify the hash chain of the audit log: no record was changed, left out or put in
 between. Keep the head that it prints in another place and give it the next time:
-then it also shows that the end was not cut off. Exit code 1 when it is broken.`,
-		Example: "  snpguard audit verify --head 1042:5f3a...",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+then it also shows that the end was not cut off. Exit code 1 when it is broken.
+
+The service verifies its own log. With FILE, which "snpguard audit export" has
+written, this program does it by itself and asks nobody.`,
+		Example: `  snpguard audit verify --head "$KEPT"
+  snpguard audit verify audit.jsonl --head "$KEPT"`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			expected, err := parseHead(head)
 			if err != nil {
 				return usageError{err}
 			}
-			service, err := connect()
-			if err != nil {
-				return err
-			}
-			v, err := service.VerifyAudit(cmd.Context(), expected)
+			v, err := verifyAudit(cmd, args, expected)
 			if err != nil {
 				return err
 			}
@@ -145,6 +147,21 @@ then it also shows that the end was not cut off. Exit code 1 when it is broken.`
 	return cmd
 }
 
+// verifyAudit verifies a file, or has the service verify its log.
+func verifyAudit(cmd *cobra.Command, args []string, head wire.AuditHead) (*wire.AuditVerification, error) {
+	if len(args) > 0 {
+		return verifyAuditFile(args[0], head)
+	}
+	service, err := connect()
+	if err != nil {
+		return nil, err
+	}
+	return service.VerifyAudit(cmd.Context(), head)
+}
+
+// headText writes a head as parseHead reads it.
+func headText(h wire.AuditHead) string { return fmt.Sprintf("%d:%s", h.Seq, safe(h.Hash)) }
+
 // parseHead reads SEQ:HASH; empty means none.
 func parseHead(s string) (wire.AuditHead, error) {
 	if s == "" {
@@ -153,7 +170,7 @@ func parseHead(s string) (wire.AuditHead, error) {
 	seq, hash, found := strings.Cut(s, ":")
 	n, err := strconv.ParseInt(seq, 10, 64)
 	if err != nil || !found || len(hash) != 64 {
-		return wire.AuditHead{}, fmt.Errorf("--head %q is not SEQ:HASH", s)
+		return wire.AuditHead{}, fmt.Errorf("--head: %q is not SEQ:HASH, as \"snpguard status\" and \"snpguard audit verify\" print it", s)
 	}
 	return wire.AuditHead{Seq: n, Hash: hash}, nil
 }
@@ -166,7 +183,7 @@ func printVerification(cmd *cobra.Command, v *wire.AuditVerification, asJSON boo
 			return err
 		}
 	case v.Valid:
-		fmt.Fprintf(out, "valid: %d records, head %d:%s\n", v.Records, v.Head.Seq, safe(v.Head.Hash))
+		fmt.Fprintf(out, "valid: %d records, head %s\n", v.Records, headText(v.Head))
 	default:
 		fmt.Fprintf(out, "BROKEN at record %d: %s\n", v.Broken, safe(v.Problem))
 	}

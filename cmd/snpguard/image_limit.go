@@ -6,12 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 func newImageLimitCommand() *cobra.Command {
 	var limit int64
-	var period time.Duration
+	var span option.Duration
 	var none bool
 	cmd := &cobra.Command{
 		Use:   "limit IMAGE",
@@ -25,6 +26,7 @@ hold boots copies: it needs many launches that nobody has asked for.`,
   snpguard image limit debian-13 --none`,
 		Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			period := time.Duration(span)
 			given := cmd.Flags().Changed("max-launches") || cmd.Flags().Changed("period")
 			switch {
 			case none && given:
@@ -45,7 +47,7 @@ hold boots copies: it needs many launches that nobody has asked for.`,
 		},
 	}
 	cmd.Flags().Int64Var(&limit, "max-launches", 0, "launches that get their key within --period")
-	cmd.Flags().DurationVar(&period, "period", 0, "time such as 24h")
+	cmd.Flags().Var(&span, "period", "time such as 24h or 7d")
 	cmd.Flags().BoolVar(&none, "none", false, "lift the limit")
 	return cmd
 }
@@ -55,5 +57,5 @@ func limitText(l wire.LaunchLimit) string {
 	if l == (wire.LaunchLimit{}) {
 		return "none"
 	}
-	return fmt.Sprintf("%d launches in %s", l.Max, time.Duration(l.Period)*time.Second)
+	return fmt.Sprintf("%d launches in %s", l.Max, option.DurationText(time.Duration(l.Period)*time.Second))
 }

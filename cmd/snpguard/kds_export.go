@@ -25,6 +25,9 @@ bytes.`,
 }
 
 func runKDSExport(cmd *cobra.Command, path string, o *kdsOptions) error {
+	if path == "-" {
+		return usageErrorf("\"-\" is not taken; give the name of a file")
+	}
 	client, err := o.client(cmd)
 	if err != nil {
 		return err

@@ -14,19 +14,20 @@ import (
 	"golang.org/x/term"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 )
 
 // loginOptions are the flags of "snpguard login".
 type loginOptions struct {
 	tokenFile, caFile, fingerprint string
-	lifetime                       time.Duration
+	lifetime                       option.Duration
 }
 
 // tokenPrefix starts every API token.
 const tokenPrefix = "snpg_"
 
 func newLoginCommand() *cobra.Command {
-	var o loginOptions
+	o := loginOptions{lifetime: option.Duration(90 * 24 * time.Hour)}
 	cmd := &cobra.Command{
 		Use:   "login URL",
 		Short: "Log in to an attestation service",
@@ -47,7 +48,7 @@ password may be typed, which makes a token.`,
 	cmd.Flags().StringVar(&o.tokenFile, "token-file", "", "file with an API token; - for standard input")
 	cmd.Flags().StringVar(&o.caFile, "ca-file", "", "PEM file with the service's CA")
 	cmd.Flags().StringVar(&o.fingerprint, "fingerprint", "", "SHA-256 fingerprint of the service's CA")
-	cmd.Flags().DurationVar(&o.lifetime, "token-lifetime", 90*24*time.Hour, "how long a token made by the master password is valid")
+	cmd.Flags().Var(&o.lifetime, "token-lifetime", "how long a token made by the master password is valid")
 	return cmd
 }
 
@@ -56,12 +57,16 @@ func runLogin(cmd *cobra.Command, url string, o *loginOptions) error {
 	if err != nil {
 		return err
 	}
+	want, err := o.expected()
+	if err != nil {
+		return err
+	}
 	found, err := client.Discover(cmd.Context(), url)
 	if err != nil {
 		return err
 	}
 	in := bufio.NewReader(cmd.InOrStdin())
-	if err := o.confirm(cmd, in, found); err != nil {
+	if err := o.confirm(cmd, in, found, want); err != nil {
 		return err
 	}
 	login := &client.Login{URL: url, IdentityKey: found.Info.IdentityKey, IngestionKey: found.Info.IngestionKey}
@@ -78,12 +83,8 @@ func runLogin(cmd *cobra.Command, url string, o *loginOptions) error {
 	return nil
 }
 
-// confirm compares the CA with what the operator gave, or asks.
-func (o *loginOptions) confirm(cmd *cobra.Command, in *bufio.Reader, found *client.Discovered) error {
-	want, err := o.expected()
-	if err != nil {
-		return err
-	}
+// confirm compares the CA with the fingerprint that the operator gave, or asks.
+func (o *loginOptions) confirm(cmd *cobra.Command, in *bufio.Reader, found *client.Discovered, want string) error {
 	info := found.Info
 	note(cmd, "CA             %s\nidentity key   %s\ningestion key  %s", info.CAFingerprint, info.IdentityKeyFingerprint, info.IngestionKeyFingerprint)
 	if info.Simulated {
@@ -110,8 +111,15 @@ func (o *loginOptions) confirm(cmd *cobra.Command, in *bufio.Reader, found *clie
 
 // expected returns the fingerprint that the CA must have, or none.
 func (o *loginOptions) expected() (string, error) {
+	if o.caFile == "" && o.fingerprint == "" {
+		return "", nil
+	}
 	if o.caFile == "" {
-		return strings.ToLower(strings.ReplaceAll(o.fingerprint, ":", "")), nil
+		want, err := client.ParseFingerprint(o.fingerprint)
+		if err != nil {
+			return "", usageErrorf("--fingerprint: %w", err)
+		}
+		return want, nil
 	}
 	if o.fingerprint != "" {
 		return "", usageErrorf("--ca-file and --fingerprint exclude each other")
@@ -142,7 +150,7 @@ func (o *loginOptions) authenticate(cmd *cobra.Command, in *bufio.Reader, login 
 		if err != nil {
 			return err
 		}
-		token, err := c.TokenByPassword(cmd.Context(), secret, "snpguard login on "+host, o.lifetime)
+		token, err := c.TokenByPassword(cmd.Context(), secret, "snpguard login on "+host, time.Duration(o.lifetime))
 		if err != nil {
 			return fmt.Errorf("log in with the master password: %w", err)
 		}

@@ -33,11 +33,22 @@ func addForceFlag(cmd *cobra.Command, force *bool) {
 // checkNew wants the bundle that is to be written not to exist, unless it is to be
 // replaced: guests may be launched from it.
 func checkNew(bundle string, force bool) error {
-	if force || bundle == "" {
+	if bundle == "" {
 		return nil
 	}
-	if _, err := os.Lstat(bundle); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("--bundle: %s exists; --force replaces it", bundle)
+	if err := checkNewFile(bundle, force); err != nil {
+		return fmt.Errorf("--bundle: %w", err)
+	}
+	return nil
+}
+
+// checkNewFile is checkNew for any file.
+func checkNewFile(path string, force bool) error {
+	if path == "-" {
+		return usageErrorf("\"-\" is not taken; give the name of a file")
+	}
+	if _, err := os.Lstat(path); !force && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s exists; --force replaces it", path)
 	}
 	return nil
 }

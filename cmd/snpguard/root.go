@@ -77,6 +77,7 @@ Exit codes:
 	)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return option.Flag(err) })
 	markRunErrors(root)
+	addCompletions(root)
 	return root
 }
 

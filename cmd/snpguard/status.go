@@ -29,7 +29,7 @@ func newStatusCommand() *cobra.Command {
 			fmt.Fprintf(t, "service\t%s\nversion\t%s\nrunning since\t%s\ndatabase\t%s\n",
 				service.login.URL, safe(status.Version), stamp(status.StartedAt), safe(status.Database))
 			fmt.Fprintf(t, "images\t%d\nreleases\t%d\naudit log\t%d records, head %s\n",
-				status.Images, status.Releases, status.Audit.Seq, safe(status.Audit.Hash))
+				status.Images, status.Releases, status.Audit.Seq, headText(status.Audit))
 			for _, warning := range status.Warnings {
 				fmt.Fprintf(t, "WARNING\t%s\n", safe(warning))
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
@@ -16,7 +17,7 @@ func newTokenCommand() *cobra.Command {
 		Long: `Manage the API tokens of the service. A token has one of three roles: read looks
 at everything that is not secret, register also registers images and exports
 bundles, admin does everything.`,
-		Example: `  snpguard token create packer --role register --lifetime 720h > token
+		Example: `  snpguard token create packer --role register --lifetime 30d > token
   snpguard token list`,
 		Args: wantsCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -27,12 +28,12 @@ bundles, admin does everything.`,
 
 func newTokenCreateCommand() *cobra.Command {
 	var role string
-	var lifetime time.Duration
+	lifetime := option.Duration(90 * 24 * time.Hour)
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "create NAME",
 		Short:   "Make a token and print it, this once",
-		Example: "  snpguard token create packer --role register --lifetime 720h > token",
+		Example: "  snpguard token create packer --role register --lifetime 30d > token",
 		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			service, err := connect()
@@ -40,7 +41,7 @@ func newTokenCreateCommand() *cobra.Command {
 				return err
 			}
 			token, err := service.CreateToken(cmd.Context(), wire.TokenRequest{
-				Name: args[0], Role: wire.Role(role), ExpiresIn: int64(lifetime / time.Second),
+				Name: args[0], Role: wire.Role(role), ExpiresIn: int64(time.Duration(lifetime) / time.Second),
 			})
 			if err != nil {
 				return err
@@ -54,7 +55,7 @@ func newTokenCreateCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&role, "role", string(wire.RoleRead), "read, register or admin")
-	cmd.Flags().DurationVar(&lifetime, "lifetime", 90*24*time.Hour, "how long the token is valid")
+	cmd.Flags().Var(&lifetime, "lifetime", "how long the token is valid, such as 30d or 12h")
 	addJSONFlag(cmd, &asJSON)
 	return cmd
 }
@@ -112,7 +113,7 @@ func newTokenRevokeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "revoke ID",
 		Short:   "End a token at once",
-		Example: "  snpguard token revoke 5f3a9c",
+		Example: "  snpguard token revoke 0f5b6b52-8f6c-4c8e-9d57-51f3f0a7a1b2",
 		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			service, err := connect()

@@ -51,7 +51,7 @@ func (c *Config) Validate() error {
 	}{
 		{"format", want(c.Format == Format, "%d, want %d", c.Format, Format)},
 		{"image_id", want(!c.ImageID.IsZero(), "is zero")},
-		{"services", checkServices(c.Services)},
+		{"services", CheckServices(c.Services)},
 		{"ca", want(x509.NewCertPool().AppendCertsFromPEM([]byte(c.CA)), "has no certificate")},
 		{"identity_key", checkIdentity(c.IdentityKey)},
 		{"vmk_commitment", checkCommitment(c.VMKCommitment)},
@@ -74,7 +74,9 @@ func want(ok bool, format string, args ...any) error {
 	return fmt.Errorf(format, args...)
 }
 
-func checkServices(services []string) error {
+// CheckServices wants addresses of services as guests take them: 1 to 16, each
+// https://HOST[:PORT].
+func CheckServices(services []string) error {
 	if len(services) == 0 || len(services) > 16 {
 		return fmt.Errorf("%d URLs, want 1 to 16", len(services))
 	}
@@ -84,7 +86,7 @@ func checkServices(services []string) error {
 			return err
 		}
 		if u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			return fmt.Errorf("%q is not https://HOST[:PORT]", s)
+			return fmt.Errorf("%q is not of the form https://HOST[:PORT]", s)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -53,6 +54,17 @@ func (c *Client) Audit(ctx context.Context, f AuditFilter) ([]wire.AuditRecord, 
 		}
 		query.Set("cursor", page.Next)
 	}
+}
+
+// ExportAudit writes the whole audit log, a record a line, oldest first.
+func (c *Client) ExportAudit(ctx context.Context, w io.Writer) error {
+	body, err := c.open(ctx, request{method: http.MethodGet, path: wire.PathAudit + "/export", accept: "application/jsonl"})
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	_, err = io.Copy(w, body)
+	return err
 }
 
 // VerifyAudit has the service check the hash chain of its audit log. When head

@@ -31,6 +31,8 @@ type Client struct {
 	base  *url.URL
 	token string
 	http  *http.Client
+
+	pinned bool // a CA was given, and no other counts
 }
 
 // New returns a client. ca is the PEM of the service's private CA, or empty
@@ -48,7 +50,7 @@ func New(service, ca, token string) (*Client, error) {
 			return nil, errors.New("the service's CA is not a PEM certificate")
 		}
 	}
-	return &Client{base: base, token: token, http: newHTTP(config)}, nil
+	return &Client{base: base, token: token, http: newHTTP(config), pinned: ca != ""}, nil
 }
 
 func newHTTP(config *tls.Config) *http.Client {
@@ -99,7 +101,7 @@ func (c *Client) open(ctx context.Context, r request) (io.ReadCloser, error) {
 	}
 	response, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask service: %w", err)
+		return nil, fmt.Errorf("ask service: %w", c.explain(err))
 	}
 	if response.StatusCode/100 != 2 {
 		defer response.Body.Close()
@@ -114,6 +116,16 @@ func (c *Client) open(ctx context.Context, r request) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("%w: content type %.60q, want %s", ErrService, response.Header.Get("Content-Type"), accept)
 	}
 	return response.Body, nil
+}
+
+// explain says what it means when a certificate is not below the CA that was pinned
+// at login. Other errors come back as they are.
+func (c *Client) explain(err error) error {
+	if !c.pinned || !errors.As(err, new(x509.UnknownAuthorityError)) {
+		return err
+	}
+	return fmt.Errorf("the certificate of %s is not below the CA that is expected: this is another service, or somebody is in between. "+
+		"If the service was set up anew, log in again and compare its fingerprints: %w", c.base.Host, err)
 }
 
 // problem reads the error that a service sent.

@@ -52,6 +52,42 @@ func TestServiceAddresses(t *testing.T) {
 	}
 }
 
+func TestParseFingerprint(t *testing.T) {
+	want := strings.Repeat("0a", 32)
+	for _, text := range []string{want, strings.ToUpper(want), strings.TrimSuffix(strings.Repeat("0A:", 32), ":")} {
+		if got, err := client.ParseFingerprint(text); got != want || err != nil {
+			t.Errorf("%q: got %q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "00ff", want + "00", strings.Repeat("0g", 32), "sha256:" + want} {
+		if _, err := client.ParseFingerprint(text); err == nil || !strings.Contains(err.Error(), "64 hexadecimal digits") {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+}
+
+// Another service under the address of the login, or somebody in between, is told
+// by its name.
+func TestOtherAuthority(t *testing.T) {
+	server, _ := fake(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was sent") })
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "other"}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(server.URL, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), "token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Status(t.Context()); !errors.As(err, new(x509.UnknownAuthorityError)) || !strings.Contains(err.Error(), "another service, or somebody is in between") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestHostileAnswers gives answers that are not the API's.
 func TestHostileAnswers(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{

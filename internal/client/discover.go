@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
@@ -33,6 +34,17 @@ func Fingerprint(certificate string) (string, error) {
 	}
 	sum := sha256.Sum256(block.Bytes)
 	return hex.EncodeToString(sum[:]), nil
+}
+
+// ParseFingerprint reads a SHA-256 fingerprint as people copy it: 64 hexadecimal
+// digits in either case, with colons between bytes or without. It returns them in
+// lower case and without colons.
+func ParseFingerprint(text string) (string, error) {
+	digits := strings.ToLower(strings.ReplaceAll(text, ":", ""))
+	if sum, err := hex.DecodeString(digits); err != nil || len(sum) != sha256.Size {
+		return "", fmt.Errorf("%q is not a SHA-256 fingerprint: want %d hexadecimal digits, as the service prints when it starts", text, 2*sha256.Size)
+	}
+	return digits, nil
 }
 
 // Discover asks a service who it is. When the machine's roots do not vouch for

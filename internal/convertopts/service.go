@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/meet"
@@ -14,6 +15,12 @@ import (
 // service returns what the image needs to know of the service: from the keys that
 // are given, or else from the service itself or the login.
 func (c *Config) service(ctx context.Context, s *meet.Service) (convert.Service, error) {
+	// Before anything is asked or read: a guest would only refuse it at boot.
+	if len(c.Services) > 0 {
+		if err := bootconf.CheckServices(c.Services); err != nil {
+			return convert.Service{}, option.Wrap("services", err)
+		}
+	}
 	given := c.IdentityKey != "" && c.IngestionKey != ""
 	if !given && (c.IdentityKey != "" || c.IngestionKey != "") {
 		return convert.Service{}, option.Errorf("identity_key", "goes with ingestion_key: keys of two services open nothing; \"snpguard keys\" writes both")

@@ -77,11 +77,14 @@ func (s *Service) byCA(ctx context.Context) (*client.Login, error) {
 
 // byFingerprint takes the CA that the service names, if it is the one.
 func (s *Service) byFingerprint(ctx context.Context) (*client.Login, error) {
+	want, err := client.ParseFingerprint(s.Fingerprint)
+	if err != nil {
+		return nil, option.Wrap("fingerprint", err)
+	}
 	found, err := client.Discover(ctx, s.ServiceURL)
 	if err != nil {
 		return nil, option.Wrap("service_url", err)
 	}
-	want := strings.ToLower(strings.ReplaceAll(s.Fingerprint, ":", ""))
 	if found.Info.CAFingerprint != want {
 		return nil, option.Errorf("fingerprint", "the CA of %s is %s, not %s: this is another service, or somebody is in between",
 			s.ServiceURL, found.Info.CAFingerprint, want)

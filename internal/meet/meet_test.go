@@ -91,6 +91,7 @@ func TestLogin(t *testing.T) {
 		{name: "wrong fingerprint", service: meet.Service{ServiceURL: good.URL, Fingerprint: strings.Repeat("0", 64)}, want: "fingerprint"},
 		{name: "wrong sizes", service: meet.Service{ServiceURL: other.URL, CAFile: other.ca}, want: "service_url"},
 		{name: "identity key of zeros", service: meet.Service{ServiceURL: zeros.URL, CAFile: zeros.ca}, want: "service_url"},
+		{name: "malformed fingerprint", service: meet.Service{ServiceURL: good.URL, Fingerprint: "00ff"}, want: "fingerprint"},
 		{name: "both", service: meet.Service{ServiceURL: good.URL, CAFile: caFile, Fingerprint: colons}, want: "fingerprint"},
 		{name: "CA of nothing", service: meet.Service{CAFile: caFile}, want: "service_url"},
 		{name: "no such file", service: meet.Service{ServiceURL: good.URL, CAFile: caFile + "x"}, want: "ca_file"},

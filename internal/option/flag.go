@@ -9,7 +9,7 @@ import (
 )
 
 // Flag says in plain words what is wrong with a flag that cannot be read, as in
-// `--since: "yesterday" is no duration such as 24h or 30m`. It returns every other
+// `--since: "yesterday" is not a duration; try 24h or 30m`. It returns every other
 // error as it is.
 func Flag(err error) error {
 	var invalid *pflag.InvalidValueError
@@ -38,7 +38,7 @@ func Value(err error) error {
 	want := ""
 	switch invalid.GetFlag().Value.Type() {
 	case "duration":
-		want = "duration such as 24h or 30m"
+		return fmt.Errorf("%q is not a duration; try 24h or 30m", text)
 	case "int":
 		want = "whole number"
 	case "intSlice":

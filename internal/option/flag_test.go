@@ -12,7 +12,7 @@ import (
 
 func TestFlag(t *testing.T) {
 	for _, tc := range []struct{ arg, want string }{
-		{"--since=yesterday", `--since: "yesterday" is no duration such as 24h or 30m`},
+		{"--since=yesterday", `--since: "yesterday" is not a duration; try 24h or 30m`},
 		{"--limit=ten", `--limit: "ten" is no whole number`},
 		{"--vcpus=2,many", `--vcpus: "2,many" is no whole number, nor a list of them such as 2,4`},
 		{"--family=-1", `--family: "-1" is no whole number of 0 or more`},

@@ -12,6 +12,11 @@ var (
 	// it says why; tell the operator alone.
 	ErrUnauthenticated = errors.New("not authenticated")
 
+	// ErrTokenExpired and ErrTokenRevoked come with ErrUnauthenticated. Whoever shows
+	// the secret of such a token may know: nobody else can.
+	ErrTokenExpired = errors.New("token has expired")
+	ErrTokenRevoked = errors.New("token was revoked")
+
 	// ErrWrongPassword: the master password is another.
 	ErrWrongPassword = errors.New("wrong password")
 

@@ -65,9 +65,9 @@ func (t *Tokens) Authenticate(ctx context.Context, secret string) (Principal, er
 	case err != nil:
 		return Principal{}, err
 	case !token.RevokedAt.IsZero():
-		return Principal{}, fmt.Errorf("%w: token %s is revoked", ErrUnauthenticated, token.ID)
+		return Principal{}, fmt.Errorf("%w: %w: %s", ErrUnauthenticated, ErrTokenRevoked, token.ID)
 	case !t.now().Before(token.ExpiresAt):
-		return Principal{}, fmt.Errorf("%w: token %s has expired", ErrUnauthenticated, token.ID)
+		return Principal{}, fmt.Errorf("%w: %w: %s", ErrUnauthenticated, ErrTokenExpired, token.ID)
 	}
 	if err := t.store.UseToken(ctx, token); err != nil {
 		return Principal{}, err

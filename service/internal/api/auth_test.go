@@ -63,6 +63,10 @@ func TestWhoMayCall(t *testing.T) {
 				c.token = secret
 				a := w.do(c)
 				a.problem(wire.CodeUnauthenticated)
+				// The holder alone learns why; nobody else has the secret.
+				if said := strings.Contains(string(a.body), "the token"); said != (name == "revoked" || name == "expired") {
+					t.Errorf("%s: says %s", name, a.body)
+				}
 				if a.status != 401 || a.header.Get("WWW-Authenticate") != "Bearer" {
 					t.Errorf("%s: status %d, %v", name, a.status, a.header)
 				}

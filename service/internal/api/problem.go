@@ -127,6 +127,8 @@ func sentinels() []sentinel {
 		{store.ErrInvalid, wire.CodeUnprocessable, fmt.Sprintf("it is more than is kept, such as %d releases of an image, %d of them proposed", store.MaxReleases, store.MaxProposed)},
 		{store.ErrCursor, wire.CodeMalformed, "the cursor is not one of this list"},
 		{store.ErrArtifactGone, wire.CodeUnavailable, "a file was deleted while it was registered: repeat the registration"},
+		{access.ErrTokenExpired, wire.CodeUnauthenticated, "the token has expired: log in again, or have an admin make another"},
+		{access.ErrTokenRevoked, wire.CodeUnauthenticated, "the token was revoked: log in again, or have an admin make another"},
 		{access.ErrUnauthenticated, wire.CodeUnauthenticated, ""},
 		{access.ErrWrongPassword, wire.CodeUnauthenticated, "the password is wrong"},
 		{access.ErrChanged, wire.CodeConflict, "the password was changed meanwhile"},

@@ -3,16 +3,13 @@ package store
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
-)
 
-// auditTag is the domain of the chain's hashes.
-const auditTag = "snpguard/v1/audit"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+)
 
 // Head is a point of the audit chain: a record and the hash over it and all
 // before it. The zero value is the beginning. Kept elsewhere, it shows later
@@ -37,17 +34,9 @@ func ParseHead(text string) (Head, error) {
 	return h, nil
 }
 
-// next returns the head after a record that has this body: SHA-256 over the
-// domain tag, the hash so far, the number of the record and its body, each
-// preceded by its length, 32 bits, big-endian.
+// next returns the head after a record that has this body.
 func (h Head) next(body []byte) Head {
-	seq := h.Seq + 1
-	sum := sha256.New()
-	for _, field := range [][]byte{[]byte(auditTag), h.Hash[:], binary.BigEndian.AppendUint64(nil, uint64(seq)), body} {
-		sum.Write(binary.BigEndian.AppendUint32(nil, uint32(len(field))))
-		sum.Write(field)
-	}
-	return Head{seq, [32]byte(sum.Sum(nil))}
+	return Head{h.Seq + 1, wire.AuditHash(h.Hash, h.Seq+1, body)}
 }
 
 // appendRecords numbers the records and adds them to the chain, whose end is locked.

@@ -49,7 +49,7 @@ func CheckRaw(head []byte) error {
 func RawReader(r io.Reader) (io.Reader, error) {
 	head := make([]byte, ContainerHeadSize)
 	n, err := io.ReadFull(r, head)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF { //nolint:errorlint // ReadFull returns these as they are
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return nil, err
 	}
 	if err := CheckRaw(head[:n]); err != nil {

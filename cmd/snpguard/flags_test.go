@@ -25,7 +25,7 @@ func TestAttributesAreFlags(t *testing.T) {
 		other  []string // flags that Packer has a way of its own for
 	}{
 		{newConvertCommand(), convertopts.Config{}, []string{"in", "out", "staging", "ca-file", "force", "json"}},
-		{newRegisterCommand(), register.Config{}, []string{"json"}},
+		{newRegisterCommand(), register.Config{}, []string{"force", "json"}},
 	} {
 		var flags []string
 		for field := range reflect.TypeOf(tc.config).NumField() {

@@ -2,7 +2,7 @@ package measure
 
 import "fmt"
 
-// Difference is the first place where two explanations part.
+// Difference is a place where two explanations part.
 type Difference struct {
 	Field   string `json:"field"`   // its name in Explanation's JSON form
 	Meaning string `json:"meaning"` // a sentence such as "initrd differs"
@@ -10,18 +10,32 @@ type Difference struct {
 	B       string `json:"b"`
 }
 
-// Compare returns the first difference between two explanations, in the order
-// in which a launch is measured, or nil when they describe the same launch. It
-// looks for causes first: a digest is named only when no input differs.
-func Compare(a, b *Explanation) *Difference {
-	for _, compare := range []func(a, b *Explanation) *Difference{
-		compareVMM, compareImages, compareKernel, compareSections, compareVCPUs, compareSteps,
-	} {
-		if d := compare(a, b); d != nil {
-			return d
+// Compare returns the differences between two explanations, in the order in which a
+// launch is measured, none when they describe the same launch. It names causes: what
+// follows from other inputs, such as a layout or a digest, is named only when those
+// are the same.
+func Compare(a, b *Explanation) []Difference {
+	var all []Difference
+	add := func(differences ...*Difference) {
+		for _, d := range differences {
+			if d != nil {
+				all = append(all, *d)
+			}
 		}
 	}
-	return nil
+	add(compareVMM(a, b))
+	add(compareImages(a, b)...)
+	hasKernel := a.KernelHashes != nil && b.KernelHashes != nil
+	sameLayout := len(all) == 0 && (hasKernel || a.KernelHashes == b.KernelHashes)
+	add(compareKernel(a, b)...)
+	if sameLayout {
+		add(compareSections(a, b))
+	}
+	add(compareVCPUs(a, b)...)
+	if len(all) == 0 {
+		add(compareSteps(a, b))
+	}
+	return all
 }
 
 // differ compares two values by what they print.
@@ -46,17 +60,16 @@ func compareVMM(a, b *Explanation) *Difference {
 	return differ("vmm", "virtual machine monitor differs", a.VMM, b.VMM)
 }
 
-func compareImages(a, b *Explanation) *Difference {
-	if d := compareImage("firmware", a.Firmware, b.Firmware); d != nil {
-		return d
-	}
+func compareImages(a, b *Explanation) []*Difference {
+	firmware := compareImage("firmware", a.Firmware, b.Firmware)
 	if a.SVSM == nil || b.SVSM == nil {
-		return differ("svsm", "only one starts with an SVSM", presence(a.SVSM != nil), presence(b.SVSM != nil))
+		return []*Difference{firmware, differ("svsm", "only one starts with an SVSM", presence(a.SVSM != nil), presence(b.SVSM != nil))}
 	}
-	return first(
-		compareImage("svsm", *a.SVSM, *b.SVSM),
-		differ("svsm.gpa", "size of the UEFI variables differs, so the SVSM lies elsewhere", a.SVSM.GPA, b.SVSM.GPA),
-	)
+	svsm := compareImage("svsm", *a.SVSM, *b.SVSM)
+	if firmware == nil && svsm == nil { // their sizes move the SVSM as well
+		svsm = differ("svsm.gpa", "size of the UEFI variables differs, so the SVSM lies elsewhere", a.SVSM.GPA, b.SVSM.GPA)
+	}
+	return []*Difference{firmware, svsm}
 }
 
 func compareImage(name string, a, b ExplainedImage) *Difference {
@@ -66,16 +79,16 @@ func compareImage(name string, a, b ExplainedImage) *Difference {
 	)
 }
 
-func compareKernel(a, b *Explanation) *Difference {
+func compareKernel(a, b *Explanation) []*Difference {
 	if a.KernelHashes == nil || b.KernelHashes == nil {
-		return differ("kernel_hashes", "only one is a direct boot with a measured kernel",
-			presence(a.KernelHashes != nil), presence(b.KernelHashes != nil))
+		return []*Difference{differ("kernel_hashes", "only one is a direct boot with a measured kernel",
+			presence(a.KernelHashes != nil), presence(b.KernelHashes != nil))}
 	}
-	return first(
+	return []*Difference{
 		differ("kernel_hashes.kernel", "kernel differs", a.KernelHashes.Kernel, b.KernelHashes.Kernel),
 		differ("kernel_hashes.initrd", "initrd differs", a.KernelHashes.Initrd, b.KernelHashes.Initrd),
 		compareCommandLine(a.KernelHashes, b.KernelHashes),
-	)
+	}
 }
 
 func compareCommandLine(a, b *ExplainedTable) *Difference {
@@ -112,13 +125,13 @@ func (s Step) place() string {
 	return fmt.Sprintf("%s at %s, %d bytes, %s", s.Name, s.GPA, s.Size, s.PageType)
 }
 
-func compareVCPUs(a, b *Explanation) *Difference {
-	return first(
-		differ("guest_features", "guest features (SEV_FEATURES) differ", a.GuestFeatures, b.GuestFeatures),
-		compareVCPUType(a, b),
-		differ("boot_vmsa", "first state of vCPU 0 differs", a.BootVMSA, b.BootVMSA),
-		differ("vcpus", "vCPU count differs", a.VCPUs, b.VCPUs),
-	)
+func compareVCPUs(a, b *Explanation) []*Difference {
+	features, kind := differ("guest_features", "guest features (SEV_FEATURES) differ", a.GuestFeatures, b.GuestFeatures), compareVCPUType(a, b)
+	var boot *Difference // which the others make
+	if features == nil && kind == nil && a.VMM == b.VMM && (a.SVSM == nil) == (b.SVSM == nil) {
+		boot = differ("boot_vmsa", "first state of vCPU 0 differs", a.BootVMSA, b.BootVMSA)
+	}
+	return []*Difference{features, kind, boot, differ("vcpus", "vCPU count differs", a.VCPUs, b.VCPUs)}
 }
 
 // compareVCPUType ignores names of the same signature, and types that the VMM

@@ -41,7 +41,7 @@ One variant prints its digest alone. Several (lists of --vcpus and --vcpu-type
 are multiplied) print a JSON array, as does --json.
 
 --explain prints what went into the digest and the digest after each step; with
---json it can be saved, and --diff names the first difference between two such
+--json it can be saved, and --diff names the differences between two such
 files (exit code 1 when there is one).`,
 		Example: `  snpguard measure --firmware OVMF.amdsev.fd --kernel vmlinuz --initrd initrd.img \
       --cmdline-file kernel-params.txt --vcpus 1,2,4 --vcpu-type EPYC-Genoa,EPYC-Turin

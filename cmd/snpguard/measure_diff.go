@@ -11,8 +11,8 @@ import (
 
 // diffResult is the JSON that "snpguard measure --diff --json" prints.
 type diffResult struct {
-	Equal      bool                `json:"equal"`
-	Difference *measure.Difference `json:"difference,omitempty"` // the first, when not equal
+	Equal       bool                 `json:"equal"`
+	Differences []measure.Difference `json:"differences,omitempty"` // all, in the order of the launch
 }
 
 // runMeasureDiff compares two saved explanations and answers no when they
@@ -29,27 +29,31 @@ func runMeasureDiff(cmd *cobra.Command, args []string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	difference := measure.Compare(a, b)
-	if err := printDifference(cmd, difference, asJSON); err != nil {
+	differences := measure.Compare(a, b)
+	if err := printDifferences(cmd, differences, asJSON); err != nil {
 		return err
 	}
-	if difference != nil {
+	if len(differences) > 0 {
 		return errNo
 	}
 	return nil
 }
 
-func printDifference(cmd *cobra.Command, d *measure.Difference, asJSON bool) error {
+func printDifferences(cmd *cobra.Command, all []measure.Difference, asJSON bool) error {
 	out := cmd.OutOrStdout()
 	if asJSON {
-		return printJSON(out, diffResult{d == nil, d})
+		return printJSON(out, diffResult{len(all) == 0, all})
 	}
-	if d == nil {
+	if len(all) == 0 {
 		_, err := fmt.Fprintln(out, "no difference")
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%s\n  A: %s\n  B: %s\n", d.Meaning, d.A, d.B)
-	return err
+	for _, d := range all {
+		if _, err := fmt.Fprintf(out, "%s\n  A: %s\n  B: %s\n", d.Meaning, d.A, d.B); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // maxExplanationSize bounds a saved explanation in bytes. One has less than 64

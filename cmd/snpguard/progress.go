@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -10,7 +11,19 @@ import (
 )
 
 // progress shows how far a transfer is, on a terminal alone.
-type progress struct{ bar *progressbar.ProgressBar }
+type progress struct {
+	bar     *progressbar.ProgressBar
+	started time.Time
+	held    int // bytes that the bar was not told of yet
+}
+
+// How often a bar is drawn, and how long nothing is: a rate of the first moments is
+// none, and what is over by then needs no bar.
+const (
+	redrawEvery = 100 * time.Millisecond
+	drawAfter   = 500 * time.Millisecond
+	barWidth    = 12 // columns, so that a line fits into 60
+)
 
 // newProgress starts a bar for so many bytes; -1 means that nobody knows.
 func newProgress(cmd *cobra.Command, what string, size int64) *progress {
@@ -18,8 +31,14 @@ func newProgress(cmd *cobra.Command, what string, size int64) *progress {
 	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		return &progress{}
 	}
-	return &progress{progressbar.NewOptions64(size,
+	return newBar(w, what, size)
+}
+
+func newBar(w io.Writer, what string, size int64) *progress {
+	return &progress{started: time.Now(), bar: progressbar.NewOptions64(size,
 		progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(w), progressbar.OptionShowBytes(true),
+		progressbar.OptionThrottle(redrawEvery), progressbar.OptionSetWidth(barWidth), progressbar.OptionSetPredictTime(false),
+		progressbar.OptionSetElapsedTime(false), progressbar.OptionSpinnerCustom([]string{" "}),
 		progressbar.OptionClearOnFinish(), progressbar.OptionEnableColorCodes(false))}
 }
 
@@ -28,12 +47,22 @@ func (p *progress) writer(w io.Writer) io.Writer {
 	if p.bar == nil {
 		return w
 	}
-	return io.MultiWriter(w, p.bar)
+	return io.MultiWriter(w, p)
+}
+
+// Write counts what is written.
+func (p *progress) Write(b []byte) (int, error) {
+	p.add(len(b))
+	return len(b), nil
 }
 
 // add counts n bytes more.
 func (p *progress) add(n int) {
-	if p.bar != nil {
+	if p.bar == nil {
+		return
+	}
+	if p.held += n; time.Since(p.started) >= drawAfter {
+		n, p.held = p.held, 0
 		p.bar.Add(n) //nolint:errcheck // a bar that cannot be drawn is no reason to stop
 	}
 }

@@ -31,6 +31,15 @@ type imagePage struct {
 	LimitTime    string // likewise
 }
 
+// imageOf returns the image in the path.
+func (w *Web) imageOf(r *request) (store.Image, error) {
+	id, err := r.id("id")
+	if err != nil {
+		return store.Image{}, err
+	}
+	return w.Store.ImageByID(r.Context(), id)
+}
+
 func (w *Web) showImage(rw http.ResponseWriter, r *request) error {
 	return w.renderImage(rw, r, http.StatusOK, page{})
 }
@@ -174,16 +183,12 @@ func (w *Web) enableImage(rw http.ResponseWriter, r *request) error {
 }
 
 func (w *Web) askDisableImage(rw http.ResponseWriter, r *request) error {
-	id, err := r.id("id")
-	if err != nil {
-		return err
-	}
-	image, err := w.Store.ImageByID(r.Context(), id)
+	image, err := w.imageOf(r)
 	if err != nil {
 		return err
 	}
 	return w.ask(rw, r, "images", question{
-		Title: "Disable " + image.Name + "?", Yes: "Disable the image", Back: "/images/" + id.String(),
+		Title: "Disable " + image.Name + "?", Yes: "Disable the image", Back: "/images/" + image.ID.String(),
 		Detail: "Guests of this image that start or restart get no key, whatever their release, until it is enabled again. Those that run go on.",
 	})
 }
@@ -199,11 +204,7 @@ func wantEnabled(r *request) (enabled bool, notice string) {
 // deleteImage wants the name typed, so that nobody deletes another image than
 // meant.
 func (w *Web) deleteImage(rw http.ResponseWriter, r *request) error {
-	id, err := r.id("id")
-	if err != nil {
-		return err
-	}
-	image, err := w.Store.ImageByID(r.Context(), id)
+	image, err := w.imageOf(r)
 	if err != nil {
 		return err
 	}
@@ -212,7 +213,7 @@ func (w *Web) deleteImage(rw http.ResponseWriter, r *request) error {
 			Title: "It was not deleted.", Detail: "What was typed is not its name.",
 		}})
 	}
-	if err := w.call(r, http.MethodDelete, wire.PathImages+"/"+id.String(), nil, nil); err != nil {
+	if err := w.call(r, http.MethodDelete, wire.PathImages+"/"+image.ID.String(), nil, nil); err != nil {
 		return err
 	}
 	return redirect(rw, r, "/images", "deleted")

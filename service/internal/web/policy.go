@@ -124,11 +124,7 @@ func readFloors(r *request) (attest.TCBFloors, error) {
 
 // changeFloors puts other floors into the image's policy.
 func (w *Web) changeFloors(rw http.ResponseWriter, r *request) error {
-	id, err := r.id("id")
-	if err != nil {
-		return err
-	}
-	image, err := w.Store.ImageByID(r.Context(), id)
+	image, err := w.imageOf(r)
 	if err != nil {
 		return err
 	}

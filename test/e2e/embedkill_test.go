@@ -37,7 +37,7 @@ func TestEmbedKilled(t *testing.T) {
 			killed++
 		}
 		untilClosed(t, image)
-		snpguard(t, "artifacts", "export", "--image", image, "--bundle", bundle+".out", "--format", "tar")
+		snpguard(t, "artifacts", "export", "--image", image, "--bundle", bundle+".out", "--format", "tar", "--force")
 		if !bytes.Equal(rootOf(t, image), before) {
 			t.Fatalf("killed at %d of 24: the root's partition has changed", i)
 		}

@@ -3,6 +3,9 @@ package registry_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"io"
 	"os"
@@ -11,6 +14,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
@@ -247,6 +251,29 @@ func TestForgedIDBlocks(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// TestForeignIDBlock exports a release whose ID block somebody who writes to the
+// database has signed himself, for the very same launch.
+func TestForeignIDBlock(t *testing.T) {
+	w := newWorld(t, &faults{})
+	u, id := w.begin(t.Context(), "a")
+	must(t, w.fill(t.Context(), u, id))
+	_, release, err := u.Finish(t.Context(), who())
+	must(t, err)
+	block, err := idblock.Parse(release.Variants[0].IDBlock)
+	must(t, err)
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	must(t, err)
+	signed, err := idblock.Sign(block, key, key)
+	must(t, err)
+	auth, err := signed.Bytes()
+	must(t, err)
+	_, err = w.database.Raw(t).ExecContext(t.Context(), `UPDATE variants SET id_auth = $1`, auth)
+	must(t, err)
+	if _, err := w.registry.Export(t.Context(), id, release.ID, "", bundle.Tar); !errors.Is(err, store.ErrTampered) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -206,7 +206,7 @@ func TestAmdSevArgs(t *testing.T) {
 	}
 	got := pairs(s.Args())
 	if !slices.Contains(got["-device"], "loader,file=/run/a,,b,addr=0x810c00,force-raw=on") || got["-bios"][0] != s.Guest.Firmware ||
-		!slices.Equal(got["-fw_cfg"], []string{"name=etc/boot/kernel,file=" + s.Guest.Kernel}) || got["-cpu"][0] != "max,la57=off" {
+		!slices.Equal(got["-fw_cfg"], []string{"name=etc/boot/kernel,file=" + s.Guest.Kernel}) || got["-cpu"][0] != "max,la57=off,cx16=off" {
 		t.Errorf("got %q", got)
 	}
 	s.Version, s.KVM = launch.Version{Major: 10}, true

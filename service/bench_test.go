@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/ratio"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/ratio"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/guesttest"
 )
 

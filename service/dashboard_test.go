@@ -11,11 +11,11 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/guesttest"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // screenshots makes TestEveryPage write what it sees: "make screenshots".

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 // TestFloodOfForgedReports floods a service from one address, with nonces that it

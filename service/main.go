@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/manual"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/manpage"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/config"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -93,7 +93,7 @@ Exit codes:
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return option.Flag(err) })
 	root.Flags().SortFlags = false
 	options.Declare(root.Flags())
-	root.AddCommand(manual.NewCommand(root, "8"))
+	root.AddCommand(manpage.NewCommand(root, "8"))
 	return root
 }
 

@@ -16,10 +16,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/endorse"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/certchain"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
@@ -253,7 +253,7 @@ func (s *service) newUnlocker() *unlock.Service {
 	s.tally = unlock.NewTally(stored, func(err error) { s.log.Error("counted denials are not recorded yet", "error", err) })
 	return unlock.New(unlock.Config{
 		Nonces: nonce.NewIssuer(s.keys.Nonce, time.Now), Launches: stored, Recorder: s.tally,
-		Verifier: attest.NewVerifier(s.roots), Endorser: endorse.Source{Client: s.kds},
+		Verifier: attest.NewVerifier(s.roots), Endorser: certchain.Source{Client: s.kds},
 		Ingestion: s.keys.Ingestion, Identity: s.keys.Identity, Simulated: s.info.Simulated, Now: time.Now,
 		Observe: func(reason unlock.Reason, took time.Duration) {
 			s.metrics.Unlock(outcome(reason), string(reason), took)

@@ -10,9 +10,9 @@ import (
 	"os"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/endorse"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/certchain"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/replica"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -31,7 +31,7 @@ func (s *service) openPages(context.Context) error {
 	var err error
 	s.pages, err = web.New(web.Config{
 		API: s.api, Store: s.store, Sessions: access.NewSessions(s.store, s.keys.Lookup, time.Now), KDSCache: s.store.KDSCache(),
-		Verifier: attest.NewVerifier(s.roots), Endorser: endorse.Source{Client: s.kds},
+		Verifier: attest.NewVerifier(s.roots), Endorser: certchain.Source{Client: s.kds},
 		Info: s.info, Status: s.status, KDS: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline}, CRL: s.cfg.CRL,
 		Replica: s.heart.Replica.ID, Certificate: s.serverCertificate, CA: authority, MaxUpload: s.maxUpload, Log: s.log,
 	})

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/guesttest"
 )
 

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 )
 
 // BuilderID names what made the artifact.

@@ -13,11 +13,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convertopts"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convertopts"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/e2fsprogs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/debugfs"
 )
 
 //go:generate packer-sdc struct-markdown
@@ -89,7 +89,7 @@ func programs() error {
 		}
 	}
 	for _, name := range []string{"debugfs", "e2fsck"} {
-		_, err := debugfs.Program(name)
+		_, err := e2fsprogs.Program(name)
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
@@ -125,7 +125,7 @@ func check(o *convert.Options) error {
 	return errors.Join(problems...)
 }
 
-// attribute names an option of internal/convert as templates do: source and output
+// attribute names an option of internal/image/convert as templates do: source and output
 // are what a template says in another way.
 func attribute(err error) error {
 	var wrong *option.Error

@@ -11,11 +11,11 @@ import (
 
 	"github.com/hashicorp/packer-plugin-sdk/packer"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convertopts"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convertopts"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // plain is a configuration that needs neither agent nor service.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/hashicorp/packer-plugin-sdk/packer"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
 )
 
 // events shows a conversion as Packer shows its own work: a line a step, notes

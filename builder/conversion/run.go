@@ -8,9 +8,9 @@ import (
 
 	"github.com/hashicorp/packer-plugin-sdk/packer"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 )
 
 // Converter is convert.Convert.

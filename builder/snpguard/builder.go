@@ -1,5 +1,5 @@
 // Package snpguard is the Packer builder "snpguard": a stock cloud image in, an
-// image for confidential VMs out. The work is in internal/convert.
+// image for confidential VMs out. The work is in internal/image/convert.
 package snpguard
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/builder/conversion"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
 )
 
 // Keys of the state bag.

@@ -9,8 +9,8 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/embed"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 )
 
 func newArtifactsCommand() *cobra.Command {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 func newAuditCommand() *cobra.Command {

@@ -11,8 +11,8 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 func newAuditExportCommand() *cobra.Command {

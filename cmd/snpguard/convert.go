@@ -7,12 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convertopts"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convertopts"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // convertOptions are the flags of "snpguard convert" as they were given.

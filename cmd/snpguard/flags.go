@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/agentbin"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/agentbin"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )

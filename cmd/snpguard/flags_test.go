@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convertopts"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/register"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convertopts"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/register"
 )
 
 // TestAttributesAreFlags compares the flags of a command with the attributes of the

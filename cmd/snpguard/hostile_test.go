@@ -10,11 +10,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/keyfile"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/rootfstest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/rootfstest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
 )
 

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 func newImageCommand() *cobra.Command {

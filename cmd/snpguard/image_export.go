@@ -3,9 +3,9 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/register"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/register"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 )
 
 func newImageExportCommand() *cobra.Command {

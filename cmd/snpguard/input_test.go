@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 )
 
 // TestInputsEnd gives every flag that names a file what never ends or never

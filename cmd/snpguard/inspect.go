@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/oscan"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/osinfo"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
@@ -79,7 +79,7 @@ func printInspection(cmd *cobra.Command, found *convert.Inspection) error {
 }
 
 // printSystem prints kernels, boot entries and findings.
-func printSystem(w interface{ Write([]byte) (int, error) }, found *oscan.OS) {
+func printSystem(w interface{ Write([]byte) (int, error) }, found *osinfo.OS) {
 	fmt.Fprintf(w, "\nKERNEL\tSNP GUEST\tLACKS\n")
 	for _, k := range found.Kernels {
 		lacks := ""

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
 // run runs a kds command on a cache of the test's own.

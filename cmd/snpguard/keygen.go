@@ -10,8 +10,8 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/keyfile"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 )
 
 func newKeygenCommand() *cobra.Command {

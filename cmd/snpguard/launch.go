@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
 // launchOptions are the flags of "snpguard launch" as they were given.

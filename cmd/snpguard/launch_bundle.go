@@ -12,9 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/embed"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 )
 
 // openedBundle is a bundle that was checked and extracted.

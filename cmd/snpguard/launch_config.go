@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/embed"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 

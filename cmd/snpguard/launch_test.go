@@ -14,11 +14,11 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/keyfile"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 

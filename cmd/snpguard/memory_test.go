@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/ratio"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/ratio"
 )
 
 // maxMemory is what "snpguard measure" may use at its peak, in MiB, whatever

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
 // TestCertsOfHostileDirectory puts everything but certificates beside those that

@@ -7,14 +7,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/endorse"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/certchain"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 )
 
 // kdsSource fetches certificates and asks for revoked ones.
-type kdsSource struct{ endorse.Source }
+type kdsSource struct{ certchain.Source }
 
 // newKDSSource returns a source that trusts what the roots vouch for. What was
 // fetched before is taken from the user's cache directory.
@@ -31,7 +31,7 @@ func newKDSSource(url string, roots *attest.Roots, change ...func(*kds.Config)) 
 	if err != nil {
 		return kdsSource{}, usageErrorf("--kds: %w", err)
 	}
-	return kdsSource{endorse.Source{Client: client}}, nil
+	return kdsSource{certchain.Source{Client: client}}, nil
 }
 
 // chains implements certSource.

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/manual"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/manpage"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
@@ -73,7 +73,7 @@ Exit codes:
 		newLaunchCommand(),
 		newSimCommand(),
 		newVersionCommand(),
-		manual.NewCommand(root, "1"),
+		manpage.NewCommand(root, "1"),
 	)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return option.Flag(err) })
 	markRunErrors(root)

@@ -6,9 +6,9 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/keyfile"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // sealOptions are the flags of "snpguard seal" and "snpguard unseal".

@@ -14,11 +14,11 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 // serviceCommand returns the script command "service": it starts a service that

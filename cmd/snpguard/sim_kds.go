@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
 // simKDSOptions are the flags of "snpguard sim kds" as they were given.

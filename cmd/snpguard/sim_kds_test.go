@@ -11,9 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
 // It prints its URL, answers there, and ends well when it is interrupted.

@@ -15,9 +15,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/meet"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/keyfile"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 )
 
 //go:generate packer-sdc mapstructure-to-hcl2 -type Config,DatasourceOutput

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // AuditFilter selects audit records. The zero value selects all.

@@ -15,9 +15,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 // maxAnswer bounds a JSON answer in bytes.

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/identity"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // Discovered is a service as it presents itself, not yet trusted.

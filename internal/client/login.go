@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 

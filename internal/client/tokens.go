@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // CreateToken makes an API token.

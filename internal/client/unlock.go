@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // Challenge asks for a nonce. It needs no token.

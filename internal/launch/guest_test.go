@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 

@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/simport"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/aspport"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 
@@ -59,7 +59,7 @@ func (s Simulation) Args() []string {
 	}
 	args = append(args,
 		"-chardev", "socket,id=asp0,path="+escape(s.Socket), // it is there before QEMU is
-		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=asp0,name="+simport.PortName)
+		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=asp0,name="+aspport.PortName)
 	return append(args, s.Machine.args(s.Guest, "")...)
 }
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 )
 
 // AMD is a simulated AMD. Two of them have the same names and different keys.

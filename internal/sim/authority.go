@@ -9,7 +9,7 @@ import (
 	"math/big"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 )
 
 // caKeyBits is the size of AMD's RSA keys (57230 rev. 1.00, section 2).

@@ -7,10 +7,10 @@ import (
 	"encoding/pem"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 )
 
 // A verifier must not be able to tell the simulation from AMD by anything but

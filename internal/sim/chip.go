@@ -3,7 +3,7 @@ package sim
 import (
 	"crypto/sha512"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 )
 
 // Chip is a simulated chip with its current TCB.

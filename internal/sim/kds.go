@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 )
 
 // KDS is a simulated Key Distribution Service: an http.Handler with the URLs of

@@ -4,7 +4,7 @@ import (
 	"crypto/sha512"
 	"encoding/binary"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 )
 
 // Offsets of the fields in a report (56860 rev. 1.58, table ATTESTATION_REPORT).

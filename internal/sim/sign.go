@@ -8,7 +8,7 @@ import (
 	"math/big"
 	"slices"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 )
 
 // Report encodes and signs a report and returns its 1184 bytes.

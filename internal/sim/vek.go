@@ -10,7 +10,7 @@ import (
 	"math/big"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 )
 
 // How long AMD's certificates are valid, in years.

@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/builder/conversion"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/convert"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
 )
 
 //go:generate packer-sdc mapstructure-to-hcl2 -type Config

@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )

@@ -1,6 +1,6 @@
 // Package embed is the Packer post-processor "snpguard-embed": it puts the launch
 // bundle of a registered image onto its disk, which then boots alone. The work is
-// in internal/embed.
+// in internal/image/embed.
 package embed
 
 import (
@@ -12,9 +12,9 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/builder/conversion"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/embed"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/embed"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/post-processor/register"
 )

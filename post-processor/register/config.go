@@ -12,9 +12,9 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/register"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/register"
 )
 
 //go:generate packer-sdc mapstructure-to-hcl2 -type Config

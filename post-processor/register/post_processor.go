@@ -1,6 +1,6 @@
 // Package register is the Packer post-processor "snpguard-register": it registers
 // a converted image with an attestation service and fetches the launch bundle. The
-// work is in internal/register.
+// work is in internal/client/register.
 package register
 
 import (
@@ -12,12 +12,12 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/builder/conversion"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/register"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/register"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // PostProcessor implements packer.PostProcessor.

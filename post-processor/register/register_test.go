@@ -10,9 +10,9 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/builder/conversion"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // staged makes a staging directory and the artifact that has it.

@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/simport"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/aspport"
 )
 
 // TestSecondUnlock plays root of a booted guest, who can have reports and read the
@@ -37,7 +37,7 @@ func TestSecondUnlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	public := key.Public().Bytes()
-	report, err := h.asp.Report(simport.Request{ReportData: wire.UnlockBinding{
+	report, err := h.asp.Report(aspport.Request{ReportData: wire.UnlockBinding{
 		Nonce: challenge.Nonce, PublicKey: public, Image: c.Conversion.ImageID, SealedVMK: sha256.Sum256(sealed),
 	}.ReportData()})
 	if err != nil {

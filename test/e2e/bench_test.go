@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/ratio"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/ratio"
 )
 
 // BenchmarkRatioAgent holds the agent's time from its start to the hand-over, the

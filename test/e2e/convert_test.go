@@ -20,10 +20,10 @@ import (
 
 	"crypto/aes"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/qemu"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/ext4"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 )
 
 // TestConvertedImages converts the real images and looks at what came out with

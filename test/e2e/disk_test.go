@@ -13,10 +13,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/luks2"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/vmkrecord"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/xts"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/luks2"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/xts"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 )
 
 // stolen is the root partition of an image in the hands of an attacker.

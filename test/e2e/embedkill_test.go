@@ -13,7 +13,7 @@ import (
 )
 
 // TestEmbedKilled kills the command at moments all through its run, where
-// TestCutAnywhere of internal/embed has every single write. The image is sound, and
+// TestCutAnywhere of internal/image/embed has every single write. The image is sound, and
 // exports its old bundle or the new one.
 func TestEmbedKilled(t *testing.T) {
 	t.Parallel()

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs/ext4"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 )
 
 // openFile opens a bare file system.

@@ -10,12 +10,12 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/asp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/test/e2e/vm"
 )
 

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/asp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 )
 
 // forgery is a launch that differs from the registered one. The guest boots all

@@ -14,10 +14,10 @@ import (
 
 	"filippo.io/age"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/qemu"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 )
 
 // conversion is a converted image.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 )
 
 // layout is a small image of some shape.

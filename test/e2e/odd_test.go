@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kmod"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/kmod"
 )
 
 // Names of the small images' parts.

@@ -13,8 +13,8 @@ import (
 
 	"filippo.io/age"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 )
 
 // feed runs a program that has to succeed with something to read.

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/rootfs"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 )
 
 // smallRoot is the size of the root partition of a small image, in MiB.

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 )
 
 // vars are the variables of the example for Debian.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 )
 
 // TestQemuChain converts and registers what the qemu builder leaves, and embeds the

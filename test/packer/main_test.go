@@ -15,7 +15,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 )
 
 func TestMain(m *testing.M) {

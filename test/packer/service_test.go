@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/keyfile"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/keyfile"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // service is an attestation service with a token.

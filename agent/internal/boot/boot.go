@@ -18,7 +18,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/unlock"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // Boot is one boot. Each step leaves what the next ones need.

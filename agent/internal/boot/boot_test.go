@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 type lines []string

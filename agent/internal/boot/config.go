@@ -8,7 +8,7 @@ import (
 	"os"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // Errors of a configuration for another kind of agent.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/dmcrypt"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // openRoot makes the dm-crypt device and wipes the volume key, whatever happens.

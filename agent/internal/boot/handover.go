@@ -8,7 +8,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // initPath is the distribution's own first program.

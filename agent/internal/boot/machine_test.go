@@ -19,9 +19,9 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/unlock"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/vmkrecord"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // computer is a machine of files: its kernel notes what the agent asks for, and

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/modules"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 func (b *Boot) loadModules(context.Context) error {

@@ -17,9 +17,9 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/vmkrecord"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 func TestMountsAndModules(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // provider makes reports with the data and a table, or fails.

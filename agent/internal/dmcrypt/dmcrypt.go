@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // sector is device-mapper's unit in bytes.

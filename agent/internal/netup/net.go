@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/retry"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // maxLinks bounds how many interfaces are used.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // static returns the settings that the measured configuration names.

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/simport"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/aspport"
 )
 
 // Simulated says whether this build attests to a simulated AMD-SP.
@@ -39,11 +39,11 @@ func (p Port) find() (string, error) {
 	}
 	for _, path := range names {
 		name, err := os.ReadFile(path)
-		if err == nil && strings.TrimSpace(string(name)) == simport.PortName {
+		if err == nil && strings.TrimSpace(string(name)) == aspport.PortName {
 			return filepath.Join(p.Dev, filepath.Base(filepath.Dir(path))), nil
 		}
 	}
-	return "", fmt.Errorf("%w: no virtio-serial port %s", ErrUnavailable, simport.PortName)
+	return "", fmt.Errorf("%w: no virtio-serial port %s", ErrUnavailable, aspport.PortName)
 }
 
 // Report does one exchange.
@@ -69,10 +69,10 @@ func (p Port) Report(data [DataSize]byte) (*Evidence, error) {
 }
 
 func exchange(port io.ReadWriter, data [DataSize]byte) (*Evidence, error) {
-	if _, err := port.Write(simport.Request{ReportData: data}.Bytes()); err != nil {
+	if _, err := port.Write(aspport.Request{ReportData: data}.Bytes()); err != nil {
 		return nil, fmt.Errorf("ask simulated AMD-SP: %w", err)
 	}
-	response, err := simport.ReadResponse(bufio.NewReader(port))
+	response, err := aspport.ReadResponse(bufio.NewReader(port))
 	if err != nil {
 		return nil, err
 	}

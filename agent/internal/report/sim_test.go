@@ -10,21 +10,21 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/simport"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/aspport"
 )
 
 // chipPort answers each request as the simulated AMD-SP does.
 type chipPort struct {
-	answer simport.Response
+	answer aspport.Response
 	out    bytes.Buffer
 }
 
 func (p *chipPort) Write(b []byte) (int, error) {
-	request, err := simport.ReadRequest(bytes.NewReader(b))
+	request, err := aspport.ReadRequest(bytes.NewReader(b))
 	if err != nil {
 		return 0, err
 	}
-	if p.answer.Status == simport.StatusSuccess {
+	if p.answer.Status == aspport.StatusSuccess {
 		p.answer.Report = raw(request.ReportData)
 	}
 	encoded, err := p.answer.Bytes()
@@ -35,16 +35,16 @@ func (p *chipPort) Write(b []byte) (int, error) {
 func (p *chipPort) Read(b []byte) (int, error) { return p.out.Read(b) }
 
 func TestExchange(t *testing.T) {
-	e, err := exchange(&chipPort{answer: simport.Response{CertTable: []byte("table")}}, data())
+	e, err := exchange(&chipPort{answer: aspport.Response{CertTable: []byte("table")}}, data())
 	if err != nil || !bytes.Equal(e.Report, raw(data())) || string(e.Certificates) != "table" {
 		t.Errorf("%v, %+v", err, e)
 	}
-	if _, err := exchange(&chipPort{answer: simport.Response{Status: simport.StatusInvalidParam}}, data()); err == nil {
+	if _, err := exchange(&chipPort{answer: aspport.Response{Status: aspport.StatusInvalidParam}}, data()); err == nil {
 		t.Error("a refusal was taken")
 	}
 	port := &chipPort{}
 	port.out.WriteString("SNPX garbage that is long enough")
-	if _, err := exchange(port, data()); !errors.Is(err, simport.ErrProtocol) {
+	if _, err := exchange(port, data()); !errors.Is(err, aspport.ErrProtocol) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := exchange(struct {
@@ -57,7 +57,7 @@ func TestExchange(t *testing.T) {
 
 func TestPortIsFoundByName(t *testing.T) {
 	dir := t.TempDir()
-	for port, name := range map[string]string{"vport1p1": "org.qemu.guest_agent.0\n", "vport1p2": simport.PortName + "\n"} {
+	for port, name := range map[string]string{"vport1p1": "org.qemu.guest_agent.0\n", "vport1p2": aspport.PortName + "\n"} {
 		if err := os.MkdirAll(filepath.Join(dir, "class/virtio-ports", port), 0o700); err != nil {
 			t.Fatal(err)
 		}

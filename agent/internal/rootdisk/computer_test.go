@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
 )
 
 // computer is a fake /sys and /dev.

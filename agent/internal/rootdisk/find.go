@@ -15,8 +15,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/vmkrecord"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
 )
 
 // sector is sysfs's unit of sizes in bytes, whatever the disk's sectors are.

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/gpt"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/disk/vmkrecord"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
 )
 
 const wanted = "9f0f1f5e-3f6d-4b4e-9a35-0123456789ab"

@@ -16,9 +16,9 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 // Where the file is: in the running system, and in an initrd that mounts its own

@@ -11,7 +11,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 func example() *status.Status {

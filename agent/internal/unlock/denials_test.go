@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/unlock"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // TestDenialsEnd counts the rounds that end in a denial, whatever other services

@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // answered is a service that gives one answer.

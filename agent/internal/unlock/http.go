@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/retry"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 )
 
 // Bounds of what a service, or whoever sits before it, can make the agent do.

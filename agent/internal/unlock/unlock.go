@@ -20,10 +20,10 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bootconf"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/identity"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/identity"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // Errors of a grant. Neither names a byte of it.

@@ -5,7 +5,7 @@
 // launch digest from the very bytes that are going to boot and holds it, and the
 // guest policy, against the signed ID block. [Guest.Report] does what
 // MSG_REPORT_REQ does, and [Serve] answers it on a socket in the protocol of
-// package simport.
+// package aspport.
 //
 // It follows AMD, SEV Secure Nested Paging Firmware ABI, publication 56860 rev.
 // 1.58, sections 7.3 and 8.16 to 8.18. It protects nothing: guest memory is
@@ -19,8 +19,8 @@ import (
 	"io"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 

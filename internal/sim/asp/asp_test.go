@@ -15,13 +15,13 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/asp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/aspport"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/simport"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
 
@@ -109,7 +109,7 @@ func TestLaunchAndReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := guest.Report(simport.Request{VMPL: 2, ReportData: [64]byte{7}})
+	response, err := guest.Report(aspport.Request{VMPL: 2, ReportData: [64]byte{7}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestWithoutIDBlock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := guest.Report(simport.Request{})
+	response, err := guest.Report(aspport.Request{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,23 +261,23 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	request := simport.Request{ReportData: [64]byte{9}}
+	request := aspport.Request{ReportData: [64]byte{9}}
 	for _, message := range []struct {
 		bytes []byte
-		want  simport.Status
+		want  aspport.Status
 	}{
-		{request.Bytes(), simport.StatusSuccess},
-		{make([]byte, simport.RequestSize), simport.StatusInvalidParam},
-		{request.Bytes(), simport.StatusSuccess},
+		{request.Bytes(), aspport.StatusSuccess},
+		{make([]byte, aspport.RequestSize), aspport.StatusInvalidParam},
+		{request.Bytes(), aspport.StatusSuccess},
 	} {
 		if _, err := conn.Write(message.bytes); err != nil {
 			t.Fatal(err)
 		}
-		got, err := simport.ReadResponse(conn)
+		got, err := aspport.ReadResponse(conn)
 		if err != nil || got.Status != message.want {
 			t.Errorf("got status %#x, %v", got.Status, err)
 		}
-		if got.Status == simport.StatusSuccess && !bytes.Contains(got.Report, request.ReportData[:]) {
+		if got.Status == aspport.StatusSuccess && !bytes.Contains(got.Report, request.ReportData[:]) {
 			t.Error("the report is not of this request")
 		}
 	}

@@ -8,19 +8,19 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/simport"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/aspport"
 )
 
 // Report makes an attestation report for a request of the guest, with the
 // certificates that a host hands on behind it.
-func (g *Guest) Report(r simport.Request) (simport.Response, error) {
+func (g *Guest) Report(r aspport.Request) (aspport.Response, error) {
 	report := g.template // a copy: requests are independent
 	report.VMPL, report.ReportData = r.VMPL, r.ReportData
 	signed, err := g.vcek.Report(&report)
 	if err != nil {
-		return simport.Response{}, err
+		return aspport.Response{}, err
 	}
-	return simport.Response{Report: signed, CertTable: g.table}, nil
+	return aspport.Response{Report: signed, CertTable: g.table}, nil
 }
 
 // Serve answers requests on connections to l, one after the other on each, until
@@ -54,14 +54,14 @@ func (g *Guest) serveConn(ctx context.Context, conn net.Conn) {
 
 // answer answers one request. The error is one of the connection.
 func (g *Guest) answer(conn io.ReadWriter) error {
-	request, err := simport.ReadRequest(conn)
-	response := simport.Response{Status: simport.StatusInvalidParam}
+	request, err := aspport.ReadRequest(conn)
+	response := aspport.Response{Status: aspport.StatusInvalidParam}
 	switch {
 	case err == nil:
 		if response, err = g.Report(request); err != nil {
 			return err
 		}
-	case !errors.Is(err, simport.ErrProtocol):
+	case !errors.Is(err, aspport.ErrProtocol):
 		return err
 	}
 	encoded, err := response.Bytes()

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/admin"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"

@@ -11,9 +11,9 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 func (a *API) challenge(w http.ResponseWriter, r *request) error {

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"

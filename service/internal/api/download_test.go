@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // checkBundle reads a bundle with all variants, or with those of the given names.

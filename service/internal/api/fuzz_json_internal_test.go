@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // requests returns an empty one of every request in JSON.

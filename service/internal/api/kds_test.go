@@ -9,10 +9,10 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )

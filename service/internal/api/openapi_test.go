@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 )
 
@@ -161,7 +161,7 @@ func jsonFields(typ reflect.Type) (all, always []string) {
 
 // TestWireTypesAreDocumented reads package wire, so that no new type is forgotten.
 func TestWireTypesAreDocumented(t *testing.T) {
-	files, err := filepath.Glob("../../../internal/wire/*.go")
+	files, err := filepath.Glob("../../../internal/protocol/wire/*.go")
 	must(t, err)
 	types := wireTypes()
 	codes := loadOpenAPI(t).Components.Schemas["Code"].Enum

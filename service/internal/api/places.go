@@ -3,7 +3,7 @@ package api
 import (
 	"sync"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // Places bounds what goes on at the same time: in all, and for one token or

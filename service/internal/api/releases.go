@@ -3,7 +3,7 @@ package api
 import (
 	"net/http"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // releaseIDs returns the image and the release in the path.

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // route says what has to be so before its handler runs.

@@ -10,8 +10,8 @@ import (
 	"github.com/julienschmidt/httprouter"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 )
 

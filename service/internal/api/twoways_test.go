@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // fieldsToTry has a field of each request in JSON, and one with a letter that

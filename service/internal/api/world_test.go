@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"

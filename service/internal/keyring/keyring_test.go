@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 )
 

@@ -12,7 +12,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // Lifetime is how long a nonce is good for.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // Whoever asks the API without a word about critical findings gets no release.

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )

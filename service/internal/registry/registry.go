@@ -5,8 +5,8 @@ import (
 	"crypto/ed25519"
 	"log/slog"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"

@@ -15,8 +15,8 @@ import (
 	"testing/iotest"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/bundle"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"

@@ -11,8 +11,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"

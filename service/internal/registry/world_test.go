@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/seal"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/vectors"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"

@@ -3,7 +3,7 @@ package store
 import (
 	"bytes"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // auditColumns find records. Each repeats what the body says.

@@ -7,7 +7,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // AuditFilter says which records to list. The zero value lists all.

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/ratio"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/ratio"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // BlobChunkSize is the size in bytes of all chunks of a blob but the last.

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // batch is the records of one transaction.

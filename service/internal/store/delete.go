@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // DeleteImage deletes an image with all its releases, for good: neither its ID nor

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // Image is a stable identity, told by its ID and author keys (P-384).

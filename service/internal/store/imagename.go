@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // ImageOfKind returns the name of an image that was registered while a simulated AMD

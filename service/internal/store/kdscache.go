@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
 )
 
 // MaxKDSEntries bounds a KDSCache: a host that shows reports with ever other TCB

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
 )
 
 // chipOf returns the chip ID of a VCEK, nil for other entries.

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 func checkLabels(labels map[string]string) error {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // ReasonLaunchLimit means that so many launches of the image have had their key that no more

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // Release is one measured set of artifacts of an image.

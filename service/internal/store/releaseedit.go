@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // SetReleaseEnabled lets the launches of a release have their keys, or no

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // Reasons for a denial of what an operator changed after the service had decided.

@@ -3,8 +3,8 @@ package store_test
 import (
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds/cachetest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds/cachetest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
 

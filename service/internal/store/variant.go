@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // Variant is a release as it is launched with one count and type of vCPUs.

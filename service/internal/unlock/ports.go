@@ -4,10 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -76,7 +76,7 @@ type Recorder interface {
 }
 
 // Endorser finds certificates for a report and knows which are revoked;
-// endorse.Source is one.
+// certchain.Source is one.
 type Endorser interface {
 	// Chains returns chains that may belong to a report that the asker shows. vek
 	// is the certificate that came with it, or nil. A *attest.Refusal says that

@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"

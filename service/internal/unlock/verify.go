@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 )
 
 // verify proves that the report is genuine, with the certificates that came

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"

@@ -3,7 +3,7 @@ package web
 import (
 	"strings"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
 
@@ -40,7 +40,7 @@ func constants(t *testing.T, path, name string) []string {
 
 // TestAdvice wants advice on every reason that a denial can have.
 func TestAdvice(t *testing.T) {
-	reasons := append(constants(t, "../unlock/denial.go", "Reason"), constants(t, "../../../internal/attest/reason.go", "Reason")...)
+	reasons := append(constants(t, "../unlock/denial.go", "Reason"), constants(t, "../../../internal/attestation/attest/reason.go", "Reason")...)
 	if len(reasons) < 35 {
 		t.Fatalf("found %q", reasons)
 	}

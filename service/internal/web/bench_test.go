@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/ratio"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/ratio"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )

@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // maxAnswer bounds what the API answers to a page, in bytes.

@@ -10,11 +10,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/reportview"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/reportview"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
 

@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 func hexNumber(n uint64) string { return strconv.FormatUint(n, 16) }

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/reportview"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/reportview"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 

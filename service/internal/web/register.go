@@ -11,9 +11,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 )

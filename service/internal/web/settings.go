@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // settingsPage is what the template needs.

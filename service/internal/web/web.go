@@ -10,10 +10,10 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -51,7 +51,7 @@ type KDSCache interface {
 }
 
 // Endorser finds the certificates of a report that is inspected and knows which
-// are revoked; endorse.Source is one.
+// are revoked; certchain.Source is one.
 type Endorser interface {
 	Chains(ctx context.Context, asker kds.Asker, r *snp.Report, vek []byte) ([]attest.Chain, error)
 	CheckRevocation(ctx context.Context, v *attest.Verified) error

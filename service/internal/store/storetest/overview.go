@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/kds"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/snp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 

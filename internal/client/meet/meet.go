@@ -1,0 +1,177 @@
+// Package meet finds an attestation service and decides whether to trust it,
+// where nobody can be asked: in Packer's components. "snpguard login" is the way
+// for people; what it remembers counts here too.
+package meet
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/input"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/identity"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+)
+
+// TokenVariable holds an API token.
+const TokenVariable = "SNPGUARD_TOKEN"
+
+// MaxCA bounds a file with a CA, in bytes.
+const MaxCA = 64 << 10
+
+// Login returns the service's address and keys, after it has proved to be the
+// one that is meant: by its CA, by its CA's fingerprint, by an earlier
+// "snpguard login" or by a publicly trusted certificate. There is a token in it
+// only when the login has one. Errors about an option are an *option.Error.
+func (s *Service) Login(ctx context.Context) (*client.Login, error) {
+	switch {
+	case s.CAFile != "" && s.Fingerprint != "":
+		return nil, option.Errorf("fingerprint", "excludes ca_file: either says which CA the service has")
+	case s.ServiceURL == "" && (s.CAFile != "" || s.Fingerprint != ""):
+		return nil, option.Errorf("service_url", "is missing: ca_file and fingerprint are about it")
+	case s.CAFile != "":
+		return s.byCA(ctx)
+	}
+	remembered, err := readLogin()
+	switch {
+	case s.Fingerprint != "":
+		return s.byFingerprint(ctx)
+	case err == nil && (s.ServiceURL == "" || same(s.ServiceURL, remembered.URL)):
+		return remembered, nil
+	case s.ServiceURL == "":
+		return nil, option.Errorf("service_url", "is missing, and this machine is %w", err)
+	}
+	return s.public(ctx)
+}
+
+func readLogin() (*client.Login, error) {
+	path, err := client.LoginPath()
+	if err != nil {
+		return nil, err
+	}
+	return client.ReadLogin(path)
+}
+
+func same(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
+
+// byCA asks for the service's keys over a connection that only the CA's holder
+// can answer.
+func (s *Service) byCA(ctx context.Context) (*client.Login, error) {
+	ca, err := ReadPEM(s.CAFile, MaxCA)
+	if err != nil {
+		return nil, option.Wrap("ca_file", err)
+	}
+	c, err := client.New(s.ServiceURL, string(ca), "")
+	if err != nil {
+		return nil, option.Wrap("service_url", err)
+	}
+	info, err := c.PublicInfo(ctx)
+	if err != nil {
+		return nil, option.Wrap("service_url", err)
+	}
+	return login(s.ServiceURL, string(ca), info)
+}
+
+// byFingerprint takes the CA that the service names, if it is the one.
+func (s *Service) byFingerprint(ctx context.Context) (*client.Login, error) {
+	want, err := client.ParseFingerprint(s.Fingerprint)
+	if err != nil {
+		return nil, option.Wrap("fingerprint", err)
+	}
+	found, err := client.Discover(ctx, s.ServiceURL)
+	if err != nil {
+		return nil, option.Wrap("service_url", err)
+	}
+	if found.Info.CAFingerprint != want {
+		return nil, option.Errorf("fingerprint", "the CA of %s is %s, not %s: this is another service, or somebody is in between",
+			s.ServiceURL, found.Info.CAFingerprint, want)
+	}
+	return login(s.ServiceURL, found.Info.CACertificate, &found.Info)
+}
+
+// public takes a service whose certificate the machine's own roots vouch for.
+func (s *Service) public(ctx context.Context) (*client.Login, error) {
+	found, err := client.Discover(ctx, s.ServiceURL)
+	if err != nil {
+		return nil, option.Wrap("service_url", err)
+	}
+	if !found.PubliclyTrusted {
+		return nil, option.Errorf("service_url", "nobody vouches for the certificate of %s: give fingerprint or ca_file, "+
+			`or run "snpguard login %s" first`, s.ServiceURL, s.ServiceURL)
+	}
+	return login(s.ServiceURL, "", &found.Info)
+}
+
+func login(url, ca string, info *wire.PublicInfo) (*client.Login, error) {
+	key, err := identity.Parse(info.IdentityKey)
+	if err != nil {
+		return nil, option.Errorf("service_url", "%w: identity key: %w", client.ErrService, err)
+	}
+	if len(info.IngestionKey) != wire.PublicKeySize {
+		return nil, option.Errorf("service_url", "%w: its ingestion key has %d bytes, want %d", client.ErrService, len(info.IngestionKey), wire.PublicKeySize)
+	}
+	return &client.Login{URL: url, CA: ca, IdentityKey: key, IngestionKey: info.IngestionKey}, nil
+}
+
+// errNoToken is a service that would take no order.
+var errNoToken = errors.New(`is missing: give it, set ` + TokenVariable + ` or run "snpguard login"`)
+
+// Connect returns a client that has a token: of the options, of the environment
+// or of the login of the same service. The service has taken the token.
+func (s *Account) Connect(ctx context.Context) (*client.Client, *client.Login, error) {
+	l, err := s.Login(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if l.Token, err = s.token(l); err != nil {
+		return nil, nil, err
+	}
+	c, err := l.Client()
+	if err != nil {
+		return nil, nil, option.Wrap("service_url", err)
+	}
+	if _, err := c.Status(ctx); err != nil {
+		return nil, nil, option.Wrap(blame(err), err)
+	}
+	return c, l, nil
+}
+
+// blame names the option that a refused request is about.
+func blame(err error) string {
+	var problem *wire.Problem
+	if errors.As(err, &problem) && (problem.Code == wire.CodeUnauthenticated || problem.Code == wire.CodeForbidden) {
+		return "token"
+	}
+	return "service_url"
+}
+
+func (s *Account) token(l *client.Login) (string, error) {
+	if s.Token != "" {
+		return s.Token, nil
+	}
+	if token := os.Getenv(TokenVariable); token != "" {
+		return token, nil
+	}
+	if l.Token != "" {
+		return l.Token, nil
+	}
+	if remembered, err := readLogin(); err == nil && same(s.ServiceURL, remembered.URL) && same(l.CA, remembered.CA) {
+		return remembered.Token, nil
+	}
+	return "", option.Wrap("token", errNoToken)
+}
+
+// IsPEM tells PEM text from the name of a file.
+func IsPEM(text string) bool { return strings.HasPrefix(text, "-----BEGIN ") }
+
+// ReadPEM returns what a template says about a key or certificate: PEM itself, as
+// data sources give it, or the name of a file with it.
+func ReadPEM(text string, limit int64) ([]byte, error) {
+	if IsPEM(text) {
+		return []byte(text), nil
+	}
+	return input.Whole(text, limit)
+}

@@ -1,0 +1,34 @@
+package convert
+
+import (
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/luks2"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/xts"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/harden"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+)
+
+// Packages that do not know each other say the same of the disk.
+func TestConstantsAgree(t *testing.T) {
+	for name, equal := range map[string]bool{
+		"cipher of agent and header":              bootconf.Cipher == luks2.Cipher,
+		"sector of core and header":               xts.SectorSize == luks2.SectorSize,
+		"key of core and protocol":                xts.KeySize == wire.VMKSize,
+		"record behind the keyslots":              vmkrecord.Offset >= luks2.KeyslotsEnd,
+		"record in front of the payload":          vmkrecord.Offset+vmkrecord.Size <= luks2.PayloadOffset,
+		"payload on whole sectors":                luks2.PayloadOffset%xts.SectorSize == 0,
+		"payload on whole clusters of the output": luks2.PayloadOffset%clusterSize == 0 && alignment%clusterSize == 0,
+		"chunks of whole clusters":                chunkSize%clusterSize == 0,
+		"words for cloud-init":                    CloudInitNone == harden.CloudInitNone && CloudInitKeep == harden.CloudInitKeep,
+	} {
+		if !equal {
+			t.Errorf("%s: do not agree", name)
+		}
+	}
+	if _, err := vmkrecord.Encode(wire.NewUUID(), make([]byte, wire.SealedVMKSize)); err != nil {
+		t.Errorf("a sealed VMK does not fit its record: %v", err)
+	}
+}

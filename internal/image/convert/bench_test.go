@@ -1,0 +1,98 @@
+package convert
+
+import (
+	"context"
+	"crypto/ed25519"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/ratio"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
+)
+
+// debianImage is the real image that "make images" builds.
+func debianImage(b *testing.B) string {
+	b.Helper()
+	dir := os.Getenv("SNPGUARD_IMAGES")
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			b.Fatal(err)
+		}
+		dir = filepath.Join(cache, "snpguard", "images")
+	}
+	image := filepath.Join(dir, "debian.qcow2")
+	if _, err := os.Stat(image); err != nil {
+		b.Fatalf("%v: run \"make images\" first", err)
+	}
+	return image
+}
+
+// benchOptions convert the image into dir.
+func benchOptions(b *testing.B, dir string) *Options {
+	b.Helper()
+	ingestion, err := seal.GenerateKey()
+	if err != nil {
+		b.Fatal(err)
+	}
+	firmware := filepath.Join(dir, "OVMF.fd")
+	if err := os.WriteFile(firmware, vectors.MustRead(b, "measure/inputs/fw/ovmf-amdsev-sid-2026.08.fd"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return &Options{
+		Input: debianImage(b), Output: filepath.Join(dir, "out.qcow2"), Staging: filepath.Join(dir, "staging"), Firmware: firmware,
+		Replace: true, CloudInit: CloudInitNone, Network: bootconf.Network{Mode: bootconf.ModeDHCP},
+		Agent: make([]byte, 8<<20),
+		Service: Service{
+			URLs: []string{"https://attest.example.org"}, CA: string(simtest.AMD(b).Line(snp.Milan).ARK.PEM()),
+			IdentityKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey), IngestionKey: ingestion.Public(),
+		},
+	}
+}
+
+// BenchmarkRatioConvert holds a conversion against a copy by qemu-img, made as
+// durable as the conversion is: else the disk writes the copy while it converts.
+func BenchmarkRatioConvert(b *testing.B) {
+	dir := b.TempDir()
+	o := benchOptions(b, dir)
+	ratio.Compare(b, "x-qemu-img-convert", 2, func() {
+		copied := filepath.Join(dir, "copy.qcow2")
+		if out, err := exec.Command("qemu-img", "convert", "-O", "qcow2", o.Input, copied).CombinedOutput(); err != nil {
+			b.Fatalf("%v: %s", err, out)
+		}
+		if err := syncFile(copied); err != nil {
+			b.Fatal(err)
+		}
+	}, func() { convertOnce(b, o) })
+}
+
+func convertOnce(b *testing.B, o *Options) *staging.Conversion {
+	b.Helper()
+	conversion, err := Convert(context.Background(), o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return conversion
+}
+
+// BenchmarkRatioConvertSize holds the image against what its file system uses.
+func BenchmarkRatioConvertSize(b *testing.B) {
+	conversion := convertOnce(b, benchOptions(b, b.TempDir()))
+	ratio.Report(b, "x-used-bytes", 1.15, float64(conversion.Disk.FileSize)/float64(conversion.Disk.Used))
+}
+
+// BenchmarkRatioConvertMemory tells the most memory that this process had.
+func BenchmarkRatioConvertMemory(b *testing.B) {
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	convertOnce(b, benchOptions(b, b.TempDir()))
+	ratio.Report(b, "MiB", 256, ratio.PeakMiB(b, 0))
+}

@@ -1,0 +1,151 @@
+// Package convert turns a stock cloud image into one for confidential VMs: it
+// puts the parts of internal/image/disk, internal/image/rootfs, internal/image/kmod and
+// internal/image/initrd together, in the order of docs/architecture.md.
+//
+// Convert does it, Inspect says what an image is. Neither needs root rights, a
+// network or KVM. Source images are hostile. The volume key is in memory alone
+// and is wiped before Convert returns.
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+)
+
+// ErrInterrupted is a conversion whose context has ended.
+var ErrInterrupted = errors.New("interrupted")
+
+// conversion is one run.
+type conversion struct {
+	*Options
+	work   *workspace // beside the output
+	stage  *workspace // beside the staging directory
+	record staging.Conversion
+}
+
+// Convert makes the image and the staging directory that the options ask for, or
+// nothing at all. The error joins *option.Error where options are at fault, and is
+// ErrInterrupted when the context has ended; with Keep it names the directories
+// that are left.
+func Convert(ctx context.Context, o *Options) (*staging.Conversion, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	own := *o
+	c := &conversion{Options: &own}
+	if c.Events == nil {
+		c.Events = silent{}
+	}
+	c.Events = &inTurn{to: c.Events}
+	if c.Format == "" {
+		c.Format = QCOW2
+	}
+	c.record = staging.Conversion{
+		Format: staging.Format, Version: o.Version, CreatedAt: time.Now().UTC().Truncate(time.Second),
+		Encrypted: !o.NoEncryption, Simulated: o.Simulate && !o.NoEncryption,
+		Services: []string{}, Recovery: []string{}, Edits: []string{}, Findings: []staging.Finding{}, Modules: []string{},
+	}
+	err := c.open()
+	if err == nil {
+		err = c.run(ctx)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: no image was made", ErrInterrupted)
+	}
+	if err = errors.Join(err, c.close(err)); err != nil {
+		return nil, err
+	}
+	return &c.record, nil
+}
+
+// open makes the places to work in.
+func (c *conversion) open() error {
+	for _, path := range []*string{&c.Input, &c.Output, &c.Staging, &c.Firmware} {
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = absolute
+	}
+	var err error
+	if c.work, err = openWorkspace(c.Output); err != nil {
+		return option.Wrap("out", err)
+	}
+	if c.stage, err = openWorkspace(c.Staging); err != nil {
+		return option.Wrap("staging", err)
+	}
+	return os.Mkdir(c.staged(), 0o755)
+}
+
+// staged is where the staging directory grows.
+func (c *conversion) staged() string { return c.stage.path("staging") }
+
+// image is where the output grows.
+func (c *conversion) image() string { return c.work.path("image") }
+
+// close removes what was worked with, or keeps it when a failure is to be looked
+// at.
+func (c *conversion) close(failure error) error {
+	var problems []error
+	for _, w := range []*workspace{c.work, c.stage} {
+		switch {
+		case w == nil:
+		case failure != nil && c.Keep:
+			problems = append(problems, fmt.Errorf("kept %s, which holds the source's files in clear", w.keep()))
+		default:
+			problems = append(problems, w.close())
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// run does the steps.
+func (c *conversion) run(ctx context.Context) error {
+	c.Events.Step("Read " + c.Input)
+	s, err := c.openSource(ctx)
+	if errors.Is(err, qemu.ErrImage) {
+		return err // names the file
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Input, err)
+	}
+	defer s.close()
+	system, err := c.scan(ctx, s)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Input, err)
+	}
+	defer system.close()
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		sum, err := hashFile(both, c.Input)
+		c.record.Source.SHA256 = sum
+		return err
+	})
+	group.Go(func() error {
+		if c.NoEncryption {
+			return c.copyPlain(both, s, system)
+		}
+		return c.encrypt(both, s, system)
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if err := c.record.Write(c.staged()); err != nil {
+		return fmt.Errorf("write %s: %w", staging.NameConversion, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.Events.Step("Write " + c.Output)
+	return c.publish()
+}

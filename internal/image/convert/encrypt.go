@@ -1,0 +1,153 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/xts"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
+)
+
+// chunkSize is how much is read, encrypted and written at a time, in bytes: a
+// multiple of every cluster size.
+const chunkSize = 1 << 20
+
+// clusterSize is the granularity of what is written, in bytes. What nobody uses
+// of a cluster in use is zero, unless free space is filled.
+const clusterSize = 64 << 10
+
+// payload is the encryption of one file system into a disk.
+type payload struct {
+	cipher *xts.Cipher
+	source io.ReaderAt // the file system in clear; zero behind its end
+	target io.WriterAt // the disk
+	offset int64       // of the payload on the disk
+	size   int64       // of the payload
+	done   func(n int64)
+}
+
+// sectors widens ranges to whole sectors and joins those that touch.
+func sectors(ranges []rootfs.Range) []rootfs.Range {
+	var out []rootfs.Range
+	for _, r := range ranges {
+		first := r.Offset / xts.SectorSize * xts.SectorSize
+		end := (r.Offset + r.Length + xts.SectorSize - 1) / xts.SectorSize * xts.SectorSize
+		if n := len(out); n > 0 && out[n-1].Offset+out[n-1].Length >= first {
+			out[n-1].Length = max(out[n-1].Offset+out[n-1].Length, end) - out[n-1].Offset
+			continue
+		}
+		out = append(out, rootfs.Range{Offset: first, Length: end - first})
+	}
+	return out
+}
+
+// total adds up the bytes of ranges.
+func total(ranges []rootfs.Range) int64 {
+	var n int64
+	for _, r := range ranges {
+		n += r.Length
+	}
+	return n
+}
+
+// chunks calls f with the parts of ranges in each chunk that has any.
+func chunks(ranges []rootfs.Range, f func(chunk int64, parts []rootfs.Range) bool) {
+	var parts []rootfs.Range
+	current := int64(-1)
+	for _, r := range ranges {
+		for r.Length > 0 {
+			chunk := r.Offset / chunkSize
+			if chunk != current && len(parts) > 0 {
+				if !f(current, parts) {
+					return
+				}
+				parts = nil
+			}
+			current = chunk
+			n := min(r.Length, (chunk+1)*chunkSize-r.Offset)
+			parts = append(parts, rootfs.Range{Offset: r.Offset, Length: n})
+			r = rootfs.Range{Offset: r.Offset + n, Length: r.Length - n}
+		}
+	}
+	if len(parts) > 0 {
+		f(current, parts)
+	}
+}
+
+// encrypt writes the given ranges, whole sectors, in encrypted form. Sectors of
+// zeros are encrypted like all others.
+func (p *payload) encrypt(ctx context.Context, ranges []rootfs.Range) error {
+	type job struct {
+		chunk int64
+		parts []rootfs.Range
+	}
+	jobs := make(chan job)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(jobs)
+		chunks(ranges, func(chunk int64, parts []rootfs.Range) bool {
+			select {
+			case jobs <- job{chunk, parts}:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		})
+		return ctx.Err()
+	})
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() error {
+			buffer := make([]byte, chunkSize)
+			defer clear(buffer)
+			for j := range jobs {
+				clear(buffer)
+				if err := p.encryptChunk(buffer, j.chunk, j.parts); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// encryptChunk encrypts the parts of one chunk and writes the clusters that have
+// any of them.
+func (p *payload) encryptChunk(buffer []byte, chunk int64, parts []rootfs.Range) error {
+	base := chunk * chunkSize
+	var inUse [chunkSize / clusterSize]bool
+	for _, r := range parts {
+		piece := buffer[r.Offset-base:][:r.Length]
+		if _, err := p.source.ReadAt(piece, r.Offset); err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("read root file system: %w", err)
+		}
+		p.cipher.Encrypt(piece, piece, r.Offset)
+		for i := (r.Offset - base) / clusterSize; i*clusterSize < r.Offset-base+r.Length; i++ {
+			inUse[i] = true
+		}
+	}
+	for first := 0; first < len(inUse); first++ {
+		if !inUse[first] {
+			continue
+		}
+		last := first
+		for last+1 < len(inUse) && inUse[last+1] {
+			last++
+		}
+		end := min(int64(last+1)*clusterSize, p.size-base)
+		piece := buffer[first*clusterSize : end]
+		if _, err := p.target.WriteAt(piece, p.offset+base+int64(first*clusterSize)); err != nil {
+			return fmt.Errorf("write encrypted root: %w", err)
+		}
+		first = last
+	}
+	if p.done != nil {
+		p.done(total(parts))
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package convert
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
+)
+
+func TestOptionsAreChecked(t *testing.T) {
+	source := filepath.Join(t.TempDir(), "source")
+	put(t, filepath.Dir(source), "source", "x")
+	plain := filepath.Join(t.TempDir(), "plain.fd")
+	if err := os.WriteFile(plain, vectors.MustRead(t, "measure/inputs/fw/ovmf-trixie-2025.02.fd"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good, _ := tinyOptions(t, source)
+	if err := good.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		change       func(*Options)
+		option, want string
+	}{
+		"no input":           {func(o *Options) { o.Input = "" }, "in", "is missing"},
+		"input not there":    {func(o *Options) { o.Input += "x" }, "in", "no such file"},
+		"input no file":      {func(o *Options) { o.Input = "/dev/null" }, "in", "not a regular file"},
+		"no output":          {func(o *Options) { o.Output = "" }, "out", "is missing"},
+		"no staging":         {func(o *Options) { o.Staging = "" }, "staging", "is missing"},
+		"no firmware":        {func(o *Options) { o.Firmware = "" }, "firmware", "is missing"},
+		"no such firmware":   {func(o *Options) { o.Firmware = source }, "firmware", ""},
+		"firmware, no table": {func(o *Options) { o.Firmware = plain }, "firmware", "ovmf-amdsev"},
+		"format":             {func(o *Options) { o.Format = "vmdk" }, "format", "neither qcow2 nor raw"},
+		"compressed raw":     {func(o *Options) { o.Format, o.Compress = Raw, true }, "format", "only qcow2"},
+		"size":               {func(o *Options) { o.Size = -1 }, "size", "negative"},
+		"command line":       {func(o *Options) { o.CmdlineAppend = "a\nb" }, "cmdline_append", "one line"},
+		"kept word":          {func(o *Options) { o.KeepArguments = []string{"a\nb"} }, "keep_arguments", "one line"},
+		"data source":        {func(o *Options) { o.CloudInit = "Ec2,No Cloud" }, "cloud_init", "not the name of a data source"},
+		"recipient":          {func(o *Options) { o.Recipients = []string{"age1"} }, "recovery_recipients", "number 1 is no age recipient"},
+		"secret key":         {func(o *Options) { o.Recipients = []string{"AGE-SECRET-KEY-1QQ"} }, "recovery_recipients", "is a secret key"},
+		"no agent":           {func(o *Options) { o.Agent = nil }, "agent_path", "there is none"},
+		"no URL":             {func(o *Options) { o.Service.URLs = nil }, "services", "no URL"},
+		"no CA":              {func(o *Options) { o.Service.CA = "x" }, "ca_file", "no CA"},
+		"no identity":        {func(o *Options) { o.Service.IdentityKey = nil }, "identity_key", "is missing"},
+		"small order":        {func(o *Options) { o.Service.IdentityKey = make([]byte, 32) }, "identity_key", "anybody can sign"},
+		"no ingestion":       {func(o *Options) { o.Service.IngestionKey = nil }, "ingestion_key", "is missing"},
+	} {
+		o := *good
+		test.change(&o)
+		err := o.Check()
+		var wrong *option.Error
+		if !errors.As(err, &wrong) || wrong.Option != test.option || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "SECRET-KEY-1QQ") {
+			t.Errorf("%s: the error shows the secret", name)
+		}
+	}
+	o := *good
+	o.NoEncryption, o.Agent, o.Service = true, nil, Service{}
+	if err := o.Check(); err != nil {
+		t.Errorf("without encryption: %v", err)
+	}
+	o.Format, o.Size = "x", -1
+	if err := o.Check(); !strings.Contains(err.Error(), "format: ") || !strings.Contains(err.Error(), "size is negative") {
+		t.Errorf("several: %v", err)
+	}
+}

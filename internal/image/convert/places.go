@@ -1,0 +1,117 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+)
+
+// checkOutput takes a name for the image that is free, or a file that may be
+// replaced. The source is never that.
+func (o *Options) checkOutput() error {
+	info, err := o.checkPlace(o.Output, "where the new image goes")
+	if err != nil || info == nil {
+		return err
+	}
+	if !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeSymlink {
+		return fmt.Errorf("%s is no file that could be replaced", o.Output)
+	}
+	if sameFile(o.Output, o.Input) {
+		return fmt.Errorf("%s is the source image itself, which is never written to: choose another name", o.Output)
+	}
+	return nil
+}
+
+// checkStaging takes a name for the staging directory that is free, or what an
+// earlier conversion left there: another directory is never removed.
+func (o *Options) checkStaging() error {
+	info, err := o.checkPlace(o.Staging, "the directory for what registration needs")
+	if err != nil {
+		return err
+	}
+	for _, file := range []string{o.Input, o.Output} {
+		if file != "" && within(o.Staging, file) {
+			return fmt.Errorf("%s lies in it, and it is made anew: choose another directory", file)
+		}
+	}
+	if info == nil {
+		return nil
+	}
+	entries, err := os.ReadDir(o.Staging)
+	if err != nil {
+		return err
+	}
+	if _, err := staging.Read(o.Staging); err != nil && len(entries) > 0 {
+		return fmt.Errorf("%s is not replaced: %w", o.Staging, err)
+	}
+	return nil
+}
+
+// checkPlace returns what is at a path already, nil for nothing.
+func (o *Options) checkPlace(path, what string) (fs.FileInfo, error) {
+	if path == "" {
+		return nil, fmt.Errorf("is missing: %s", what)
+	}
+	parent := filepath.Dir(path)
+	if info, err := os.Stat(parent); err != nil {
+		return nil, err
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a directory", parent)
+	}
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil && !o.Replace {
+		err = fmt.Errorf("%s: %w", path, fs.ErrExist)
+	}
+	return info, err
+}
+
+// checkBacking refuses to replace a file that the source builds on.
+func (o *Options) checkBacking(source *qemu.Source) error {
+	for s := source.Backing; s != nil; s = s.Backing {
+		if sameFile(o.Output, s.Path) {
+			return option.Wrap("out", fmt.Errorf("%s is a backing file of the source image: choose another name", o.Output))
+		}
+		if within(o.Staging, s.Path) {
+			return option.Wrap("staging", fmt.Errorf("%s lies in it, a backing file of the source image: choose another directory", s.Path))
+		}
+	}
+	return nil
+}
+
+// sameFile says whether two names lead to one file.
+func sameFile(a, b string) bool {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
+}
+
+// within says whether a file lies in a directory or is that.
+func within(dir, file string) bool {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return false
+	}
+	if file, err = filepath.Abs(file); err != nil {
+		return false
+	}
+	for ; ; file = filepath.Dir(file) {
+		if file == dir || sameFile(file, dir) {
+			return true
+		}
+		if file == filepath.Dir(file) {
+			return false
+		}
+	}
+}

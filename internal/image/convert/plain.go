@@ -1,0 +1,100 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
+)
+
+// extentsAtOnce is how much of a disk is asked about at a time, in bytes.
+const extentsAtOnce = 1 << 30
+
+// copyPlain makes an image with the disk as it is, and a staging directory with
+// the distribution's own initrd: for trying a launch, not for secrets.
+func (c *conversion) copyPlain(ctx context.Context, s *source, sys *system) error {
+	c.record.ImageID = wire.NewUUID()
+	total := s.disk.Size()
+	if c.Size != 0 {
+		if c.Size/alignment*alignment < total {
+			need := (total + alignment - 1) / alignment
+			return option.Errorf("size", "a disk of %s is too small: the source has %s: want at least %dM", size.Text(c.Size), size.Text(total), need)
+		}
+		total = c.Size / alignment * alignment
+	}
+	l := &layout{table: s.table, root: find(s.table, s.root.Partition.Number), size: total}
+	c.describe(l, sys)
+	c.record.Disk.PayloadOffset = 0
+	if s.converted {
+		c.forgetGUIDs()
+	}
+	if err := c.writeBootFiles(sys); err != nil {
+		return err
+	}
+	initrd, closeAll, err := openInitrd(sys)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	if err := c.stageFrom(staging.NameInitrd, initrd); err != nil {
+		return err
+	}
+	c.Events.Step("Copy the disk, without encryption")
+	if err := c.copyDisk(ctx, s, l); err != nil {
+		return err
+	}
+	return c.measureOutput()
+}
+
+// forgetGUIDs leaves out of conversion.json what an MBR does not have.
+func (c *conversion) forgetGUIDs() {
+	d := &c.record.Disk
+	d.GUID = ""
+	for i := range d.Partitions {
+		d.Partitions[i].GUID = ""
+	}
+}
+
+// copyDisk copies what the source stores, and moves the backup of the partition
+// table to the end of a larger disk.
+func (c *conversion) copyDisk(ctx context.Context, s *source, l *layout) error {
+	disk, err := c.createTarget(l.size)
+	if err != nil {
+		return err
+	}
+	ranges, all, err := stored(s.disk)
+	if err == nil {
+		var done atomic.Int64
+		err = s.disk.ReadRanges(ctx, ranges, func(p []byte, offset int64) error {
+			c.Events.Progress(done.Add(int64(len(p))), all)
+			_, err := disk.WriteAt(p, offset)
+			return err
+		})
+	}
+	if err == nil && l.size != s.disk.Size() && !s.converted { // an MBR is copied as it is and has no backup
+		err = l.table.Write(disk, l.size)
+	}
+	return errors.Join(err, disk.Close())
+}
+
+// stored returns what of a disk does not read as zeros.
+func stored(disk *qemu.Disk) (ranges []qemu.Range, all int64, err error) {
+	for at := int64(0); at < disk.Size(); at += extentsAtOnce {
+		extents, err := disk.Extents(at, min(extentsAtOnce, disk.Size()-at))
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, e := range extents {
+			if !e.Zero {
+				ranges = append(ranges, qemu.Range{Offset: e.Offset, Length: e.Length})
+				all += e.Length
+			}
+		}
+	}
+	return ranges, all, nil
+}

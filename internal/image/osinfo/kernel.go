@@ -1,0 +1,188 @@
+package osinfo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/bootentry"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/decompress"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/initrd"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/kmod"
+)
+
+// Kernel is a kernel that an entry boots.
+type Kernel struct {
+	Release  string    `json:"release"` // as uname -r prints it
+	File     File      `json:"file"`
+	Features []Feature `json:"features"`
+	// Lacks is why it cannot be an SNP guest with the agent; empty when it can.
+	Lacks []string `json:"lacks,omitempty"`
+	// Package would bring the modules that are lacking, "name (version)"; "" when
+	// no known one would.
+	Package string `json:"package,omitempty"`
+	// Compression is how the initrd's segment can be written for this kernel.
+	Compression decompress.Format `json:"compression"`
+
+	config config
+}
+
+// File is where a kernel or initrd lies.
+type File struct {
+	Boot bool   `json:"boot"` // in the file system of a separate /boot, not in the root
+	Path string `json:"path"` // in that file system, without a leading slash
+}
+
+// Feature is what a kernel has of something that the agent can use.
+type Feature struct {
+	Name     string `json:"name"`  // option of the kernel's configuration, or module
+	State    string `json:"state"` // "y", "m", "n" or "unknown"; "built in", "module" or "absent"
+	Required bool   `json:"required"`
+}
+
+// Capable says whether the kernel can be an SNP guest with the agent.
+func (k *Kernel) Capable() bool { return len(k.Lacks) == 0 }
+
+// Unpacks says whether the kernel reads an initrd that is compressed so. One whose
+// configuration is not known is taken to.
+func (k *Kernel) Unpacks(how decompress.Format) bool {
+	return how == decompress.None || k.config.state("CONFIG_RD_"+strings.ToUpper(string(how))) != "n"
+}
+
+// Locate finds a path that an entry names: in a separate /boot, or in the root.
+// The error wraps fs.ErrNotExist.
+func (in Input) Locate(name string) (fs.FS, File, error) {
+	name = strings.TrimPrefix(path.Clean("/"+name), "/")
+	if in.Boot != nil {
+		if info, err := fs.Stat(in.Boot, name); err == nil && info.Mode().IsRegular() {
+			return in.Boot, File{Boot: true, Path: name}, nil
+		}
+	}
+	for _, candidate := range []string{name, path.Join("boot", name)} {
+		if info, err := fs.Stat(in.Root, candidate); err == nil && info.Mode().IsRegular() {
+			return in.Root, File{Path: candidate}, nil
+		}
+	}
+	return nil, File{}, fmt.Errorf("find /%s: %w", name, fs.ErrNotExist)
+}
+
+// kernels looks at each kernel once. One whose file is not there is left out.
+func kernels(in Input, entries []bootentry.Entry, id string) (all []Kernel, err error) {
+	for _, e := range entries {
+		fsys, file, err := in.Locate(e.Kernel)
+		if err != nil || slices.ContainsFunc(all, func(k Kernel) bool { return k.File == file }) {
+			continue
+		}
+		if len(all) == maxKernel {
+			return nil, fmt.Errorf("%w: more than %d kernels", ErrMalformed, maxKernel)
+		}
+		k := Kernel{File: file}
+		if err := k.look(in, fsys); errors.Is(err, ErrMalformed) || errors.Is(err, kmod.ErrMalformed) {
+			k.Lacks = append(k.Lacks, printable("it cannot be read: "+err.Error())) // a memory test, say
+		} else if err != nil {
+			return nil, err
+		}
+		if k.Package, err = missingPackage(in.Root, id, &k); err != nil {
+			return nil, err
+		}
+		all = append(all, k)
+	}
+	return all, nil
+}
+
+// look fills in what the kernel can do, from the kernel itself, its
+// configuration and its modules.
+func (k *Kernel) look(in Input, fsys fs.FS) (err error) {
+	if k.Release, err = kernelRelease(fsys, k.File.Path); err != nil {
+		return err
+	}
+	config, err := readConfig(in.Root, fsys, path.Dir(k.File.Path), k.Release)
+	if err != nil {
+		return err
+	}
+	k.Features = append(k.Features, Feature{"CONFIG_AMD_MEM_ENCRYPT", config.state("CONFIG_AMD_MEM_ENCRYPT"), true})
+	if config.state("CONFIG_AMD_MEM_ENCRYPT") == "n" {
+		k.Lacks = append(k.Lacks, "CONFIG_AMD_MEM_ENCRYPT is not set")
+	}
+	for _, option := range []string{"CONFIG_SEV_GUEST", "CONFIG_TSM_REPORTS", "CONFIG_DM_CRYPT", "CONFIG_CRYPTO_XTS", "CONFIG_CRYPTO_AES_NI_INTEL"} {
+		k.Features = append(k.Features, Feature{option, config.state(option), false})
+	}
+	k.Compression, k.config = config.compression(), config
+	tree, err := kmod.Open(in.Root, k.Release, in.Packages...)
+	if errors.Is(err, kmod.ErrNoTree) {
+		k.Lacks = append(k.Lacks, "it has no modules in "+kmod.Dir+"/"+k.Release)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	k.lookAtModules(tree)
+	return nil
+}
+
+func (k *Kernel) lookAtModules(tree *kmod.Tree) {
+	for _, w := range kmod.ForAgent() {
+		k.Features = append(k.Features, Feature{w.Name, tree.State(w.Name).String(), w.Required})
+	}
+	if missing := tree.Missing(kmod.ForAgent()); missing != nil {
+		for _, name := range missing.Names {
+			k.Lacks = append(k.Lacks, name+" is neither built in nor a module")
+		}
+	}
+}
+
+// config is a kernel's configuration; nil when it is not known.
+type config map[string]string
+
+// readConfig looks where distributions put it: beside the kernel or with the
+// modules.
+func readConfig(root, boot fs.FS, dir, release string) (config, error) {
+	for _, place := range []struct {
+		fsys fs.FS
+		name string
+	}{
+		{boot, path.Join(dir, "config-"+release)},
+		{root, path.Join("boot", "config-"+release)},
+		{root, path.Join(kmod.Dir, release, "config")},
+	} {
+		content, err := readFile(place.fsys, place.name, maxConfig)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		c := make(config)
+		for line := range strings.Lines(string(content)) {
+			if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && strings.HasPrefix(name, "CONFIG_") {
+				c[name] = value
+			}
+		}
+		return c, nil
+	}
+	return nil, nil
+}
+
+// state returns "y", "m" or "n", or "unknown" without a configuration.
+func (c config) state(option string) string {
+	switch value := c[option]; {
+	case c == nil:
+		return "unknown"
+	case value == "y" || value == "m":
+		return value
+	}
+	return "n"
+}
+
+// compression returns the best that the kernel reads; all read a plain initrd.
+func (c config) compression() decompress.Format {
+	for _, how := range initrd.Compressions() {
+		if c.state("CONFIG_RD_"+strings.ToUpper(string(how))) == "y" {
+			return how
+		}
+	}
+	return decompress.None
+}

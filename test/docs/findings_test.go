@@ -26,7 +26,7 @@ func TestFindingsAreListed(t *testing.T) {
 	}
 	made := map[string]bool{}
 	for _, dir := range []string{"harden", "convert"} {
-		files, err := filepath.Glob("../../internal/" + dir + "/*.go")
+		files, err := filepath.Glob("../../internal/image/" + dir + "/*.go")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,7 +14,7 @@ import (
 // TestReasonsAreDocumented wants every reason to have a sentence and a line in
 // the documentation, and no two the same.
 func TestReasonsAreDocumented(t *testing.T) {
-	page, err := os.ReadFile("../../docs/report-verification.md")
+	page, err := os.ReadFile("../../../docs/report-verification.md")
 	if err != nil {
 		t.Fatal(err)
 	}

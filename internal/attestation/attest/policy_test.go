@@ -166,7 +166,7 @@ func checkRoundTrip(t *testing.T, p *attest.Policy) {
 
 // TestPolicyExample keeps the example in the documentation true.
 func TestPolicyExample(t *testing.T) {
-	page, err := os.ReadFile("../../docs/report-policy.md")
+	page, err := os.ReadFile("../../../docs/report-policy.md")
 	if err != nil {
 		t.Fatal(err)
 	}

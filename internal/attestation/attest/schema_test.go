@@ -14,7 +14,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
 )
 
-const schemaFile = "../../docs/report-policy.schema.json"
+const schemaFile = "../../../docs/report-policy.schema.json"
 
 // validateSchema holds a document against the published schema.
 func validateSchema(t *testing.T, document string) error {

@@ -19,7 +19,7 @@ import (
 // Dir returns the path of the testdata directory.
 func Dir() string {
 	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "../../testdata")
+	return filepath.Join(filepath.Dir(file), "../../../testdata")
 }
 
 // ReadFile returns the contents of a file below Dir. When there is no such

@@ -118,7 +118,7 @@ func FuzzCores(f *testing.F) {
 
 // TestWorkedExample computes what docs/disk-format.md shows.
 func TestWorkedExample(t *testing.T) {
-	page, err := os.ReadFile("../../../docs/disk-format.md")
+	page, err := os.ReadFile("../../../../docs/disk-format.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/tool"
 )
 
 // tab is a tab of a browser that looks at a service.
@@ -35,12 +36,8 @@ type tab struct {
 // openBrowser starts Debian's Chromium.
 func openBrowser(t *testing.T, url string) *tab {
 	t.Helper()
-	program, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal("there is no chromium: install the Debian package chromium, or run make deps")
-	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(program), chromedp.WindowSize(1280, 800),
+		chromedp.ExecPath(tool.Path(t, "chromium")), chromedp.WindowSize(1280, 800),
 		chromedp.IgnoreCertErrors,                      // the private CA's
 		chromedp.Flag("no-sandbox", os.Geteuid() == 0), // which root cannot have
 	)

@@ -10,20 +10,17 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/kmod"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/tool"
 )
 
 // program runs one of kmod's programs.
 func program(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		path = "/usr/sbin/" + name // Debian keeps it off the path of users
-	}
 	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd := exec.CommandContext(t.Context(), tool.Path(t, name), args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s (Debian package kmod): %v: %s", name, err, errs.String())
+		t.Fatalf("%s: %v: %s", name, err, errs.String())
 	}
 	return out.String()
 }

@@ -18,9 +18,9 @@ func BenchmarkRatioRead(b *testing.B) {
 		raw = append(raw, content()...)
 	}
 	save(b, filepath.Join(dir, "raw"), raw)
-	tool(b, dir, "qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", "raw", "image")
+	run(b, dir, "qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", "raw", "image")
 	out := filepath.Join(dir, "out")
-	reference := func() { tool(b, dir, "qemu-img", "convert", "-f", "qcow2", "-O", "raw", "image", "out") }
+	reference := func() { run(b, dir, "qemu-img", "convert", "-f", "qcow2", "-O", "raw", "image", "out") }
 	subject := func() {
 		d, err := qemu.Open(b.Context(), probe(b, filepath.Join(dir, "image")))
 		if err != nil {

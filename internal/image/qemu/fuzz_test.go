@@ -6,15 +6,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/tool"
 )
 
 // FuzzHeader looks for images that make the look at their head fail otherwise
 // than with an error, or that lead to an absurd size.
 func FuzzHeader(f *testing.F) {
-	program, err := exec.LookPath("qemu-img")
-	if err != nil {
-		f.Fatalf("%v: install qemu-utils", err)
-	}
+	program := tool.Path(f, "qemu-img")
 	for _, options := range [][]string{
 		{"-f", "qcow2", "-o", "cluster_size=512"}, {"-f", "qcow2", "-o", "cluster_size=16k,extended_l2=on"},
 		{"-f", "vmdk"}, {"-f", "vdi"}, {"-f", "vpc"},

@@ -9,16 +9,13 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/tool"
 )
 
-// tool runs a program of qemu-utils in a directory.
-func tool(tb testing.TB, dir, name string, args ...string) {
+// run runs a program of qemu-utils in a directory.
+func run(tb testing.TB, dir, name string, args ...string) {
 	tb.Helper()
-	program, err := exec.LookPath(name)
-	if err != nil {
-		tb.Fatalf("%v: install qemu-utils", err)
-	}
-	cmd := exec.CommandContext(tb.Context(), program, args...)
+	cmd := exec.CommandContext(tb.Context(), tool.Path(tb, name), args...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("%s %v: %v\n%s", name, args, err, out)
@@ -41,7 +38,7 @@ func image(tb testing.TB, options ...string) string {
 	tb.Helper()
 	dir := tb.TempDir()
 	save(tb, filepath.Join(dir, "raw"), content())
-	tool(tb, dir, "qemu-img", append(append([]string{"convert", "-f", "raw"}, options...), "raw", "image")...)
+	run(tb, dir, "qemu-img", append(append([]string{"convert", "-f", "raw"}, options...), "raw", "image")...)
 	return filepath.Join(dir, "image")
 }
 

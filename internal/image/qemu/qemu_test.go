@@ -102,11 +102,11 @@ func TestBackingFiles(t *testing.T) {
 	}
 	want := content()
 	save(t, filepath.Join(dir, "sub", "base"), want)
-	tool(t, dir, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "sub/base", "-o", "cluster_size=2M", "middle")
-	tool(t, dir, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", "middle", "top")
+	run(t, dir, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "sub/base", "-o", "cluster_size=2M", "middle")
+	run(t, dir, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", "middle", "top")
 	undeclared := be32(112, 0x11111111)(load(t, filepath.Join(dir, "top")))
 	save(t, filepath.Join(dir, "top"), undeclared)
-	tool(t, dir, "qemu-io", "-f", "qcow2", "-c", "write -P 0x5a 2M 4k", "middle")
+	run(t, dir, "qemu-io", "-f", "qcow2", "-c", "write -P 0x5a 2M 4k", "middle")
 	copy(want[2<<20:], bytes.Repeat([]byte{0x5a}, 4096))
 	s := probe(t, filepath.Join(dir, "top"))
 	if s.Backing == nil || s.Backing.Backing == nil || s.Backing.Backing.Format != qemu.Raw || s.ClusterSize != 2<<20 {
@@ -161,7 +161,7 @@ func TestProbedIsWhatIsOpened(t *testing.T) {
 	save(t, filepath.Join(outside, "secret"), content())
 	path := image(t, "-O", "qcow2")
 	s := probe(t, path)
-	tool(t, outside, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", filepath.Join(outside, "secret"), path)
+	run(t, outside, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", filepath.Join(outside, "secret"), path)
 	same(t, open(t, s), make([]byte, 9<<20))
 }
 
@@ -170,7 +170,7 @@ func TestSizeOfWhatIsOpened(t *testing.T) {
 		want := "the virtual disk is empty"
 		save(t, s.Path, nil)
 		if s.Format == qemu.QCOW2 {
-			tool(t, t.TempDir(), "qemu-img", "create", "-q", "-f", "qcow2", s.Path, "17T")
+			run(t, t.TempDir(), "qemu-img", "create", "-q", "-f", "qcow2", s.Path, "17T")
 			want = "a virtual disk of 17 TiB"
 		}
 		if _, err := qemu.Open(t.Context(), s); !errors.Is(err, qemu.ErrImage) || !strings.Contains(err.Error(), want) {

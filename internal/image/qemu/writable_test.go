@@ -37,9 +37,9 @@ func TestChangedInPlace(t *testing.T) {
 		if _, err := d.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) || d.Size() != int64(len(want)) {
 			t.Errorf("%v: %v, %d bytes", options, err, d.Size())
 		}
-		tool(t, t.TempDir(), "qemu-img", "info", s.Path)
+		run(t, t.TempDir(), "qemu-img", "info", s.Path)
 		if s.Format == qemu.QCOW2 {
-			tool(t, t.TempDir(), "qemu-img", "check", s.Path)
+			run(t, t.TempDir(), "qemu-img", "check", s.Path)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func TestNotChangedInPlace(t *testing.T) {
 		t.Errorf("vmdk: %v", err)
 	}
 	base := image(t, "-O", "qcow2")
-	tool(t, filepath.Dir(base), "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", "image", "overlay")
+	run(t, filepath.Dir(base), "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", "image", "overlay")
 	if _, err := qemu.OpenWritable(t.Context(), probe(t, filepath.Join(filepath.Dir(base), "overlay"))); !errors.Is(err, qemu.ErrImage) {
 		t.Errorf("overlay: %v", err)
 	}

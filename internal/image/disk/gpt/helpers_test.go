@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/tool"
 )
 
 // memory is a disk in memory that cannot grow.
@@ -76,15 +77,11 @@ func written(tb testing.TB, t *gpt.Table, size int64) memory {
 // over what the program changed.
 func run(tb testing.TB, m memory, stdin string, name string, args ...string) string {
 	tb.Helper()
-	program, err := exec.LookPath(name)
-	if err != nil {
-		tb.Fatalf("%v: install gdisk and fdisk", err)
-	}
 	file := filepath.Join(tb.TempDir(), "disk")
 	if err := os.WriteFile(file, m, 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.CommandContext(tb.Context(), program, append(args, file)...)
+	cmd := exec.CommandContext(tb.Context(), tool.Path(tb, name), append(args, file)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
 	cmd.Stdin = bytes.NewReader([]byte(stdin))
 	out, err := cmd.CombinedOutput()

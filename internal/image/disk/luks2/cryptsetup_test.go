@@ -13,6 +13,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/luks2"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/xts"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/tool"
 )
 
 // disk is an encrypted partition in a file of its own, without a loop device or
@@ -54,17 +55,10 @@ func newDisk(t *testing.T) *disk {
 	return d
 }
 
-// cryptsetup runs Debian's cryptsetup, which is off the path of most users.
+// cryptsetup runs Debian's cryptsetup.
 func (d *disk) cryptsetup(t *testing.T, args ...string) (output string, err error) {
 	t.Helper()
-	program, err := exec.LookPath("cryptsetup")
-	if err != nil {
-		program = "/usr/sbin/cryptsetup"
-	}
-	if _, err := os.Stat(program); err != nil {
-		t.Fatalf("cryptsetup (Debian package cryptsetup-bin): %v", err)
-	}
-	cmd := exec.Command(program, append([]string{"--batch-mode"}, args...)...)
+	cmd := exec.Command(tool.Path(t, "cryptsetup"), append([]string{"--batch-mode"}, args...)...)
 	cmd.Dir = d.dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	out, err := cmd.CombinedOutput()

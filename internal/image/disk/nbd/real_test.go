@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/nbd"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/tool"
 )
 
 const size = 9<<20 + 512
@@ -22,10 +23,6 @@ const size = 9<<20 + 512
 // its second and last MiB.
 func serve(tb testing.TB, options ...string) (socket string, content []byte) {
 	tb.Helper()
-	program, err := exec.LookPath("qemu-nbd")
-	if err != nil {
-		tb.Fatalf("%v: install qemu-utils", err)
-	}
 	dir := tb.TempDir()
 	content = make([]byte, size)
 	copy(content[1<<20:2<<20], bytes.Repeat([]byte("data"), 1<<18))
@@ -41,7 +38,7 @@ func serve(tb testing.TB, options ...string) (socket string, content []byte) {
 	}
 	socket = filepath.Join(dir, "socket")
 	args := append([]string{"-f", "raw", "-x", "disk", "-t", "-k", socket}, options...)
-	cmd := exec.CommandContext(tb.Context(), program, append(args, f.Name())...)
+	cmd := exec.CommandContext(tb.Context(), tool.Path(tb, "qemu-nbd"), append(args, f.Name())...)
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func BenchmarkRatioWrite(b *testing.B) {
 			}
 			// Both leave a durable file: -t none would not do on every file system.
 			reference := func() {
-				tool(b, "qemu-img", append(append([]string{"convert", "-t", "writeback", "-f", "raw"}, c.flags...), raw, out)...)
+				run(b, "qemu-img", append(append([]string{"convert", "-t", "writeback", "-f", "raw"}, c.flags...), raw, out)...)
 				remove(b, out)
 			}
 			subject := func() {

@@ -12,16 +12,13 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/qcow2"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/tool"
 )
 
 // tool runs a program of qemu-utils and returns what it printed.
-func tool(tb testing.TB, name string, args ...string) string {
+func run(tb testing.TB, name string, args ...string) string {
 	tb.Helper()
-	program, err := exec.LookPath(name)
-	if err != nil {
-		tb.Fatalf("%v: install qemu-utils", err)
-	}
-	out, err := exec.CommandContext(tb.Context(), program, args...).CombinedOutput()
+	out, err := exec.CommandContext(tb.Context(), tool.Path(tb, name), args...).CombinedOutput()
 	if err != nil {
 		tb.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
@@ -48,14 +45,14 @@ func same(tb testing.TB, w *qcow2.Writer, f *os.File, want []byte) {
 	if err := w.Close(); err != nil {
 		tb.Fatal(err)
 	}
-	if out := tool(tb, "qemu-img", "check", "-f", "qcow2", f.Name()); !strings.Contains(out, "No errors were found") || strings.Contains(out, "eaked") {
+	if out := run(tb, "qemu-img", "check", "-f", "qcow2", f.Name()); !strings.Contains(out, "No errors were found") || strings.Contains(out, "eaked") {
 		tb.Errorf("qemu-img check: %s", out)
 	}
 	raw := f.Name() + ".raw"
 	if err := os.WriteFile(raw, want, 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	tool(tb, "qemu-img", "compare", "-f", "qcow2", "-F", "raw", f.Name(), raw)
+	run(tb, "qemu-img", "compare", "-f", "qcow2", "-F", "raw", f.Name(), raw)
 }
 
 func noise(seed byte, n int) []byte {
@@ -134,15 +131,15 @@ func TestOnlyWhatIsWrittenTakesSpace(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	tool(t, "qemu-img", "check", "-f", "qcow2", f.Name())
+	run(t, "qemu-img", "check", "-f", "qcow2", f.Name())
 	// Header, 3 of data, 3 L2, L1, reference counts and their table.
 	if info, err := f.Stat(); err != nil || info.Size() != 10*65536 {
 		t.Errorf("%d bytes, %v", info.Size(), err)
 	}
-	if out := tool(t, "qemu-img", "map", "-f", "qcow2", "--output=json", f.Name()); strings.Count(out, `"data": true`) != 3 {
+	if out := run(t, "qemu-img", "map", "-f", "qcow2", "--output=json", f.Name()); strings.Count(out, `"data": true`) != 3 {
 		t.Errorf("written zeros are no data: %s", out)
 	}
-	if out := tool(t, "qemu-img", "info", "-f", "qcow2", f.Name()); !strings.Contains(out, "compat: 1.1") || !strings.Contains(out, "corrupt: false") || strings.Contains(out, "backing") {
+	if out := run(t, "qemu-img", "info", "-f", "qcow2", f.Name()); !strings.Contains(out, "compat: 1.1") || !strings.Contains(out, "corrupt: false") || strings.Contains(out, "backing") {
 		t.Errorf("qemu-img info: %s", out)
 	}
 }

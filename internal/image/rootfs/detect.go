@@ -10,7 +10,7 @@ import (
 // Type is what a partition holds.
 type Type string
 
-// What Detect knows. Only the first three can be a Volume.
+// What Detect knows. The first three can be the root, and FAT a boot volume.
 const (
 	Ext4      Type = "ext4" // ext2 and ext3 as well
 	XFS       Type = "xfs"

@@ -39,9 +39,9 @@ type Volume interface {
 	// Xattrs returns the extended attributes by their full names, in the form
 	// that getxattr(2) gives.
 	Xattrs(name string) (map[string][]byte, error)
-	// Type is Ext4, XFS or Btrfs.
+	// Type is Ext4, XFS, Btrfs or FAT.
 	Type() Type
-	// UUID is in the 36-character lower-case form.
+	// UUID is in the 36-character lower-case form; FAT has a serial number, "1A2B-3C4D".
 	UUID() string
 	// Label may hold any bytes but NUL.
 	Label() string

@@ -11,9 +11,36 @@ import (
 )
 
 // readBLS reads the type #1 entries of loader/entries, newest first, as GRUB's
-// blscfg and systemd-boot sort them. $variables in them, as Fedora's kernelopts,
-// are those of grubenv.
+// blscfg sorts them. $variables in them, as Fedora's kernelopts, are those of
+// grubenv.
 func readBLS(fsys fs.FS, dir string, variables map[string]string) ([]menuItem, error) {
+	list, err := listBLS(fsys, dir, variables)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(list, func(a, b *blsEntry) int { return -CompareVersions(a.file, b.file) })
+	var items []menuItem
+	for _, b := range list {
+		if b.Kernel != "" {
+			items = append(items, menuItem{title: b.Title, id: b.ID, entry: &b.Entry})
+		}
+	}
+	return items, nil
+}
+
+// blsEntry is an entry with what systemd-boot sorts by.
+type blsEntry struct {
+	Entry
+	file                        string // name, with its suffix
+	image                       string // unified kernel image that a type #1 entry names
+	sortKey, machineID, version string
+	architecture                string
+	triesLeft, triesDone        int // of boot counting
+	counted                     bool
+}
+
+// listBLS reads the files of loader/entries. Those without a kernel are among them.
+func listBLS(fsys fs.FS, dir string, variables map[string]string) (list []*blsEntry, err error) {
 	files, err := fs.ReadDir(fsys, dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -24,8 +51,6 @@ func readBLS(fsys fs.FS, dir string, variables map[string]string) ([]menuItem, e
 	if len(files) > maxEntries {
 		return nil, fmt.Errorf("%w: %s has more than %d files", ErrMalformed, dir, maxEntries)
 	}
-	slices.SortFunc(files, func(a, b fs.DirEntry) int { return -CompareVersions(a.Name(), b.Name()) })
-	var items []menuItem
 	for _, f := range files {
 		id, ok := strings.CutSuffix(f.Name(), ".conf")
 		if !ok {
@@ -36,21 +61,19 @@ func readBLS(fsys fs.FS, dir string, variables map[string]string) ([]menuItem, e
 		if err != nil {
 			return nil, err
 		}
-		e, err := parseBLS(string(content), variables)
+		b, err := parseBLS(string(content), variables)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		e.ID, e.Source = id, name
-		if e.Kernel != "" {
-			items = append(items, menuItem{title: e.Title, id: id, entry: e})
-		}
+		b.ID, b.Source, b.file = id, name, f.Name()
+		list = append(list, b)
 	}
-	return items, nil
+	return list, nil
 }
 
 // parseBLS reads one entry: a key and a value a line; some keys may come again.
-func parseBLS(content string, variables map[string]string) (*Entry, error) {
-	e := &Entry{}
+func parseBLS(content string, variables map[string]string) (*blsEntry, error) {
+	e := &blsEntry{}
 	expanded := 0 // bytes
 	var options []string
 	for line := range strings.Lines(content) {
@@ -76,10 +99,28 @@ func parseBLS(content string, variables map[string]string) (*Entry, error) {
 			}
 		case "options":
 			options = append(options, value)
+		case "efi", "uki":
+			e.image = value
+		default:
+			e.sortedBy(key, value)
 		}
 	}
 	e.Options = strings.Join(options, " ")
 	return e, nil
+}
+
+// sortedBy notes what only systemd-boot asks for.
+func (b *blsEntry) sortedBy(key, value string) {
+	switch key {
+	case "sort-key":
+		b.sortKey = value
+	case "machine-id":
+		b.machineID = value
+	case "version":
+		b.version = value
+	case "architecture":
+		b.architecture = value
+	}
 }
 
 // expandBLS puts variables in place, once, and stops as soon as there are more

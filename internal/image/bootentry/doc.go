@@ -1,5 +1,6 @@
 // Package bootentry reads what an image would boot: GRUB's menu (grub.cfg, with
-// grubenv) and Boot Loader Specification entries (loader/entries/*.conf), finds
+// grubenv), the entries of the UAPI group's Boot Loader Specification
+// (loader/entries/*.conf) and unified kernel images (EFI/Linux/*.efi), finds
 // the default as the boot loader would, and makes the measured kernel command
 // line of an entry.
 //
@@ -41,10 +42,11 @@ type Entry struct {
 	Source  string   `json:"source"` // the file that it is from
 	Title   string   `json:"title"`  // with those of its submenus: "Advanced options>Linux 6.12"
 	ID      string   `json:"id,omitempty"`
-	Kernel  string   `json:"kernel"`  // path, from the root of the file system that holds it
-	Initrds []string `json:"initrds"` // likewise; loaded one behind the other
-	Options string   `json:"options"` // the kernel's command line
-	Default bool     `json:"default"` // what boots when nobody chooses
+	Kernel  string   `json:"kernel"`        // path, from the root of the file system that holds it; a section of a unified kernel image is a file below that
+	Initrds []string `json:"initrds"`       // likewise; loaded one behind the other
+	Options string   `json:"options"`       // the kernel's command line
+	Default bool     `json:"default"`       // what boots when nobody chooses
+	ESP     bool     `json:"esp,omitempty"` // kernel and initrds lie on the EFI system partition
 
 	// Doubts are commands of the menu that are not followed and may decide what
 	// boots, such as "source \"/boot/grub/custom.cfg\"": of the entry, and of the

@@ -13,12 +13,11 @@ import (
 )
 
 // Read lists what an image offers to boot, in the order of the menu, with one
-// entry marked as the default. boot is the file system of a separate /boot and
-// esp that of the EFI system partition; both may be nil. The error wraps
-// ErrMalformed or ErrNoEntries.
+// entry marked as the default: GRUB's menu where there is one, else that of
+// systemd-boot. boot is the file system of a separate /boot and esp that of the EFI
+// system partition; both may be nil. The error wraps ErrMalformed or ErrNoEntries.
 func Read(root, boot, esp fs.FS) ([]Entry, error) {
-	places := bootPlaces(root, boot, esp)
-	for _, p := range places {
+	for _, p := range bootPlaces(root, boot, esp) {
 		m, source, err := p.readGRUB()
 		if err != nil {
 			return nil, err
@@ -28,16 +27,11 @@ func Read(root, boot, esp fs.FS) ([]Entry, error) {
 		}
 		return finish(m, source)
 	}
-	for _, p := range places { // systemd-boot, without GRUB
-		items, err := readBLS(p.fsys, path.Join(p.dir, "loader/entries"), nil)
-		if err != nil {
-			return nil, err
-		}
-		if len(items) > 0 {
-			return finish(&menu{items: items}, "")
-		}
+	entries, err := readLoader(root, boot, esp)
+	if err == nil && len(entries) == 0 {
+		err = fmt.Errorf("%w: neither grub.cfg, loader/entries nor EFI/Linux boot Linux", ErrNoEntries)
 	}
-	return nil, fmt.Errorf("%w: neither grub.cfg nor loader/entries boot Linux", ErrNoEntries)
+	return entries, err
 }
 
 func finish(m *menu, source string) ([]Entry, error) {
@@ -61,14 +55,15 @@ func finish(m *menu, source string) ([]Entry, error) {
 type place struct {
 	fsys fs.FS
 	dir  string
+	esp  bool
 }
 
 func bootPlaces(root, boot, esp fs.FS) []place {
 	var places []place
 	if boot != nil {
-		places = append(places, place{boot, "."})
+		places = append(places, place{boot, ".", false})
 	}
-	places = append(places, place{root, "boot"})
+	places = append(places, place{root, "boot", false})
 	if esp == nil {
 		return places
 	}
@@ -77,9 +72,9 @@ func bootPlaces(root, boot, esp fs.FS) []place {
 		vendors = nil // an ESP need not have it
 	}
 	for _, v := range vendors[:min(len(vendors), 32)] {
-		places = append(places, place{esp, path.Join("EFI", v.Name())})
+		places = append(places, place{esp, path.Join("EFI", v.Name()), true})
 	}
-	return append(places, place{esp, "."})
+	return append(places, place{esp, ".", true})
 }
 
 // readGRUB runs the grub.cfg of a place. It returns nil where there is none.

@@ -4,6 +4,6 @@
 //
 // rootfs/ext4 reads ext2, ext3 and ext4; rootfs/debugfs changes them with the
 // programs of e2fsprogs; rootfs/guestfs does both for xfs and btrfs with
-// libguestfs; rootfs/fat reads FAT. Detect tells which one a partition needs. Every byte of an image
-// is hostile.
+// libguestfs; rootfs/fat reads FAT. Detect tells which one a partition needs.
+// Every byte of an image is hostile.
 package rootfs

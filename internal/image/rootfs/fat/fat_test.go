@@ -2,6 +2,7 @@ package fat_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
@@ -221,11 +222,33 @@ func TestBrokenLongNames(t *testing.T) {
 	}
 }
 
-func FuzzFAT(f *testing.F) {
-	for bits, size := range map[int]int{12: 64 << 10, 32: 64 << 10} {
-		f.Add(fattest.Image(bits, size, map[string]string{"loader/entries/one.conf": "title One\n", "EFI/Linux/a.efi": strings.Repeat("x", 1200)}))
+// mutate overwrites bytes of a copy: each change is four bytes of offset and two of
+// value.
+func mutate(image, changes []byte) []byte {
+	image = bytes.Clone(image)
+	for ; len(changes) >= 6; changes = changes[6:] {
+		at := int(binary.LittleEndian.Uint32(changes) % uint32(len(image)-1))
+		copy(image[at:], changes[4:6])
 	}
-	f.Fuzz(func(t *testing.T, image []byte) {
+	return image
+}
+
+func FuzzFAT(f *testing.F) {
+	const size = 40 << 10
+	kinds := []int{12, 16, 32}
+	var images [][]byte
+	for kind, bits := range kinds {
+		image := fattest.Image(bits, size, map[string]string{"loader/entries/one.conf": "title One\n", "EFI/Linux/a.efi": strings.Repeat("x", 1200)})
+		images = append(images, image)
+		table := uint32(32 * 512)
+		for _, offset := range []uint32{11, 13, 14, 16, 17, 19, 22, 32, 36, 40, 44, table + 3, table + 4, table + 8, table + 12, uint32(rootOf(image)), uint32(rootOf(image)) + 11, uint32(rootOf(image)) + 58} {
+			for _, value := range []uint16{0, 2, 3, 0xFFFF} {
+				f.Add(uint8(kind), binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint32(nil, offset), value))
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, changes []byte) {
+		image := mutate(images[int(kind)%len(images)], changes)
 		volume, err := fat.Open(bytes.NewReader(image), int64(len(image)))
 		if err != nil {
 			return

@@ -51,7 +51,7 @@ func (c *conversion) writeBootFiles(sys *system) error {
 
 // openLocated opens a file that a boot entry names.
 func openLocated(sys *system, name string) (fs.File, error) {
-	fsys, file, err := sys.input.Locate(name)
+	fsys, file, err := sys.input.Locate(&sys.choice.Entry, name)
 	if err != nil {
 		return nil, err
 	}

@@ -31,8 +31,8 @@ func (c *conversion) editRoot(ctx context.Context, sys *system) error {
 
 func (c *conversion) changes(sys *system) ([]rootfs.Change, error) {
 	var changes []rootfs.Change
-	if sys.boot != nil {
-		moved, err := rootfs.CopyTree(sys.boot.fs, ".", "boot")
+	if sys.bootFS != nil {
+		moved, err := rootfs.CopyTree(sys.bootFS, ".", "boot")
 		if err != nil {
 			return nil, fmt.Errorf("move /boot into the root: %w", err)
 		}

@@ -41,7 +41,7 @@ type PartitionInfo struct {
 	Label      string `json:"label,omitempty"`
 	UUID       string `json:"uuid,omitempty"`
 	Used       int64  `json:"used,omitempty"` // by the file system
-	Role       string `json:"role,omitempty"` // "root" or "boot"
+	Role       string `json:"role,omitempty"` // "root", "boot" or "ESP"
 	Converted  bool   `json:"converted,omitempty"`
 	Unreadable string `json:"unreadable,omitempty"` // what is wrong with it
 }
@@ -72,7 +72,7 @@ func Inspect(ctx context.Context, path string, packages []string) (*Inspection, 
 		found.Partitions = append(found.Partitions, describePartition(&s.list[i]))
 	}
 	if s.root, err = findRoot(s.list); err == nil {
-		s.boot, err = findBoot(s.list, s.root)
+		s.boot, s.esp, err = findBoot(s.list, s.root)
 	}
 	if err != nil {
 		found.problem(err)
@@ -80,6 +80,7 @@ func Inspect(ctx context.Context, path string, packages []string) (*Inspection, 
 	}
 	found.role(s.root, "root")
 	found.role(s.boot, "boot")
+	found.role(s.esp, "ESP")
 	dir, err := os.MkdirTemp("", "snpguard-inspect-")
 	if err != nil {
 		return nil, err
@@ -137,6 +138,9 @@ func (i *Inspection) scan(ctx context.Context, s *source, packages []string, dir
 	}
 	if s.boot != nil {
 		in.Boot = s.boot.FS
+	}
+	if s.esp != nil {
+		in.ESP = s.esp.FS
 	}
 	opened, err := openPackages(ctx, packages, dir, silent{})
 	for _, p := range opened {

@@ -23,10 +23,15 @@ func (s *source) followMounts(root fs.FS) (notes []string, err error) {
 	for _, m := range mounts {
 		v, sure := s.mounted(m)
 		switch {
-		case v == nil, m.Target == "/boot/efi", m.Target == "/efi":
+		case v == nil:
 		case m.Target == "/boot" && v != s.root:
 			if v.FS != nil && sure && (boots(root, v.FS) || hasKernel(root, v.FS)) {
 				s.boot = v
+			}
+		case v.isESP():
+		case m.Target == "/boot/efi", m.Target == "/efi":
+			if s.esp == nil && sure && v.Type == rootfs.FAT && v.FS != nil {
+				s.esp = v
 			}
 		case v == s.root:
 			return nil, fmt.Errorf("fstab mounts %q on %q and means the root: name it there as in the line of /", m.Source, m.Target)
@@ -35,6 +40,9 @@ func (s *source) followMounts(root fs.FS) (notes []string, err error) {
 		default:
 			lost = append(lost, fmt.Sprintf("%q on %q, which may be partition %d (%s)", m.Source, m.Target, v.Partition.Number, v.Type))
 		}
+	}
+	if s.esp == s.boot {
+		s.esp = nil
 	}
 	if len(lost) > 0 {
 		return nil, fmt.Errorf("fstab mounts %s: only the root and /boot are carried over, so these files would be lost; move them into the root and take the mount out of fstab", strings.Join(lost, ", and "))
@@ -46,7 +54,7 @@ func (s *source) followMounts(root fs.FS) (notes []string, err error) {
 func (s *source) leftBehind() (notes []string) {
 	for i := range s.list {
 		v := &s.list[i]
-		if v != s.root && v != s.boot && (v.FS != nil || holdsFiles(v.Type)) {
+		if v != s.root && v != s.boot && v != s.esp && !v.isESP() && (v.FS != nil || holdsFiles(v.Type)) {
 			notes = append(notes, fmt.Sprintf("partition %d (%s) is not mounted by fstab: its files are not carried over", v.Partition.Number, v.Type))
 		}
 	}

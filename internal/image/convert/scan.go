@@ -9,6 +9,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/osinfo"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 )
@@ -17,7 +18,8 @@ import (
 // and what of it is going to boot.
 type system struct {
 	root     *workingCopy
-	boot     *workingCopy // of a separate /boot, or nil
+	boot     *workingCopy  // of a separate /boot that has a journal, or nil
+	bootFS   rootfs.Volume // of a separate /boot, or nil
 	packages []*modulePackage
 	input    osinfo.Input
 	choice   *osinfo.Choice
@@ -53,10 +55,13 @@ func (c *conversion) fillSystem(ctx context.Context, s *source, sys *system) err
 		return err
 	}
 	if s.boot != nil {
-		if sys.boot, err = copyOut(ctx, s, s.boot, c.work.path("boot"), c.Events); err != nil {
+		if err := c.openBoot(ctx, s, sys); err != nil {
 			return err
 		}
-		sys.input.Boot = sys.boot.fs
+		sys.input.Boot = sys.bootFS
+	}
+	if s.esp != nil {
+		sys.input.ESP = s.esp.FS
 	}
 	if sys.packages, err = openPackages(ctx, c.ModulePackages, c.work.dir, c.Events); err != nil {
 		return err
@@ -83,6 +88,20 @@ func (c *conversion) fillSystem(ctx context.Context, s *source, sys *system) err
 	c.record.Findings = findings(slices.Concat(found.Findings, words, harden.Kernel(sys.choice.Kernel.Release)))
 	c.Events.Note(fmt.Sprintf("%s, kernel %s", found.Name, sys.choice.Kernel.Release))
 	c.noteFindings()
+	return nil
+}
+
+// openBoot opens a separate /boot: a copy, whose journal is replayed, but FAT as it
+// is.
+func (c *conversion) openBoot(ctx context.Context, s *source, sys *system) (err error) {
+	if s.boot.Type == rootfs.FAT {
+		sys.bootFS = s.boot.FS
+		return nil
+	}
+	if sys.boot, err = copyOut(ctx, s, s.boot, c.work.path("boot"), c.Events); err != nil {
+		return err
+	}
+	sys.bootFS = sys.boot.fs
 	return nil
 }
 

@@ -24,7 +24,8 @@ type source struct {
 	converted bool // the table was an MBR
 	list      []Volume
 	root      *Volume
-	boot      *Volume // nil when the root has its kernels itself
+	boot      *Volume // nil when the root has its kernels itself, or the EFI system partition
+	esp       *Volume // the EFI system partition, or nil
 }
 
 func (s *source) close() {
@@ -42,7 +43,7 @@ func (c *conversion) openSource(ctx context.Context) (*source, error) {
 		return nil, err
 	}
 	if s.root, err = findRoot(s.list); err == nil {
-		s.boot, err = findBoot(s.list, s.root)
+		s.boot, s.esp, err = findBoot(s.list, s.root)
 	}
 	if err != nil {
 		s.close()

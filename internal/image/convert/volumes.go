@@ -15,6 +15,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/osinfo"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/fat"
 )
 
 // Volume is one partition of an image and what it holds.
@@ -71,7 +72,7 @@ func volumes(disk device, table *gpt.Table) []Volume {
 	return list
 }
 
-// open detects the file system and opens it if it is one of the ext family.
+// open detects the file system and opens it if it is one of the ext family or FAT.
 func (v *Volume) open(disk device) {
 	section := io.NewSectionReader(disk, v.Offset, v.Size)
 	v.Type, v.Err = rootfs.Detect(section)
@@ -79,15 +80,28 @@ func (v *Volume) open(disk device) {
 		header, err := luks2.Parse(section)
 		v.Converted = err == nil && header.Converted()
 	}
-	if v.Err != nil || v.Type != rootfs.Ext4 {
+	if v.Err != nil {
 		return
 	}
-	volume, err := ext4.Open(section, v.Size)
-	if err != nil {
-		v.Err = err
-		return
+	switch v.Type {
+	case rootfs.Ext4:
+		if volume, err := ext4.Open(section, v.Size); err == nil {
+			v.FS = volume
+		} else {
+			v.Err = err
+		}
+	case rootfs.FAT:
+		if volume, err := fat.Open(section, v.Size); err == nil {
+			v.FS = volume
+		} else {
+			v.Err = err
+		}
 	}
-	v.FS = volume
+}
+
+// isESP says whether a partition is the EFI system partition, by its type.
+func (v *Volume) isESP() bool {
+	return v.Type == rootfs.FAT && strings.EqualFold(v.Partition.Type.String(), gpt.TypeESP)
 }
 
 // errNoRoot is an image without an operating system that can be converted.
@@ -108,7 +122,7 @@ func findRoot(list []Volume) (*Volume, error) {
 			problems = append(problems, fmt.Errorf("partition %d holds %s, which is not converted: take an image with its root directly on a partition", v.Partition.Number, v.Type))
 		case v.Err != nil:
 			problems = append(problems, fmt.Errorf("partition %d: %w", v.Partition.Number, v.Err))
-		case v.FS != nil && isRoot(v.FS):
+		case v.FS != nil && v.Type != rootfs.FAT && isRoot(v.FS):
 			roots = append(roots, v)
 		case v.Type == rootfs.XFS || v.Type == rootfs.Btrfs:
 			foreign = append(foreign, v)
@@ -152,40 +166,61 @@ func isRoot(fsys fs.FS) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// findBoot returns the volume that the boot loader reads its entries from, or nil
-// if the root has those itself, or is one that cannot be looked into here. It is
-// told by the entries and the kernels that they name, whatever these are called;
-// without such, by a kernel's usual name, so that what is missing can be said.
-func findBoot(list []Volume, root *Volume) (*Volume, error) {
+// findBoot returns the volume that the boot loader reads its entries from beside the
+// EFI system partition, and that one; each is nil if there is none, or if the root
+// has the entries itself or is one that cannot be looked into here. Volumes are told
+// by the entries and the kernels that they name, whatever these are called; without
+// such, by a kernel's usual name, so that what is missing can be said.
+func findBoot(list []Volume, root *Volume) (boot, esp *Volume, err error) {
+	esp = findESP(list)
 	for _, holds := range []func(root, boot fs.FS) bool{boots, hasKernel} {
 		if root.FS != nil && holds(root.FS, nil) {
-			return nil, nil
+			return nil, esp, nil
 		}
 		for i := range list {
-			if v := &list[i]; v != root && v.FS != nil && holds(root.FS, v.FS) {
-				return v, nil
+			if v := &list[i]; v != root && !v.isESP() && v.FS != nil && holds(root.FS, v.FS) {
+				return v, esp, nil
 			}
+		}
+		if esp != nil && holds(root.FS, esp.FS) {
+			return nil, esp, nil
 		}
 	}
 	if root.FS == nil {
-		return nil, nil
+		return nil, esp, nil
 	}
-	return nil, errors.New("no kernel: neither /boot of the root nor another partition has a boot entry (grub.cfg, loader/entries) with its kernel, or a file vmlinuz-VERSION; install a kernel in the image")
+	err = errors.New("no kernel: neither /boot of the root nor another partition has a boot entry (grub.cfg, loader/entries, EFI/Linux) with its kernel, or a file vmlinuz-VERSION; install a kernel in the image")
+	for i := range list {
+		if v := &list[i]; v.Err != nil {
+			err = fmt.Errorf("%w; partition %d is not read: %w", err, v.Partition.Number, v.Err)
+		}
+	}
+	return nil, nil, err
 }
 
-// boots says whether the boot entries of a separate /boot, or of the root where
+// findESP returns the EFI system partition, nil for none that can be read.
+func findESP(list []Volume) *Volume {
+	for i := range list {
+		if v := &list[i]; v.isESP() && v.FS != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// boots says whether the boot entries of a separate boot volume, or of the root where
 // that is nil, name a kernel that is there.
 func boots(root, boot fs.FS) bool {
 	if boot != nil {
-		root = boot // nothing but the boot partition is asked
+		root = boot // nothing but the boot volume is asked
 	}
 	in := osinfo.Input{Root: root, Boot: boot}
 	entries, err := bootentry.Read(root, boot, nil)
 	if err != nil {
 		return false
 	}
-	for _, e := range entries {
-		if _, _, err := in.Locate(e.Kernel); err == nil {
+	for i := range entries {
+		if _, _, err := in.Locate(&entries[i], entries[i].Kernel); err == nil {
 			return true
 		}
 	}

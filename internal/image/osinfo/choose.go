@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/bootentry"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki"
 )
 
 // Choice is an entry and the kernel that it boots.
@@ -40,7 +41,7 @@ func (o *OS) Choose(in Input, release string) (*Choice, error) {
 }
 
 func (o *OS) kernelOf(in Input, e bootentry.Entry) *Kernel {
-	_, file, err := in.Locate(e.Kernel)
+	_, file, err := in.Locate(&e, e.Kernel)
 	if err != nil {
 		return nil
 	}
@@ -58,7 +59,7 @@ func (o *OS) noKernel(release string) error {
 	for _, k := range o.Kernels {
 		text := k.Release
 		if text == "" {
-			text = printable(path.Base(k.File.Path))
+			text = fileName(k.File.Path)
 		}
 		if len(k.Lacks) > 0 {
 			text += ": " + strings.Join(k.Lacks, ", ")
@@ -70,7 +71,7 @@ func (o *OS) noKernel(release string) error {
 	}
 	if len(seen) == 0 {
 		for _, e := range o.Entries {
-			seen = append(seen, printable(path.Base(e.Kernel))+": the file is not there")
+			seen = append(seen, fileName(e.Kernel)+": the file is not there")
 		}
 	}
 	if len(seen) == 0 {
@@ -81,6 +82,14 @@ func (o *OS) noKernel(release string) error {
 		what = fmt.Sprintf(" of release %.64q", release)
 	}
 	return fmt.Errorf("%w%s; seen: %s", ErrNoKernel, what, strings.Join(seen, " | "))
+}
+
+// fileName is what people call a kernel: a section by the image that it is of.
+func fileName(file string) string {
+	if path.Base(file) == uki.Linux {
+		file = path.Dir(file)
+	}
+	return printable(path.Base(file))
 }
 
 // Candidates returns the entries whose kernel is in the image, in the order of

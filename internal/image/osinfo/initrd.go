@@ -19,7 +19,7 @@ func (in Input) addInitrds(entries []bootentry.Entry) {
 		}
 		for _, name := range []string{"initrd.img-" + release, "initramfs-" + release + ".img", "initrd-" + release} {
 			beside := path.Join(path.Dir(e.Kernel), name)
-			if _, _, err := in.Locate(beside); err == nil {
+			if _, _, err := in.Locate(e, beside); err == nil {
 				e.Initrds = []string{beside}
 				break
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/decompress"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/initrd"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/kmod"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki"
 )
 
 // Kernel is a kernel that an entry boots.
@@ -32,8 +33,9 @@ type Kernel struct {
 
 // File is where a kernel or initrd lies.
 type File struct {
-	Boot bool   `json:"boot"` // in the file system of a separate /boot, not in the root
-	Path string `json:"path"` // in that file system, without a leading slash
+	Boot bool   `json:"boot"`          // in the file system of a separate /boot, not in the root
+	ESP  bool   `json:"esp,omitempty"` // in the EFI system partition
+	Path string `json:"path"`          // in that file system, without a leading slash; a section of a unified kernel image is below that
 }
 
 // Feature is what a kernel has of something that the agent can use.
@@ -52,18 +54,30 @@ func (k *Kernel) Unpacks(how decompress.Format) bool {
 	return how == decompress.None || k.config.state("CONFIG_RD_"+strings.ToUpper(string(how))) != "n"
 }
 
-// Locate finds a path that an entry names: in a separate /boot, or in the root.
-// The error wraps fs.ErrNotExist.
-func (in Input) Locate(name string) (fs.FS, File, error) {
+// Locate finds a path that an entry names: on the EFI system partition, where the
+// entry is of that; else in a separate /boot, in the root, or there as well. What is
+// a section of a unified kernel image is read out of that. The error wraps
+// fs.ErrNotExist.
+func (in Input) Locate(e *bootentry.Entry, name string) (fs.FS, File, error) {
 	name = strings.TrimPrefix(path.Clean("/"+name), "/")
-	if in.Boot != nil {
-		if info, err := fs.Stat(in.Boot, name); err == nil && info.Mode().IsRegular() {
-			return in.Boot, File{Boot: true, Path: name}, nil
-		}
+	places := []File{{Boot: true, Path: name}, {Path: name}, {Path: path.Join("boot", name)}, {ESP: true, Path: name}}
+	if e.ESP && in.ESP != nil {
+		places = places[3:]
 	}
-	for _, candidate := range []string{name, path.Join("boot", name)} {
-		if info, err := fs.Stat(in.Root, candidate); err == nil && info.Mode().IsRegular() {
-			return in.Root, File{Path: candidate}, nil
+	for _, file := range places {
+		fsys := in.Root
+		switch {
+		case file.Boot:
+			fsys = in.Boot
+		case file.ESP:
+			fsys = in.ESP
+		}
+		if fsys == nil {
+			continue
+		}
+		fsys = uki.FS(fsys)
+		if info, err := fs.Stat(fsys, file.Path); err == nil && info.Mode().IsRegular() {
+			return fsys, file, nil
 		}
 	}
 	return nil, File{}, fmt.Errorf("find /%s: %w", name, fs.ErrNotExist)
@@ -71,8 +85,9 @@ func (in Input) Locate(name string) (fs.FS, File, error) {
 
 // kernels looks at each kernel once. One whose file is not there is left out.
 func kernels(in Input, entries []bootentry.Entry, id string) (all []Kernel, err error) {
-	for _, e := range entries {
-		fsys, file, err := in.Locate(e.Kernel)
+	for i := range entries {
+		e := &entries[i]
+		fsys, file, err := in.Locate(e, e.Kernel)
 		if err != nil || slices.ContainsFunc(all, func(k Kernel) bool { return k.File == file }) {
 			continue
 		}

@@ -25,7 +25,7 @@ func (s *source) followMounts(root fs.FS) (notes []string, err error) {
 		switch {
 		case v == nil:
 		case m.Target == "/boot" && v != s.root:
-			if v.FS != nil && sure && (boots(root, v.FS) || hasKernel(root, v.FS)) {
+			if v.FS != nil && sure && (boots(bootAlone(v)) || hasKernel(bootAlone(v))) {
 				s.boot = v
 			}
 		case v.isESP():

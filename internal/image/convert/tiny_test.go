@@ -82,16 +82,18 @@ func tinyTree(t *testing.T) string {
 // behind the other.
 func tinyDisk(t *testing.T, images ...string) string {
 	t.Helper()
+	return typedDisk(t, gpt.TypeLinux, images...)
+}
+
+// typedDisk is tinyDisk with another type for all but the first partition.
+func typedDisk(t *testing.T, others string, images ...string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "disk.raw")
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	kind, err := gpt.ParseGUID(gpt.TypeLinux)
-	if err != nil {
-		t.Fatal(err)
-	}
 	table := &gpt.Table{DiskGUID: gpt.GUID{1}, SectorSize: 512, Entries: gpt.DefaultEntries}
 	at := int64(mib)
 	for i, image := range images {
@@ -103,6 +105,14 @@ func tinyDisk(t *testing.T, images ...string) string {
 			t.Fatal(err)
 		}
 		end := at + int64(len(data))
+		text := others
+		if i == 0 {
+			text = gpt.TypeLinux
+		}
+		kind, err := gpt.ParseGUID(text)
+		if err != nil {
+			t.Fatal(err)
+		}
 		table.Partitions = append(table.Partitions, gpt.Partition{
 			Number: i + 1, Type: kind, GUID: gpt.GUID{2, byte(i)}, Name: "part", First: uint64(at / 512), Last: uint64(end/512) - 1,
 		})

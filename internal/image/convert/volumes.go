@@ -173,16 +173,16 @@ func isRoot(fsys fs.FS) bool {
 // such, by a kernel's usual name, so that what is missing can be said.
 func findBoot(list []Volume, root *Volume) (boot, esp *Volume, err error) {
 	esp = findESP(list)
-	for _, holds := range []func(root, boot fs.FS) bool{boots, hasKernel} {
-		if root.FS != nil && holds(root.FS, nil) {
+	for _, holds := range []func(osinfo.Input) bool{boots, hasKernel} {
+		if root.FS != nil && holds(osinfo.Input{Root: root.FS}) {
 			return nil, esp, nil
 		}
 		for i := range list {
-			if v := &list[i]; v != root && !v.isESP() && v.FS != nil && holds(root.FS, v.FS) {
+			if v := &list[i]; v != root && !v.isESP() && v.FS != nil && holds(bootAlone(v)) {
 				return v, esp, nil
 			}
 		}
-		if esp != nil && holds(root.FS, esp.FS) {
+		if esp != nil && holds(osinfo.Input{Root: esp.FS, ESP: esp.FS}) {
 			return nil, esp, nil
 		}
 	}
@@ -208,14 +208,12 @@ func findESP(list []Volume) *Volume {
 	return nil
 }
 
-// boots says whether the boot entries of a separate boot volume, or of the root where
-// that is nil, name a kernel that is there.
-func boots(root, boot fs.FS) bool {
-	if boot != nil {
-		root = boot // nothing but the boot volume is asked
-	}
-	in := osinfo.Input{Root: root, Boot: boot}
-	entries, err := bootentry.Read(root, boot, nil)
+// bootAlone has a look at nothing but a boot volume.
+func bootAlone(v *Volume) osinfo.Input { return osinfo.Input{Root: v.FS, Boot: v.FS} }
+
+// boots says whether boot entries name a kernel that is there.
+func boots(in osinfo.Input) bool {
+	entries, err := bootentry.Read(in.Root, in.Boot, in.ESP)
 	if err != nil {
 		return false
 	}
@@ -227,12 +225,12 @@ func boots(root, boot fs.FS) bool {
 	return false
 }
 
-// hasKernel says whether a kernel lies in a separate /boot, or in that of the root
-// where boot is nil.
-func hasKernel(root, boot fs.FS) bool {
-	fsys, dir := boot, "."
-	if boot == nil {
-		fsys, dir = root, "boot"
+// hasKernel says whether a kernel lies at the top of a boot volume, or in /boot of
+// the root where there is none.
+func hasKernel(in osinfo.Input) bool {
+	fsys, dir := in.Root, "."
+	if in.Boot == nil && in.ESP == nil {
+		dir = "boot"
 	}
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {

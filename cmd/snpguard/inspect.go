@@ -47,8 +47,12 @@ Exit code 1 says that it cannot be converted as it is.`,
 
 func printInspection(cmd *cobra.Command, found *convert.Inspection) error {
 	t := newTable(cmd)
+	format := found.Format
+	if found.Packed != "" {
+		format += " in " + found.Packed
+	}
 	fmt.Fprintf(t, "image\t%s\nformat\t%s, %s, %s with sectors of %d bytes\n",
-		found.Path, found.Format, sizeText(found.Size), found.Table, found.SectorSize)
+		found.Path, format, sizeText(found.Size), found.Table, found.SectorSize)
 	if found.OS != nil {
 		fmt.Fprintf(t, "system\t%s\n", safe(found.OS.Name))
 	}

@@ -112,8 +112,12 @@ func (c *conversion) close(failure error) error {
 // run does the steps.
 func (c *conversion) run(ctx context.Context) error {
 	c.Events.Step("Read " + c.Input)
-	s, err := c.openSource(ctx)
-	if errors.Is(err, qemu.ErrImage) {
+	image, err := unpack(ctx, c.Input, c.work.path("source"), c.Events)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Input, err)
+	}
+	s, err := c.openSource(ctx, image)
+	if errors.Is(err, qemu.ErrImage) && image.how == "" {
 		return err // names the file
 	}
 	if err != nil {

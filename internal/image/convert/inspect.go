@@ -3,6 +3,7 @@ package convert
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -15,6 +16,7 @@ import (
 // Inspection is what an image is. Sizes are in bytes.
 type Inspection struct {
 	Path       string          `json:"path"`
+	Packed     string          `json:"packed,omitempty"` // layers around the disk image: "xz, tar"
 	Format     string          `json:"format"`
 	Size       int64           `json:"size"`            // of the disk
 	Table      string          `json:"partition_table"` // "GPT" or "MBR"
@@ -57,13 +59,27 @@ func Inspect(ctx context.Context, path string, packages []string) (*Inspection, 
 	if err := checkReadable(path, "the image to look at"); err != nil {
 		return nil, err
 	}
-	s, err := openSource(ctx, path)
+	dir, err := os.MkdirTemp("", "snpguard-inspect-")
+	if err != nil {
+		return nil, err
+	}
+	found, err := inspect(ctx, path, packages, dir)
+	return found, errors.Join(err, os.RemoveAll(dir))
+}
+
+// inspect is Inspect with a directory to work in.
+func inspect(ctx context.Context, path string, packages []string, dir string) (*Inspection, error) {
+	image, err := unpack(ctx, path, filepath.Join(dir, "source"), silent{})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	s, err := openSource(ctx, image.path)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
 	found := &Inspection{
-		Path: path, Format: string(s.image.Format), Size: s.disk.Size(), Table: "GPT", SectorSize: s.table.SectorSize, Problems: []string{},
+		Path: path, Packed: image.how, Format: string(s.image.Format), Size: s.disk.Size(), Table: "GPT", SectorSize: s.table.SectorSize, Problems: []string{},
 	}
 	if s.converted {
 		found.Table = "MBR"
@@ -81,11 +97,7 @@ func Inspect(ctx context.Context, path string, packages []string) (*Inspection, 
 	found.role(s.root, "root")
 	found.role(s.boot, "boot")
 	found.role(s.esp, "ESP")
-	dir, err := os.MkdirTemp("", "snpguard-inspect-")
-	if err != nil {
-		return nil, err
-	}
-	return found, errors.Join(found.scan(ctx, s, packages, dir), os.RemoveAll(dir))
+	return found, found.scan(ctx, s, packages, dir)
 }
 
 func (i *Inspection) problem(err error) { i.Problems = append(i.Problems, err.Error()) }

@@ -33,8 +33,8 @@ func (s *source) close() {
 }
 
 // openSource opens the source image and finds its root.
-func (c *conversion) openSource(ctx context.Context) (*source, error) {
-	s, err := openSource(ctx, c.Input)
+func (c *conversion) openSource(ctx context.Context, image *unpacked) (*source, error) {
+	s, err := openSource(ctx, image.path)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +51,9 @@ func (c *conversion) openSource(ctx context.Context) (*source, error) {
 	}
 	c.record.Source = staging.Source{
 		Path: filepath.Base(c.Input), Format: string(s.image.Format), Size: s.disk.Size(),
+	}
+	if image.how != "" {
+		c.Events.Note(fmt.Sprintf("the disk image in it (%s) was unpacked", image.how))
 	}
 	if s.table.Damage != nil {
 		c.Events.Note(s.table.Damage.Error())

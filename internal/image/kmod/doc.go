@@ -15,6 +15,8 @@ import "errors"
 var (
 	// ErrNoTree: the image has no modules for this release.
 	ErrNoTree = errors.New("no kernel modules")
+	// ErrNoIndex: the image has modules, and no modules.dep that says where.
+	ErrNoIndex = errors.New("modules.dep is missing")
 	// ErrMalformed: a file of the tree cannot be read.
 	ErrMalformed = errors.New("malformed kernel modules")
 	// ErrCycle: modules depend on each other in a circle.

@@ -113,7 +113,8 @@ func parseAlias(content []byte) map[string]string {
 	return names
 }
 
-// readIndex reads a file of the tree, which may be absent unless it is required.
+// readIndex reads a file of the tree. It is nil for one that is absent, and not for
+// an empty one.
 func readIndex(fsys fs.FS, file string) ([]byte, error) {
 	f, err := fsys.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -46,7 +46,8 @@ func (s State) String() string {
 // Open reads lib/modules/RELEASE of an image's root, and lays the files of
 // packages, as OpenPackage gives them, over it: where both have a module the
 // package's is taken. The error is ErrNoTree where neither has any module for
-// the release, and wraps ErrMalformed for files that cannot be read.
+// the release, ErrNoIndex where the image's have no index, and wraps ErrMalformed for
+// files that cannot be read.
 func Open(root fs.FS, release string, packages ...fs.FS) (*Tree, error) {
 	if !validRelease(release) {
 		return nil, fmt.Errorf("%w: release %.100q", ErrMalformed, release)
@@ -83,6 +84,11 @@ func (t *Tree) readImage(root fs.FS) error {
 			return err
 		}
 		index[name] = content
+	}
+	if index["modules.dep"] == nil {
+		if info, err := fs.Stat(root, path.Join(dir, "kernel")); err == nil && info.IsDir() {
+			return fmt.Errorf("%w: %s has modules without the index that depmod writes: in the image, run depmod -a %s or install the kernel's package again", ErrNoIndex, dir, t.release)
+		}
 	}
 	listed, err := parseDep(index["modules.dep"])
 	if err != nil {

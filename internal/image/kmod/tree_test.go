@@ -290,3 +290,18 @@ func TestBrokenIndexesAreRefused(t *testing.T) {
 		t.Errorf("an image without modules: %v", err)
 	}
 }
+
+// TestModulesWithoutIndex says what is missing and what to do; a kernel without any
+// modules needs no index.
+func TestModulesWithoutIndex(t *testing.T) {
+	root := debian(t)
+	delete(root, kmod.Dir+"/"+release+"/modules.dep")
+	_, err := kmod.Open(root, release)
+	if !errors.Is(err, kmod.ErrNoIndex) || !strings.Contains(err.Error(), "modules.dep is missing") || !strings.Contains(err.Error(), "depmod -a "+release) {
+		t.Errorf("got %v", err)
+	}
+	builtin := fstest.MapFS{kmod.Dir + "/" + release + "/modules.builtin": {Data: []byte("kernel/dm-crypt.ko\n")}}
+	if tree, err := kmod.Open(builtin, release); err != nil || tree.State("dm_crypt") != kmod.Builtin {
+		t.Errorf("nothing but what is built in: %v", err)
+	}
+}

@@ -28,7 +28,8 @@ type Kernel struct {
 	// Compression is how the initrd's segment can be written for this kernel.
 	Compression decompress.Format `json:"compression"`
 
-	config config
+	config    config
+	unindexed bool // its modules are there, and modules.dep is not
 }
 
 // File is where a kernel or initrd lies.
@@ -127,6 +128,10 @@ func (k *Kernel) look(in Input, fsys fs.FS) (err error) {
 	}
 	k.Compression, k.config = config.compression(), config
 	tree, err := kmod.Open(in.Root, k.Release, in.Packages...)
+	if errors.Is(err, kmod.ErrNoIndex) {
+		k.Lacks, k.unindexed = append(k.Lacks, printable(err.Error())), true
+		return nil
+	}
 	if errors.Is(err, kmod.ErrNoTree) {
 		k.Lacks = append(k.Lacks, "it has no modules in "+kmod.Dir+"/"+k.Release)
 		return nil

@@ -182,6 +182,19 @@ func TestNoKernel(t *testing.T) {
 	}
 }
 
+// TestModulesWithoutIndex names the file that is missing, and no package.
+func TestModulesWithoutIndex(t *testing.T) {
+	root := debian("6.12.1")
+	root["etc/os-release"] = file("ID=ubuntu\n")
+	delete(root, "lib/modules/6.12.1/modules.dep")
+	root["lib/modules/6.12.1/kernel/a.ko"] = file("a module")
+	in := osinfo.Input{Root: root}
+	_, err := scan(t, in).Choose(in, "")
+	if !errors.Is(err, osinfo.ErrNoKernel) || !strings.Contains(err.Error(), "modules.dep is missing") || !strings.Contains(err.Error(), "run depmod -a 6.12.1") || strings.Contains(err.Error(), "linux-modules-extra") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Ubuntu has a separate /boot, and sev-guest and tsm in a package of their own.
 func TestUbuntu(t *testing.T) {
 	const release = "6.8.0-45-generic"

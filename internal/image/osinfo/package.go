@@ -13,7 +13,7 @@ import (
 // of Ubuntu lacks: sev-guest and tsm are not in linux-modules, but in
 // linux-modules-extra of the same version.
 func missingPackage(root fs.FS, id string, k *Kernel) (string, error) {
-	if id != "ubuntu" || k.Capable() {
+	if id != "ubuntu" || k.Capable() || k.unindexed {
 		return "", nil
 	}
 	name := "linux-modules-extra-" + k.Release

@@ -48,7 +48,7 @@ guests reach it, tried in turn, where those differ from the login's.`,
 
 func (o *convertOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.in, "in", "", "source image: qcow2, raw, vmdk, vdi, vhd or vhdx")
+	f.StringVar(&o.in, "in", "", "source image: qcow2, raw, vmdk, vdi, vhd or vhdx, also compressed or in a tar archive (OVA)")
 	f.StringVar(&o.out, "out", "", "image to make")
 	f.StringVar(&o.staging, "staging", "", "directory to make for what registration needs")
 	f.StringVar(&o.Firmware, "firmware", "", "OVMF build for SEV-SNP with a hash table (Debian package ovmf-amdsev)")

@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/bootentry"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki/ukitest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki/ukitest"
 )
 
 // espPartition is the EFI system partition of the images.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki"
 )
 
 // readImages reads the type #2 entries: the unified kernel images of EFI/Linux.

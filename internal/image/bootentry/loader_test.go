@@ -8,8 +8,8 @@ import (
 	"testing/fstest"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/bootentry"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki/ukitest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki/ukitest"
 )
 
 // ids reads a menu and returns the IDs in its order, and that of the default.

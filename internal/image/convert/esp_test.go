@@ -15,8 +15,8 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/fat/fattest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/rootfstest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki/ukitest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki/ukitest"
 )
 
 // bareTree is tinyTree without anything to boot in /boot, and what was there.

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/bootentry"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki"
 )
 
 // Choice is an entry and the kernel that it boots.

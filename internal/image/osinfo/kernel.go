@@ -12,7 +12,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/decompress"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/initrd"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/kmod"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki"
 )
 
 // Kernel is a kernel that an entry boots.

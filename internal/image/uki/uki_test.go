@@ -10,8 +10,8 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/uki/ukitest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki/ukitest"
 )
 
 func file(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content)} }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/embed"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 )
 
@@ -27,7 +28,8 @@ func newArtifactsCommand() *cobra.Command {
 }
 
 func newArtifactsExportCommand() *cobra.Command {
-	var image, slot, out, format string
+	var disk qemu.Files
+	var slot, out, format string
 	var force bool
 	var trusted trustOptions
 	cmd := &cobra.Command{
@@ -40,7 +42,7 @@ Exit codes here: 1 what is on the disk is not genuine.`,
 		Example: "  snpguard artifacts export --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if image == "" || out == "" {
+			if disk.Image == "" || out == "" {
 				return usageErrorf("--image and --bundle are needed")
 			}
 			f, err := bundle.ParseFormat(format)
@@ -54,12 +56,12 @@ Exit codes here: 1 what is on the disk is not genuine.`,
 			if err != nil {
 				return err
 			}
-			return notGenuine(cmd, image, withSlot(cmd, image, slot, func(s *embed.Slot) error {
+			return notGenuine(cmd, disk.Image, withSlot(cmd, disk, slot, func(s *embed.Slot) error {
 				return exportSlot(s, trust, out, f)
 			}))
 		},
 	}
-	cmd.Flags().StringVar(&image, "image", "", "disk image, qcow2 or raw")
+	addDiskFlags(cmd, &disk, "disk image")
 	cmd.Flags().StringVar(&slot, "slot", "", "A or B (default the active one)")
 	cmd.Flags().StringVar(&out, "bundle", "", "file to write")
 	cmd.Flags().StringVar(&format, "format", string(bundle.TarGz), "tar.gz or tar")
@@ -69,8 +71,8 @@ Exit codes here: 1 what is on the disk is not genuine.`,
 }
 
 // withSlot opens a slot of an image, the active one when it has no name.
-func withSlot(cmd *cobra.Command, image, name string, use func(*embed.Slot) error) error {
-	a, err := embed.Open(cmd.Context(), image)
+func withSlot(cmd *cobra.Command, disk qemu.Files, name string, use func(*embed.Slot) error) error {
+	a, err := embed.Open(cmd.Context(), disk)
 	if err != nil {
 		return err
 	}
@@ -116,7 +118,8 @@ func exportSlot(s *embed.Slot, trust bundle.Trust, out string, format bundle.For
 }
 
 func newArtifactsActivateCommand() *cobra.Command {
-	var image, slot string
+	var disk qemu.Files
+	var slot string
 	cmd := &cobra.Command{
 		Use:   "activate --image IMG --slot A|B",
 		Short: "Switch a disk to the bundle in a slot",
@@ -125,12 +128,12 @@ the old bundle or the new one at any moment. An empty slot is refused.`,
 		Example: "  snpguard artifacts activate --image debian-snp.qcow2 --slot B",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if image == "" || slot != embed.SlotA && slot != embed.SlotB {
+			if disk.Image == "" || slot != embed.SlotA && slot != embed.SlotB {
 				return usageErrorf("--image and --slot A or --slot B are needed")
 			}
-			changed, err := embed.Activate(cmd.Context(), image, slot)
+			changed, err := embed.Activate(cmd.Context(), disk, slot)
 			if err != nil {
-				return notGenuine(cmd, image, err)
+				return notGenuine(cmd, disk.Image, err)
 			}
 			if !changed {
 				note(cmd, "snpguard: slot %s is active already", slot)
@@ -139,7 +142,7 @@ the old bundle or the new one at any moment. An empty slot is refused.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&image, "image", "", "disk image, qcow2 or raw")
+	addDiskFlags(cmd, &disk, "disk image")
 	cmd.Flags().StringVar(&slot, "slot", "", "A or B")
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/embed"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
@@ -27,7 +28,7 @@ type shownSlot struct {
 }
 
 func newArtifactsShowCommand() *cobra.Command {
-	var image string
+	var disk qemu.Files
 	var trusted trustOptions
 	var json bool
 	cmd := &cobra.Command{
@@ -39,16 +40,16 @@ nobody has; "export" and "launch" check the files themselves.`,
 		Example: "  snpguard artifacts show --image debian-snp.qcow2",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if image == "" {
+			if disk.Image == "" {
 				return usageErrorf("--image is missing: the disk image to look into")
 			}
 			trust, err := trusted.trust()
 			if err != nil {
 				return err
 			}
-			a, err := embed.Open(cmd.Context(), image)
+			a, err := embed.Open(cmd.Context(), disk)
 			if err != nil {
-				return notGenuine(cmd, image, err)
+				return notGenuine(cmd, disk.Image, err)
 			}
 			defer a.Close() //nolint:errcheck // it was only read
 			shown := showArtifacts(a, trust)
@@ -58,7 +59,7 @@ nobody has; "export" and "launch" check the files themselves.`,
 			return shown.print(cmd)
 		},
 	}
-	cmd.Flags().StringVar(&image, "image", "", "disk image, qcow2 or raw")
+	addDiskFlags(cmd, &disk, "disk image")
 	trusted.addFlags(cmd)
 	addJSONFlag(cmd, &json)
 	return cmd

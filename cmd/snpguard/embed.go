@@ -6,14 +6,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/embed"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // embedOptions are the flags of "snpguard embed" as they were given.
 type embedOptions struct {
-	image, bundle, staging string
-	size                   string
-	update, json           bool
+	disk            qemu.Files
+	bundle, staging string
+	size            string
+	update, json    bool
 	trustOptions
 }
 
@@ -44,7 +46,7 @@ Exit codes here: 1 the bundle is not genuine.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runEmbed(cmd, &o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.image, "image", "", "disk image to change, qcow2 or raw")
+	addDiskFlags(cmd, &o.disk, "disk image to change")
 	f.StringVar(&o.bundle, "bundle", "", "launch bundle, tar.gz or tar")
 	f.StringVar(&o.staging, "staging", "", "staging directory of a conversion without encryption")
 	f.StringVar(&o.size, "size", "", "size of the partition, such as 512M (default as it is, or 512M)")
@@ -55,9 +57,9 @@ Exit codes here: 1 the bundle is not genuine.`,
 }
 
 func runEmbed(cmd *cobra.Command, o *embedOptions) error {
-	options := &embed.Options{Image: o.image, Staging: o.staging, Update: o.update}
+	options := &embed.Options{Image: o.disk.Image, Backing: o.disk.Backing, Staging: o.staging, Update: o.update}
 	switch {
-	case o.image == "":
+	case o.disk.Image == "":
 		return usageErrorf("--image is missing: the disk image to put the bundle into")
 	case o.bundle == "" && o.staging == "":
 		return usageErrorf("what is put into the image? Give --bundle, the launch bundle of a registration, " +
@@ -97,6 +99,6 @@ func (o *embedOptions) print(cmd *cobra.Command, r *embed.Result) error {
 		return printJSON(cmd.OutOrStdout(), r)
 	}
 	t := newTable(cmd)
-	fmt.Fprintf(t, "image\t%s\npartition\t%d\nsize\t%s\nactive\t%s\n", o.image, r.Partition, size.Text(r.Size), r.Slot)
+	fmt.Fprintf(t, "image\t%s\npartition\t%d\nsize\t%s\nactive\t%s\n", o.disk.Image, r.Partition, size.Text(r.Size), r.Slot)
 	return t.Flush()
 }

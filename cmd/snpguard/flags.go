@@ -11,6 +11,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/agentbin"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
@@ -83,6 +84,12 @@ func alsoTakes(cmd *cobra.Command, second map[string]string) {
 // addGuestPolicyFlag adds the flag for the guest policy of one guest.
 func addGuestPolicyFlag(cmd *cobra.Command, policy *string) {
 	cmd.Flags().StringVar(policy, "guest-policy", measure.Hex(idblock.DefaultPolicy).String(), "guest policy, a number or names such as abi=0.31,smt")
+}
+
+// addDiskFlags adds the flags for the files of a guest's disk.
+func addDiskFlags(cmd *cobra.Command, files *qemu.Files, usage string) {
+	cmd.Flags().StringVar(&files.Image, "image", "", usage+", qcow2 or raw")
+	cmd.Flags().StringVar(&files.Backing, "backing", "", "golden image that --image is a qcow2 overlay on; the name in its header is not followed")
 }
 
 // addTrustRootFlag adds the flag that simulations need.

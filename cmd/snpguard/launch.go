@@ -6,17 +6,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
 )
 
 // launchOptions are the flags of "snpguard launch" as they were given.
 type launchOptions struct {
-	disk, bundle, variant, extract string
-	memory, network                string
-	sshPort                        int
-	snapshot, dryRun               bool
-	format, name, qemu             string
-	cbitpos, reducedPhysBits       uint32
+	disk                     qemu.Files
+	bundle, variant, extract string
+	memory, network          string
+	sshPort                  int
+	snapshot, dryRun         bool
+	format, name, qemu       string
+	cbitpos, reducedPhysBits uint32
 	trustOptions
 
 	simulate                                   bool
@@ -69,7 +71,7 @@ Exit codes here:
 
 func (o *launchOptions) addLaunchFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.disk, "image", "", "converted disk image, qcow2 or raw")
+	addDiskFlags(cmd, &o.disk, "converted disk image")
 	f.StringVar(&o.bundle, "bundle", "", "launch bundle of its release, tar.gz or tar (default the one on the disk)")
 	f.StringVar(&o.variant, "variant", "", "variant to launch, such as 4xEPYC-Genoa (default the bundle's first)")
 	f.StringVar(&o.extract, "extract", "", "directory to make and to leave the bundle's files in (default temporary)")
@@ -128,7 +130,7 @@ func (o *launchOptions) prints() bool { return o.dryRun || o.format == formatLib
 // check looks at what can be seen in the flags alone.
 func (o *launchOptions) check() error {
 	switch {
-	case o.disk == "":
+	case o.disk.Image == "":
 		return usageErrorf("--image is missing: the converted disk image")
 	case o.format != formatQEMU && o.format != formatLibvirt:
 		return usageErrorf("--format: %q, want %s or %s", o.format, formatQEMU, formatLibvirt)

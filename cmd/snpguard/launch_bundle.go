@@ -66,10 +66,10 @@ func (o *launchOptions) extractTo(cmd *cobra.Command, b *openedBundle, trust bun
 		b.manifest, err = o.extractFile(dir, trust)
 	}
 	if err != nil {
-		return notGenuine(cmd, cmp.Or(o.bundle, o.disk), err)
+		return notGenuine(cmd, cmp.Or(o.bundle, o.disk.Image), err)
 	}
 	if b.manifest.Unsigned {
-		note(cmd, "snpguard: not signed by a service: nobody vouches for %s, and the guest has no ID block", cmp.Or(o.bundle, o.disk))
+		note(cmd, "snpguard: not signed by a service: nobody vouches for %s, and the guest has no ID block", cmp.Or(o.bundle, o.disk.Image))
 	}
 	if b.guest, err = launch.Load(dir, b.manifest, o.variant); errors.Is(err, launch.ErrVariant) {
 		return usageErrorf("--variant: %w", err)
@@ -138,7 +138,7 @@ func (o *launchOptions) settle(cmd *cobra.Command, b *openedBundle, dir string) 
 			return err
 		}
 	case o.prints():
-		home = freeName(strings.TrimSuffix(strings.TrimSuffix(filepath.Base(cmp.Or(o.bundle, o.disk+".bundle")), ".gz"), ".tar"))
+		home = freeName(strings.TrimSuffix(strings.TrimSuffix(filepath.Base(cmp.Or(o.bundle, o.disk.Image+".bundle")), ".gz"), ".tar"))
 		note(cmd, "snpguard: nothing is extracted; --extract %s puts the files where this names them", home)
 	default:
 		return nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
@@ -75,6 +76,11 @@ func TestSNPArgs(t *testing.T) {
 	got = pairs(s.Args())
 	if got["-object"][1] != object || got["-netdev"][0] != "tap,id=net0,ifname=tap0,script=no,downscript=no" || !strings.HasSuffix(got["-drive"][0], ",snapshot=on") {
 		t.Errorf("got %q", got)
+	}
+	s.Machine.Disk.Backing = &launch.Disk{Path: "/disks/g,1", Format: launch.Raw}
+	got = pairs(s.Args())
+	if want := ",backing.driver=raw,backing.read-only=on,backing.file.driver=file,backing.file.filename=/disks/g,,1,snapshot=on"; !strings.HasSuffix(got["-drive"][0], want) {
+		t.Errorf("an overlay: %q", got["-drive"])
 	}
 	s.Machine.Network.Mode = launch.NetworkNone
 	if got = pairs(s.Args()); got["-netdev"] != nil || len(got["-device"]) != 1 {
@@ -142,6 +148,20 @@ func simulated(t *testing.T, kernel []byte, change func(*launch.Simulation)) *vm
 	return v
 }
 
+// overlay opens an overlay whose header names another file than its golden image.
+func overlay(t *testing.T) launch.Disk {
+	t.Helper()
+	base, overlay := disks(t)
+	if err := os.Rename(base, base+",1"); err != nil {
+		t.Fatal(err)
+	}
+	d, err := launch.OpenDisk(qemu.Files{Image: overlay, Backing: base + ",1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // TestSimulationBoots shows that QEMU takes the arguments, prints the guest's
 // console and ends when the guest powers off or resets.
 func TestSimulationBoots(t *testing.T) {
@@ -149,10 +169,12 @@ func TestSimulationBoots(t *testing.T) {
 		ending launchtest.Ending
 		change func(*launch.Simulation)
 	}{
-		"power-off": {launchtest.PowerOff, nil},
-		"reset":     {launchtest.Reset, nil},
-		"snapshot":  {launchtest.PowerOff, func(s *launch.Simulation) { s.Machine.Snapshot = true }},
-		"offline":   {launchtest.PowerOff, func(s *launch.Simulation) { s.Machine.Network.Mode = launch.NetworkNone }},
+		"power-off":              {launchtest.PowerOff, nil},
+		"reset":                  {launchtest.Reset, nil},
+		"snapshot":               {launchtest.PowerOff, func(s *launch.Simulation) { s.Machine.Snapshot = true }},
+		"overlay":                {launchtest.PowerOff, func(s *launch.Simulation) { s.Machine.Disk = overlay(t) }},
+		"snapshot of an overlay": {launchtest.PowerOff, func(s *launch.Simulation) { s.Machine.Disk, s.Machine.Snapshot = overlay(t), true }},
+		"offline":                {launchtest.PowerOff, func(s *launch.Simulation) { s.Machine.Network.Mode = launch.NetworkNone }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := simulated(t, launchtest.Kernel("the guest is here\n", tc.ending), tc.change)

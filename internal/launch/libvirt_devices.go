@@ -10,12 +10,22 @@ type devices struct {
 }
 
 type disk struct {
-	Type      string     `xml:"type,attr"`
-	Device    string     `xml:"device,attr"`
-	Driver    diskDriver `xml:"driver"`
-	Source    diskSource `xml:"source"`
-	Target    diskTarget `xml:"target"`
-	Transient *struct{}  `xml:"transient"`
+	Type      string       `xml:"type,attr"`
+	Device    string       `xml:"device,attr"`
+	Driver    diskDriver   `xml:"driver"`
+	Source    diskSource   `xml:"source"`
+	Backing   backingStore `xml:"backingStore"`
+	Target    diskTarget   `xml:"target"`
+	Transient *struct{}    `xml:"transient"`
+}
+
+// backingStore ends the chain of backing files when it is empty: libvirt follows the
+// names in headers otherwise.
+type backingStore struct {
+	Type   string        `xml:"type,attr,omitempty"`
+	Format *typed        `xml:"format"`
+	Source *diskSource   `xml:"source"`
+	Next   *backingStore `xml:"backingStore"`
 }
 
 type diskDriver struct {
@@ -72,12 +82,19 @@ type deviceModel struct {
 	Model string `xml:"model,attr"`
 }
 
+func (d Disk) backingStore() backingStore {
+	if d.Backing == nil {
+		return backingStore{}
+	}
+	return backingStore{Type: "file", Format: &typed{d.Backing.Format}, Source: &diskSource{d.Backing.Path}, Next: &backingStore{}}
+}
+
 // devices returns what args gives to QEMU, as libvirt says it.
 func (m Machine) devices() devices {
 	d := devices{
 		Disk: disk{
 			Type: "file", Device: "disk", Driver: diskDriver{"qemu", m.Disk.Format, "on"},
-			Source: diskSource{m.Disk.Path}, Target: diskTarget{"vda", "virtio"},
+			Source: diskSource{m.Disk.Path}, Backing: m.Disk.backingStore(), Target: diskTarget{"vda", "virtio"},
 		},
 		Serial: serial{"pty"}, Console: console{"pty", consoleTarget{"serial", 0}}, Balloon: deviceModel{"none"},
 	}

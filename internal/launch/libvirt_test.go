@@ -38,9 +38,10 @@ func TestDomainIsValid(t *testing.T) {
 		t.Fatalf("libvirt's schemas (Debian package libvirt-clients): %v", err)
 	}
 	for name, change := range map[string]func(*launch.SNP){
-		"user": nil,
-		"tap":  func(s *launch.SNP) { s.Machine.Network = launch.Network{Mode: launch.NetworkTap, Tap: "tap0"} },
-		"none": func(s *launch.SNP) { s.Machine.Network.Mode = launch.NetworkNone },
+		"user":    nil,
+		"tap":     func(s *launch.SNP) { s.Machine.Network = launch.Network{Mode: launch.NetworkTap, Tap: "tap0"} },
+		"none":    func(s *launch.SNP) { s.Machine.Network.Mode = launch.NetworkNone },
+		"overlay": func(s *launch.SNP) { s.Machine.Disk.Backing = &launch.Disk{Path: "/disks/golden", Format: launch.Raw} },
 		"transient raw": func(s *launch.SNP) {
 			s.Machine.Snapshot, s.Machine.Disk.Format, s.Guest.AuthorKey = true, launch.Raw, false
 		},
@@ -74,6 +75,15 @@ func TestDomainValues(t *testing.T) {
 	} {
 		if !strings.Contains(xml, want) {
 			t.Errorf("no %s in\n%s", want, xml)
+		}
+	}
+	if !strings.Contains(xml, "<backingStore></backingStore>") {
+		t.Error("libvirt is left to follow the header")
+	}
+	golden := string(domain(t, func(s *launch.SNP) { s.Machine.Disk.Backing = &launch.Disk{Path: "/disks/golden", Format: launch.Raw} }))
+	for _, want := range []string{`<backingStore type="file">`, `<format type="raw"></format>`, `<source file="/disks/golden"></source>`, "<backingStore></backingStore>"} {
+		if !strings.Contains(golden, want) {
+			t.Errorf("overlay: no %s in\n%s", want, golden)
 		}
 	}
 	if strings.Contains(xml, "debian") {

@@ -94,7 +94,7 @@ func (m Machine) args(g *Guest, virtio string) []string {
 		// signal=on: Ctrl-C ends QEMU and is not typed into the guest.
 		"-chardev", "stdio,id=console,mux=off,signal=on", "-serial", "chardev:console",
 	}
-	drive := fmt.Sprintf("if=none,id=disk0,driver=%s,file.driver=file,file.filename=%s", m.Disk.Format, escape(m.Disk.Path))
+	drive := "if=none,id=disk0," + m.Disk.options()
 	if m.Snapshot {
 		drive += ",snapshot=on"
 	}

@@ -1,6 +1,7 @@
 package launch_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -9,84 +10,85 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
 )
 
-// qcow2 returns a header with some fields set.
-func qcow2(version uint32, backing, incompatible uint64) string {
-	h := make([]byte, 1<<20)
-	copy(h, "QFI\xfb")
-	binary.BigEndian.PutUint32(h[4:], version)
-	binary.BigEndian.PutUint64(h[8:], backing)
-	binary.BigEndian.PutUint64(h[72:], incompatible)
-	return string(h)
-}
-
-func TestOpenDisk(t *testing.T) {
-	rest := strings.Repeat("\x00", 1<<20)
-	for name, tc := range map[string]struct{ data, format, says string }{
-		"raw":               {rest, launch.Raw, ""},
-		"qcow2 v2":          {qcow2(2, 0, 4), launch.QCOW2, ""}, // v2 has no features there
-		"qcow2 v3":          {qcow2(3, 0, 1<<3), launch.QCOW2, ""},
-		"qcow2 v4":          {qcow2(4, 0, 0), "", "version 4"},
-		"backing file":      {qcow2(3, 104, 0), "", "backing file"},
-		"old backing file":  {qcow2(2, 104, 0), "", "backing file"},
-		"data file":         {qcow2(3, 0, 4), "", "another file"},
-		"unknown feature":   {qcow2(3, 0, 1<<63), "", "unknown qcow2 features"},
-		"vmdk":              {"KDMV" + rest, "", "format vmdk"},
-		"vmdk descriptor":   {"# Disk DescriptorFile" + rest, "", "format vmdk"},
-		"vhdx":              {"vhdxfile" + rest, "", "format vhdx"},
-		"vdi":               {"<<< QEMU VM Virtual Disk Image >>>" + rest, "", "format vdi"},
-		"fixed vhd":         {rest[512:] + "conectix" + rest[:504], "", "format vpc"},
-		"bare LUKS":         {"LUKS\xba\xbe" + rest, "", "format luks"},
-		"empty":             {"", "", "at least"},
-		"shorter than disk": {rest[1:], "", "at least"},
-	} {
-		path := filepath.Join(t.TempDir(), "disk")
-		if err := os.WriteFile(path, []byte(tc.data), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		d, err := launch.OpenDisk(path)
-		switch {
-		case tc.says == "" && (err != nil || d.Format != tc.format || d.Path != path):
-			t.Errorf("%s: got %+v, %v", name, d, err)
-		case tc.says != "" && (!errors.Is(err, launch.ErrDisk) || !strings.Contains(err.Error(), tc.says)):
-			t.Errorf("%s: got %v, want one that says %q", name, err, tc.says)
-		}
-	}
-	for _, path := range []string{"/dev/zero", t.TempDir()} {
-		if _, err := launch.OpenDisk(path); !errors.Is(err, launch.ErrDisk) {
-			t.Errorf("%s: got %v", path, err)
-		}
-	}
-	if _, err := launch.OpenDisk("nbd://127.0.0.1/"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a URL: got %v", err)
-	}
-}
-
-// TestOpenRealDisks asks qemu-img for images.
-func TestOpenRealDisks(t *testing.T) {
+// disks asks qemu-img for a golden image and an overlay of it.
+func disks(t *testing.T) (base, overlay string) {
+	t.Helper()
 	dir := t.TempDir()
-	base, overlay := filepath.Join(dir, "base"), filepath.Join(dir, "overlay")
+	base, overlay = filepath.Join(dir, "base"), filepath.Join(dir, "overlay")
 	for _, args := range [][]string{
 		{"create", "-q", "-f", "qcow2", base, "8M"},
-		{"create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", overlay},
+		{"create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", overlay, "16M"},
 	} {
 		if out, err := exec.Command("qemu-img", args...).CombinedOutput(); err != nil {
 			t.Fatalf("qemu-img (Debian package qemu-utils): %v\n%s", err, out)
 		}
 	}
-	for _, path := range []string{base, overlay} {
-		// Both have less than a MiB of data; what a converter writes has more.
-		if err := os.Truncate(path, 1<<20); err != nil {
+	return base, overlay
+}
+
+func TestOpenDisk(t *testing.T) {
+	base, _ := disks(t)
+	image, err := os.ReadFile(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// changed is the image with a field of its header set, big endian.
+	changed := func(offset int, value uint32) string {
+		b := bytes.Clone(image)
+		binary.BigEndian.PutUint32(b[offset:], value)
+		return string(b)
+	}
+	rest := strings.Repeat("\x00", 1<<20)
+	for name, tc := range map[string]struct{ data, format, says string }{
+		"raw":               {rest, launch.Raw, ""},
+		"qcow2":             {string(image), launch.QCOW2, ""},
+		"qcow2 v4":          {changed(4, 4), "", "qcow of another version"},
+		"backing file":      {changed(12, 104), "", "backing file"},
+		"data file":         {changed(76, 4), "", "another file"},
+		"corrupt":           {changed(76, 2), "", "corrupt"},
+		"unknown feature":   {changed(72, 1<<31), "", "unknown incompatible features"},
+		"vmdk descriptor":   {"# Disk DescriptorFile" + rest, "", "vmdk"},
+		"vhdx":              {"vhdxfile" + rest, "", ""},
+		"fixed vhd":         {rest[512:] + "conectix" + rest[:504], "", ""},
+		"bare LUKS":         {"LUKS\xba\xbe" + rest, "", "luks"},
+		"empty":             {"", "", "the virtual disk is empty"},
+		"shorter than disk": {rest[512:], "", "at least"},
+	} {
+		path := filepath.Join(t.TempDir(), "disk")
+		if err := os.WriteFile(path, []byte(tc.data), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		d, err := launch.OpenDisk(qemu.Files{Image: path})
+		switch {
+		case tc.format != "" && (err != nil || d.Format != tc.format || d.Path != path || d.Backing != nil):
+			t.Errorf("%s: got %+v, %v", name, d, err)
+		case tc.format == "" && (!errors.Is(err, qemu.ErrImage) || !strings.Contains(err.Error(), tc.says)):
+			t.Errorf("%s: got %v, want one that says %q", name, err, tc.says)
+		}
 	}
-	if d, err := launch.OpenDisk(base); err != nil || d.Format != launch.QCOW2 {
-		t.Errorf("got %+v, %v", d, err)
+	for _, path := range []string{"/dev/zero", t.TempDir()} {
+		if _, err := launch.OpenDisk(qemu.Files{Image: path}); !errors.Is(err, qemu.ErrImage) {
+			t.Errorf("%s: got %v", path, err)
+		}
 	}
-	if _, err := launch.OpenDisk(overlay); !errors.Is(err, launch.ErrDisk) {
-		t.Errorf("overlay: got %v", err)
+	if _, err := launch.OpenDisk(qemu.Files{Image: "nbd://127.0.0.1/"}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a URL: got %v", err)
+	}
+}
+
+// TestOpenOverlay wants the golden image to be named.
+func TestOpenOverlay(t *testing.T) {
+	base, overlay := disks(t)
+	if _, err := launch.OpenDisk(qemu.Files{Image: overlay}); !errors.Is(err, qemu.ErrImage) || !strings.Contains(err.Error(), "--backing") {
+		t.Errorf("not named: got %v", err)
+	}
+	d, err := launch.OpenDisk(qemu.Files{Image: overlay, Backing: base})
+	if err != nil || d.Path != overlay || d.Backing == nil || *d.Backing != (launch.Disk{Path: base, Format: launch.QCOW2}) {
+		t.Errorf("named: got %+v, %v", d, err)
 	}
 }
 

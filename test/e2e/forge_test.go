@@ -12,6 +12,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
@@ -108,7 +109,7 @@ func (h *host) boot(t testing.TB) *vm.VM {
 			t.Error(err)
 		}
 	})
-	disk, err := launch.OpenDisk(h.disk)
+	disk, err := launch.OpenDisk(qemu.Files{Image: h.disk})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,13 +11,13 @@ import (
 // Activate makes a slot that holds something the active one, by one write of one
 // sector, and reports whether it was not before. The error wraps ErrNone,
 // ErrArtifacts, ErrDisk, gpt.ErrTable or qemu.ErrImage.
-func Activate(ctx context.Context, image, slot string) (changed bool, err error) {
-	lock, err := lockImage(image)
+func Activate(ctx context.Context, files qemu.Files, slot string) (changed bool, err error) {
+	lock, err := lockImage(files.Image)
 	if err != nil {
 		return false, err
 	}
 	defer lock.Close()
-	source, err := qemu.Probe(image)
+	source, err := files.Probe()
 	if err != nil {
 		return false, err
 	}
@@ -27,7 +27,7 @@ func Activate(ctx context.Context, image, slot string) (changed bool, err error)
 	}
 	changed, err = activate(w, slot)
 	if err = errors.Join(err, w.Close()); err != nil {
-		return false, fmt.Errorf("%s: %w", image, err)
+		return false, fmt.Errorf("%s: %w", files.Image, err)
 	}
 	return changed, nil
 }

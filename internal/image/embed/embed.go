@@ -13,6 +13,7 @@ import (
 // Options say what to embed into which image. One of Bundle and Staging is set.
 type Options struct {
 	Image   string       // raw or qcow2, with a GPT; changed in place
+	Backing string       // golden image that it is an overlay on; only read
 	Bundle  io.Reader    // launch bundle, tar or tar.gz; read twice where it can be rewound
 	Trust   bundle.Trust // who has to have signed it
 	Staging string       // directory of a conversion without encryption, with a launch configuration
@@ -62,7 +63,7 @@ type embedding struct {
 }
 
 func (e *embedding) run(ctx context.Context) (*Result, error) {
-	source, err := qemu.Probe(e.Image)
+	source, err := qemu.Files{Image: e.Image, Backing: e.Backing}.Probe()
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/rootfstest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 )
@@ -96,7 +97,7 @@ func TestEmbedStory(t *testing.T) {
 			}
 		}
 		activate := func(slot string) func() (bool, error) {
-			return func() (bool, error) { return Activate(t.Context(), image, slot) }
+			return func() (bool, error) { return Activate(t.Context(), qemu.Files{Image: image}, slot) }
 		}
 		step("ONE -", true, put(one, false))
 		step("ONE -", false, put(one, false))
@@ -159,16 +160,16 @@ func TestEmbedRefused(t *testing.T) {
 // TestActivateRefused switches to nothing that cannot be launched.
 func TestActivateRefused(t *testing.T) {
 	image := imageOf(t, blankDisk(t), "raw")
-	if _, err := Activate(t.Context(), image, SlotA); !errors.Is(err, ErrNone) {
+	if _, err := Activate(t.Context(), qemu.Files{Image: image}, SlotA); !errors.Is(err, ErrNone) {
 		t.Errorf("no partition: %v", err)
 	}
 	if _, err := embedBundle(t, image, release(t, "one"), nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Activate(t.Context(), image, SlotB); !errors.Is(err, ErrArtifacts) {
+	if _, err := Activate(t.Context(), qemu.Files{Image: image}, SlotB); !errors.Is(err, ErrArtifacts) {
 		t.Errorf("empty slot: %v", err)
 	}
-	if _, err := Activate(t.Context(), image, "C"); err == nil {
+	if _, err := Activate(t.Context(), qemu.Files{Image: image}, "C"); err == nil {
 		t.Error("slot C")
 	}
 }

@@ -20,10 +20,10 @@ type Artifacts struct {
 	disk         *qemu.Disk
 }
 
-// Open reads the partition of an image, raw or qcow2. The error wraps ErrNone,
-// ErrArtifacts, ErrDisk, gpt.ErrTable or qemu.ErrImage.
-func Open(ctx context.Context, image string) (*Artifacts, error) {
-	source, err := qemu.Probe(image)
+// Open reads the partition of an image. The error wraps ErrNone, ErrArtifacts, ErrDisk,
+// gpt.ErrTable or qemu.ErrImage.
+func Open(ctx context.Context, files qemu.Files) (*Artifacts, error) {
+	source, err := files.Probe()
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func Open(ctx context.Context, image string) (*Artifacts, error) {
 	}
 	a, err := read(disk)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", image, err), disk.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", files.Image, err), disk.Close())
 	}
 	a.disk = disk
 	return a, nil

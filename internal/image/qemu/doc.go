@@ -9,6 +9,9 @@
 // ReadRanges keeps several reads under way, which lets QEMU decompress on more
 // than one core.
 //
+// Files are for a guest's disk, which is raw, qcow2, or a qcow2 overlay whose backing
+// file the operator names.
+//
 // The formats are described in QEMU's docs/interop/qcow2.txt, VMware's "Virtual
 // Disk Format 5.0", Microsoft's VHD specification and [MS-VHDX], and the
 // header of VirtualBox's VDI. Files must not change between Probe and Close.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,8 @@ type Source struct {
 	VirtualSize int64   // bytes; what QEMU makes of it is Disk.Size
 	ClusterSize int     // bytes that are compressed together, the chain's largest; 0 if unknown
 	Backing     *Source // nil if the image stands alone
+
+	named bool // the operator names every file, as Files has it
 }
 
 // Probe finds out what kind of image a file is and whether it can be read
@@ -64,36 +67,18 @@ func Probe(path string) (*Source, error) {
 
 // prober walks one chain of backing files.
 type prober struct {
-	dir  *os.Root
-	seen []os.FileInfo
+	dir     *os.Root
+	seen    []os.FileInfo
+	formats []Format // that are taken; nil for all
 }
 
-// probe takes the file over. The format is found out unless it is given.
+// probe takes the file over, and follows the names of backing files. The format is
+// found out unless it is given.
 func (p *prober) probe(f *os.File, path string, format Format) (*Source, error) {
-	defer f.Close()
-	info, err := f.Stat()
+	source, h, err := p.one(f, path, format)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range p.seen {
-		if os.SameFile(s, info) {
-			return nil, fmt.Errorf("%w: its chain of backing files is a loop", ErrImage)
-		}
-	}
-	if p.seen = append(p.seen, info); len(p.seen) > maxDepth {
-		return nil, fmt.Errorf("%w: more than %d files in its chain of backing files", ErrImage, maxDepth)
-	}
-	if !validPath(path) {
-		return nil, fmt.Errorf("%w: its path is no UTF-8", ErrImage)
-	}
-	h, err := readHeader(f, info.Size(), format)
-	if err != nil {
-		return nil, err
-	}
-	if h.size < 1 || h.size > MaxSize {
-		return nil, wrongSize(uint64(h.size))
-	}
-	source := &Source{Path: path, Format: h.format, VirtualSize: h.size, ClusterSize: h.cluster}
 	if h.backing != "" {
 		if source.Backing, err = p.backing(h); err != nil {
 			return nil, fmt.Errorf("backing file %q: %w", h.backing, err)
@@ -101,6 +86,42 @@ func (p *prober) probe(f *os.File, path string, format Format) (*Source, error) 
 		source.ClusterSize = max(source.ClusterSize, source.Backing.ClusterSize)
 	}
 	return source, nil
+}
+
+// one takes the file over and looks at it alone.
+func (p *prober) one(f *os.File, path string, format Format) (*Source, *header, error) {
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, s := range p.seen {
+		if os.SameFile(s, info) {
+			return nil, nil, fmt.Errorf("%w: its chain of backing files is a loop", ErrImage)
+		}
+	}
+	if p.seen = append(p.seen, info); len(p.seen) > maxDepth {
+		return nil, nil, fmt.Errorf("%w: more than %d files in its chain of backing files", ErrImage, maxDepth)
+	}
+	if !validPath(path) {
+		return nil, nil, fmt.Errorf("%w: its path is no UTF-8", ErrImage)
+	}
+	if format == "" {
+		if format, err = (&image{r: f, size: info.Size()}).detect(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if p.formats != nil && !slices.Contains(p.formats, format) {
+		return nil, nil, fmt.Errorf("%w: it is in format %s, want qcow2 or raw", ErrImage, format)
+	}
+	h, err := readHeader(f, info.Size(), format)
+	if err != nil {
+		return nil, nil, err
+	}
+	if h.size < 1 || h.size > MaxSize {
+		return nil, nil, wrongSize(uint64(h.size))
+	}
+	return &Source{Path: path, Format: h.format, VirtualSize: h.size, ClusterSize: h.cluster}, h, nil
 }
 
 // backing opens the file that an image names. The root lets no link lead out.

@@ -19,9 +19,9 @@ type Writable struct{ *Disk }
 // untilClosed is how long qemu-nbd may take to close an image.
 const untilClosed = 30 * time.Second
 
-// OpenWritable is Open for reading and writing. It takes raw and qcow2 images
-// that stand alone and that no guest is running from, by QEMU's lock. The error
-// wraps ErrImage for other ones.
+// OpenWritable is Open for reading and writing. It takes raw and qcow2 images that no
+// guest is running from, by QEMU's lock, and that stand alone or whose backing file
+// Files names, which is read only. The error wraps ErrImage for other ones.
 func OpenWritable(ctx context.Context, source *Source) (*Writable, error) {
 	if err := source.changeable(); err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func (s *Source) changeable() error {
 	switch {
 	case s.Format != Raw && s.Format != QCOW2:
 		return fmt.Errorf("%w %s: it is in format %s, only raw and qcow2 are changed in place", ErrImage, s.Path, s.Format)
-	case s.Backing != nil:
+	case s.Backing != nil && !s.named:
 		return fmt.Errorf("%w %s: it has a backing file; make one file of both with qemu-img convert", ErrImage, s.Path)
 	}
 	return nil

@@ -106,14 +106,9 @@ func (o *kdsFetchOptions) key(cmd *cobra.Command) (kds.Key, error) {
 
 // reportKey returns the VCEK that a report needs.
 func (o *kdsFetchOptions) reportKey(cmd *cobra.Command) (kds.Key, error) {
-	data, err := readReportFile(o.report)
+	report, _, err := openReport(cmd, o.report)
 	if err != nil {
 		return kds.Key{}, err
-	}
-	report, _, err := snp.SplitExtended(data)
-	if err != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "snpguard: %s is no attestation report: %v\n", o.report, err)
-		return kds.Key{}, errNo
 	}
 	if report.SigningKey != snp.SignedByVCEK {
 		fmt.Fprintf(cmd.ErrOrStderr(), "snpguard: %s is signed by a %s, which comes with the report and not from KDS\n", o.report, report.SigningKey)

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/reportview"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 )
 
 func newReportShowCommand() *cobra.Command {
@@ -31,14 +30,9 @@ raw value and what it means. Exit code 1: the file is no attestation report.`,
 }
 
 func runReportShow(cmd *cobra.Command, path string, asJSON bool) error {
-	data, err := readReportFile(path)
+	report, table, err := openReport(cmd, path)
 	if err != nil {
 		return err
-	}
-	report, table, err := snp.SplitExtended(data)
-	if err != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "snpguard: %s is no attestation report: %v\n", path, err)
-		return errNo
 	}
 	fields, certs := reportview.Fields(report), tableCertificates(table)
 	if asJSON {

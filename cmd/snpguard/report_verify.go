@@ -96,12 +96,8 @@ func runReportVerify(cmd *cobra.Command, path string, o *verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	data, err := readReportFile(path)
-	if err != nil {
-		return err
-	}
 	result := verifyResult{Time: at}
-	verified, err := o.verify(cmd.Context(), data, roots, at)
+	verified, err := o.verify(cmd, path, roots, at)
 	if err == nil && o.kds != "" && !o.asked {
 		err = o.checkGiven(cmd, roots, verified)
 	}
@@ -129,13 +125,26 @@ func runReportVerify(cmd *cobra.Command, path string, o *verifyOptions) error {
 	return nil
 }
 
-// verify decides whether a report is genuine. A *attest.Refusal says why it is
-// not; any other error means that it was not decided.
-func (o *verifyOptions) verify(ctx context.Context, data []byte, roots *attest.Roots, at time.Time) (*attest.Verified, error) {
-	report, table, err := snp.SplitExtended(data)
+// verify decides whether the report in a file is genuine. A *attest.Refusal says why
+// it is not; any other error means that it was not decided.
+func (o *verifyOptions) verify(cmd *cobra.Command, path string, roots *attest.Roots, at time.Time) (*attest.Verified, error) {
+	data, err := readReport(cmd, path)
+	if err != nil && !errors.Is(err, snp.ErrReportFormat) {
+		return nil, err
+	}
+	var report *snp.Report
+	var table *snp.CertTable
+	if err == nil {
+		report, table, err = snp.SplitExtended(data)
+	}
 	if err != nil {
 		return nil, &attest.Refusal{Reason: attest.ReasonReportFormat, Err: err}
 	}
+	return o.verifyReport(cmd.Context(), report, table, roots, at)
+}
+
+// verifyReport decides by the certificates that there are.
+func (o *verifyOptions) verifyReport(ctx context.Context, report *snp.Report, table *snp.CertTable, roots *attest.Roots, at time.Time) (*attest.Verified, error) {
 	verifier := attest.NewVerifier(roots)
 	chain, err := o.givenChain(report, table)
 	if err != nil {

@@ -58,7 +58,7 @@ func (w *Web) renderInspector(rw http.ResponseWriter, r *request, status int, p 
 
 // maxReport bounds a report with its certificates, in bytes; one more than that is
 // read, so that a longer file is refused as what it is.
-const maxReport = snp.ReportSize + snp.MaxCertTableSize
+const maxReport = snp.MaxWrappedSize
 
 // inspect decodes and verifies a file, or the report of an audit record.
 func (w *Web) inspect(rw http.ResponseWriter, r *request) error {
@@ -100,7 +100,12 @@ func (w *Web) reportOf(r *request, f *form) ([]byte, string, error) {
 }
 
 func (w *Web) inspectReport(ctx context.Context, data []byte) (*inspection, error) {
-	report, table, err := snp.SplitExtended(data)
+	var report *snp.Report
+	var table *snp.CertTable
+	data, _, err := snp.Unwrap(data)
+	if err == nil {
+		report, table, err = snp.SplitExtended(data)
+	}
 	if err != nil {
 		return nil, &problem{Status: http.StatusUnprocessableEntity, Title: "That is no attestation report.", Detail: err.Error()}
 	}

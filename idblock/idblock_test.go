@@ -6,8 +6,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha512"
+	"crypto/x509"
 	"encoding/asn1"
 	"encoding/binary"
+	"encoding/pem"
 	"errors"
 	"math/big"
 	"os"
@@ -235,6 +237,34 @@ func FuzzParse(f *testing.F) {
 		b, err := idblock.Parse(data)
 		if err == nil && !bytes.Equal(b.Bytes(), data) {
 			t.Errorf("encodes to %x", b.Bytes())
+		}
+	})
+}
+
+// FuzzParsePublicKey checks that what was parsed can be written, and reads the same.
+func FuzzParsePublicKey(f *testing.F) {
+	for _, key := range readKeys(f) {
+		f.Add(key)
+		if block, _ := pem.Decode(key); block != nil {
+			f.Add(block.Bytes)
+		}
+	}
+	f.Add(append([]byte{2}, make([]byte, 48)...))
+	f.Add(append([]byte{4}, make([]byte, 96)...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		key, err := idblock.ParsePublicKey(data)
+		if err != nil {
+			if !errors.Is(err, idblock.ErrKey) || key != nil {
+				t.Errorf("got %v with %v", key, err)
+			}
+			return
+		}
+		der, err := x509.MarshalPKIXPublicKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := idblock.ParsePublicKey(der); err != nil || !again.Equal(key) {
+			t.Errorf("written and read: %v", err)
 		}
 	})
 }

@@ -97,7 +97,7 @@ func isZero(data []byte) bool {
 	return !slices.ContainsFunc(data, func(b byte) bool { return b != 0 })
 }
 
-// ParsePrivateKey reads an ECDSA P-384 private key from PEM, in SEC 1 ("EC
+// ParsePrivateKey reads an ECDSA P-384 private key from PEM or DER, in SEC 1 ("EC
 // PRIVATE KEY") or PKCS #8 ("PRIVATE KEY") form. Other blocks, such as "EC
 // PARAMETERS", are passed over. The error wraps ErrKey and quotes no key.
 func ParsePrivateKey(data []byte) (*ecdsa.PrivateKey, error) {
@@ -120,21 +120,32 @@ func ParsePrivateKey(data []byte) (*ecdsa.PrivateKey, error) {
 	return private, checkCurve(&private.PublicKey)
 }
 
-// ParsePublicKey reads an ECDSA P-384 public key from PEM: a "PUBLIC KEY", or a
-// private key that ParsePrivateKey reads. The error wraps ErrKey.
+// ParsePublicKey reads an ECDSA P-384 public key: a "PUBLIC KEY" in PEM or DER, the
+// bytes of its point alone (SEC 1, section 2.3.3), or a private key that
+// ParsePrivateKey reads. A point may be compressed. The error wraps ErrKey.
 func ParsePublicKey(data []byte) (*ecdsa.PublicKey, error) {
+	if isPoint(data) {
+		key, err := parsePoint(data)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrKey, err)
+		}
+		return key, nil
+	}
 	key, err := findKey(data, func(block *pem.Block) (any, error) {
 		if block.Type == "PUBLIC KEY" {
-			return x509.ParsePKIXPublicKey(block.Bytes)
+			return parsePublic(block.Bytes)
 		}
 		return nil, nil
 	})
-	if err != nil {
-		private, privateErr := ParsePrivateKey(data)
-		if privateErr != nil {
-			return nil, privateErr
+	if errors.Is(err, errOther) || errors.Is(err, errNeither) {
+		private, err := ParsePrivateKey(data)
+		if err != nil {
+			return nil, err
 		}
 		return &private.PublicKey, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	public, ok := key.(*ecdsa.PublicKey)
 	if !ok {
@@ -143,7 +154,13 @@ func ParsePublicKey(data []byte) (*ecdsa.PublicKey, error) {
 	return public, checkCurve(public)
 }
 
-// findKey returns the first key that parse finds in a PEM file.
+// What findKey says of a file without a key that is looked for.
+var (
+	errOther   = errors.New("it holds only")
+	errNeither = errors.New("it is neither PEM nor a key in DER")
+)
+
+// findKey returns the first key that parse finds in a PEM file, or in DER.
 func findKey(data []byte, parse func(*pem.Block) (any, error)) (any, error) {
 	var seen []string
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
@@ -159,8 +176,13 @@ func findKey(data []byte, parse func(*pem.Block) (any, error)) (any, error) {
 		}
 		seen = append(seen, block.Type)
 	}
-	if len(seen) == 0 {
-		return nil, fmt.Errorf("%w: it is not a PEM file", ErrKey)
+	if len(seen) > 0 {
+		return nil, fmt.Errorf("%w: %w %q", ErrKey, errOther, seen)
 	}
-	return nil, fmt.Errorf("%w: it holds only %q", ErrKey, seen)
+	for _, block := range blocks(data) {
+		if key, err := parse(block); err == nil && key != nil {
+			return key, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %w", ErrKey, errNeither)
 }

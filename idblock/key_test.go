@@ -27,7 +27,21 @@ func TestParseKeyForms(t *testing.T) {
 		t.Fatal(err)
 	}
 	parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 5, 0x2b, 0x81, 4, 0, 0x22}})
+	sec1, _ := pem.Decode(keys["id2.sec1.pem"])
+	pkcs8, _ := pem.Decode(keys["id2.pkcs8.pem"])
+	point := der[len(der)-97:]
+	x, y := elliptic.Unmarshal(elliptic.P384(), point) //nolint:staticcheck // there is no other way to compress a point
+	compressed := elliptic.MarshalCompressed(elliptic.P384(), x, y)
+	// The lengths of the SEQUENCE and of the BIT STRING in front of a point of 49 bytes.
+	short := slices.Concat([]byte{0x30, 0x46}, der[2:len(der)-97-3], []byte{3, 50, 0}, compressed)
 	for name, data := range map[string][]byte{
+		"DER, SEC 1":            sec1.Bytes,
+		"DER, PKCS #8":          pkcs8.Bytes,
+		"DER, public":           der,
+		"DER, compressed":       short,
+		"PEM, compressed":       pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: short}),
+		"point":                 point,
+		"compressed point":      compressed,
 		"SEC 1":                 keys["id2.sec1.pem"],
 		"PKCS #8":               keys["id2.pkcs8.pem"],
 		"public":                pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}),
@@ -65,8 +79,13 @@ func TestParseKeyRefuses(t *testing.T) {
 		data []byte
 		says string
 	}{
-		{"empty", nil, "not a PEM file"},
-		{"DER", bytes.Repeat([]byte{0x30}, 100), "not a PEM file"},
+		{"empty", nil, "neither PEM nor a key in DER"},
+		{"DER of nothing", bytes.Repeat([]byte{0x30}, 100), "neither PEM nor a key in DER"},
+		{"P-256 in DER", public, "P-256"},
+		{"DER with more behind it", append(slices.Clone(public), 0), "neither PEM nor a key in DER"},
+		{"point that is not on the curve", append([]byte{4}, make([]byte, 96)...), "not on the curve"},
+		{"compressed point that is not on the curve", append([]byte{2}, bytes.Repeat([]byte{0xff}, 48)...), "not on the curve"},
+		{"damaged public key", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public[1:]}), "PUBLIC KEY: "},
 		{"P-256", keys["wrong_p256.pem"], "P-256, SEV-SNP wants P-384"},
 		{"P-256 public", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), "P-256"},
 		{"Ed25519 public", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: other}), "not an EC public key"},

@@ -26,10 +26,10 @@ type idBlockOptions struct {
 func newIDBlockCommand() *cobra.Command {
 	var o idBlockOptions
 	cmd := &cobra.Command{
-		Use:   "id-block --measurement HEX --id-key PEM --author-key PEM --id-block-out FILE --id-auth-out FILE [flags]",
+		Use:   "id-block --measurement HEX --id-key KEY --author-key KEY --id-block-out FILE --id-auth-out FILE [flags]",
 		Short: "Make and sign the ID block of a guest",
 		Long: `Make the ID block of a guest and sign it: with the ID key for the guest, and with
-the author key for the ID key. Keys are ECDSA P-384 in PEM, SEC 1 or PKCS #8.
+the author key for the ID key. Keys are ECDSA P-384 in PEM or DER, SEC 1 or PKCS #8.
 
 The files hold the structures as the AMD-SP reads them; QEMU wants them in
 base64, which --json prints. The same inputs give the same bytes.`,
@@ -40,8 +40,8 @@ base64, which --json prints. The same inputs give the same bytes.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.measurement, "measurement", "", "launch digest, 96 hexadecimal digits")
-	f.StringVar(&o.idKey, "id-key", "", "PEM file with the private ID key")
-	f.StringVar(&o.authorKey, "author-key", "", "PEM file with the private author key")
+	f.StringVar(&o.idKey, "id-key", "", "file with the private ID key")
+	f.StringVar(&o.authorKey, "author-key", "", "file with the private author key")
 	addGuestPolicyFlag(cmd, &o.policy)
 	alsoTakes(cmd, map[string]string{"policy": "guest-policy"})
 	f.StringVar(&o.familyID, "family-id", "", "family ID, 32 hexadecimal digits or a UUID (default all zero)")
@@ -71,10 +71,10 @@ func runIDBlock(cmd *cobra.Command, o *idBlockOptions) error {
 		return usageErrorf("--id-block-out and --id-auth-out name one file, want two")
 	}
 	if o.idKey == "" {
-		return usageErrorf("--id-key is missing: the PEM file with the private key that signs the ID block, ECDSA P-384")
+		return usageErrorf("--id-key is missing: the file with the private key that signs the ID block, ECDSA P-384")
 	}
 	if o.authorKey == "" {
-		return usageErrorf("--author-key is missing: the PEM file with the private key that signs the ID key, ECDSA P-384")
+		return usageErrorf("--author-key is missing: the file with the private key that signs the ID key, ECDSA P-384")
 	}
 	block, err := o.block()
 	if err != nil {
@@ -188,11 +188,11 @@ func (o *idBlockOptions) writeFiles(block, auth []byte) error {
 	return nil
 }
 
-// maxKeySize bounds a PEM file with a key in bytes. A P-384 key has less than 1
+// maxKeySize bounds a file with a key in bytes. A P-384 key has less than 1
 // KiB.
 const maxKeySize = 64 << 10
 
-// readKey reads a key from a PEM file.
+// readKey reads a key from a file.
 func readKey[K any](path string, parse func([]byte) (K, error)) (K, error) {
 	var none K
 	data, err := readWhole(path, maxKeySize)

@@ -10,10 +10,11 @@ import (
 
 func newKeyDigestCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "key-digest PEM",
+		Use:   "key-digest KEY",
 		Short: "Print the digest of an ID or author key",
 		Long: `Print the SHA-384 digest of an ECDSA P-384 key, public or private, as the ID key
-and author key digests of an attestation report carry it.`,
+and author key digests of an attestation report carry it. KEY is a file in PEM or
+DER, or the bytes of a point alone; a point may be compressed.`,
 		Example: "  snpguard key-digest id.pem",
 		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {

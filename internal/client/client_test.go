@@ -268,15 +268,39 @@ func TestLoginFile(t *testing.T) {
 	if _, err := client.ReadLogin(path); err == nil || !strings.Contains(err.Error(), "others may read it") {
 		t.Errorf("readable by others: got %v", err)
 	}
-	for _, broken := range []string{"{", `{"url":"https://host","url":"https://other"}`, `{"URL":"https://other"}`, `{"colour":1}`, `{}{}`} {
+	for broken, says := range map[string]string{
+		"": "log in again", "{": "log in again", `{"url":"https://host","url":"https://other"}`: `"url" occurs twice`, `{"URL":"https://other"}`: `unknown field "URL"`,
+		`{"colour":1}`: `unknown field "colour"; log in again`, `{}{}`: "trailing data",
+	} {
 		if err := os.WriteFile(path, []byte(broken), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chmod(path, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := client.ReadLogin(path); err == nil {
-			t.Errorf("%s is taken", broken)
+		if _, err := client.ReadLogin(path); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v, want one that says %q", broken, err, says)
 		}
+	}
+}
+
+// TestUnreadableLogin: what keeps a login from being read is not that there is none.
+func TestUnreadableLogin(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, make([]byte, 1<<20+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, says := range map[string]string{
+		dir: "is a directory or device", file + "/login.json": "not a directory", "/dev/null": "is a directory or device", file: "more than 1048576 bytes",
+	} {
+		_, err := client.ReadLogin(path)
+		if err == nil || errors.Is(err, client.ErrNoLogin) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "the login cannot be read") {
+			t.Errorf("%s: got %v, want one that says %q", path, err, says)
+		}
+	}
+	t.Setenv(client.LoginVariable, filepath.Join(dir, "none"))
+	if _, err := client.ReadLogin(filepath.Join(dir, "none")); !errors.Is(err, client.ErrNoLogin) || !strings.Contains(err.Error(), "SNPGUARD_LOGIN names") {
+		t.Errorf("named and missing: got %v", err)
 	}
 }

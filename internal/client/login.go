@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/input"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
@@ -45,28 +46,46 @@ func LoginPath() (string, error) {
 
 // ReadLogin reads a login. The error wraps ErrNoLogin when there is none.
 func ReadLogin(path string) (*Login, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNoLogin
-	}
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s holds a token and others may read it (mode %o): run chmod 600, and revoke the token", path, info.Mode().Perm())
-	}
-	data, err := os.ReadFile(path)
+	data, err := readLoginFile(path)
 	if err != nil {
 		return nil, err
 	}
 	var login Login
 	if err := strictjson.Decode(data, &login); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s is not a login as \"snpguard login\" writes it: %w; log in again", path, err)
 	}
 	if _, err := identity.Parse(login.IdentityKey); err != nil {
 		return nil, fmt.Errorf("%s: identity_key: %w; log in again", path, err)
 	}
 	return &login, nil
+}
+
+// maxLogin bounds the file, in bytes.
+const maxLogin = 1 << 20
+
+// readLoginFile reads the file, which must be a file for its owner alone.
+func readLoginFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && os.Getenv(LoginVariable) == path:
+		return nil, fmt.Errorf("%w; %s names %s, which does not exist", ErrNoLogin, LoginVariable, path)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, ErrNoLogin
+	case err != nil:
+		return nil, fmt.Errorf("the login cannot be read: %w; %s names another file", err, LoginVariable)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("the login cannot be read: %s is a directory or device, want the file that \"snpguard login\" writes", path)
+	case info.Mode().Perm()&0o077 != 0:
+		return nil, fmt.Errorf("%s holds a token and others may read it (mode %o): run chmod 600, and revoke the token", path, info.Mode().Perm())
+	}
+	data, err := input.Whole(path, maxLogin)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("the login cannot be read: %w: it belongs to another user; %s names another file", err, LoginVariable)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the login cannot be read: %w", err)
+	}
+	return data, nil
 }
 
 // Write keeps a login, in place of an earlier one.

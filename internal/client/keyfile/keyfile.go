@@ -23,6 +23,9 @@ const (
 	labelHPKEPrivate = "SNPGUARD HPKE PRIVATE KEY"
 )
 
+// derSequence is the first byte of a key in DER.
+const derSequence = 0x30
+
 // MaxSize bounds a key file, in bytes.
 const MaxSize = 16 << 10
 
@@ -106,8 +109,11 @@ func ParsePrivate(file []byte) (*seal.PrivateKey, error) {
 // decode returns the bytes of a file's only PEM block, which must have a label.
 func decode(file []byte, label string) ([]byte, error) {
 	block, rest := pem.Decode(file)
-	if block == nil {
-		return nil, fmt.Errorf("%w: no PEM file", ErrKey)
+	switch {
+	case block == nil && len(file) > 0 && file[0] == derSequence:
+		return nil, fmt.Errorf("%w: it is DER, PEM is wanted; \"openssl pkey -pubin -inform DER -in FILE\" prints that", ErrKey)
+	case block == nil:
+		return nil, fmt.Errorf("%w: it is not a PEM file", ErrKey)
 	}
 	if block.Type != label {
 		return nil, fmt.Errorf("%w: it holds a %s, a %s is wanted", ErrKey, block.Type, label)

@@ -68,6 +68,7 @@ func TestOtherFilesAreRefused(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"empty":     nil,
 		"two keys":  append(bytes.Clone(public), public...),
+		"DER":       bytes.Repeat([]byte{0x30}, 44),
 		"damaged":   bytes.Replace(public, []byte("\n"), []byte("\nAAAA"), 1),
 		"other key": []byte("-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n"),
 	} {

@@ -101,6 +101,15 @@ func TestOneWholeCopyIsEnough(t *testing.T) {
 		table, err := gpt.Read(m, size, 512)
 		if err != nil || table.Damage == nil || !strings.Contains(table.Damage.Error(), name) || len(table.Partitions) != 3 {
 			t.Errorf("%s: %v, %+v", name, err, table)
+			continue
+		}
+		if !strings.Contains(table.Damage.Error(), `"sgdisk -e DISK"`) {
+			t.Errorf("%s: no word on how to repair it: %v", name, table.Damage)
+		}
+		// What it says helps.
+		run(t, m, "", "sgdisk", "-e")
+		if table, err = gpt.Read(m, size, 512); err != nil || table.Damage != nil || len(table.Partitions) != 3 {
+			t.Errorf("%s, repaired: %v, %+v", name, err, table)
 		}
 	}
 	for name, places := range map[string][]int{

@@ -28,16 +28,19 @@ func Read(r io.ReaderAt, size int64, sectorSize int) (*Table, error) {
 		if backupErr != nil {
 			return nil, fmt.Errorf("read primary GPT: %w; and its backup: %w", err, backupErr)
 		}
-		t.Damage = fmt.Errorf("the backup GPT is used, for the primary is damaged: %w", err)
+		t.Damage = fmt.Errorf("the primary GPT is damaged, only the backup is whole: %w; %s", err, repair)
 		return t, nil
 	}
 	if _, backup, err := d.table(h.alternate); err != nil {
-		t.Damage = fmt.Errorf("the backup GPT is damaged: %w", err)
+		t.Damage = fmt.Errorf("the backup GPT is damaged: %w; %s", err, repair)
 	} else if !t.same(backup) {
-		t.Damage = fmt.Errorf("%w: primary and backup GPT are not the same; the primary is used", ErrTable)
+		t.Damage = fmt.Errorf("%w: primary and backup GPT are not the same; %s", ErrTable, repair)
 	}
 	return t, nil
 }
+
+// repair says what to do about a table of which one copy is whole.
+const repair = `on a raw disk, "sgdisk -e DISK" writes both copies anew and "sgdisk -v DISK" checks them`
 
 // disk is what a table is read from.
 type disk struct {

@@ -76,7 +76,23 @@ func (o *launchOptions) extractTo(cmd *cobra.Command, b *openedBundle, trust bun
 	} else if err != nil {
 		return err
 	}
+	if err := o.checkPrinted(b); err != nil {
+		return err
+	}
 	return o.settle(cmd, b, dir)
+}
+
+// checkPrinted refuses to print a launch that no host would get anywhere with, whatever
+// this one lacks.
+func (o *launchOptions) checkPrinted(b *openedBundle) error {
+	if !o.prints() {
+		return nil
+	}
+	lacks, err := b.guest.MissingFirmware()
+	if err == nil && lacks != "" {
+		err = fmt.Errorf("this bundle cannot be launched: %s", lacks)
+	}
+	return err
 }
 
 // extractFile extracts the bundle of --bundle.

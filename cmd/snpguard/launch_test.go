@@ -18,6 +18,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 )
@@ -35,6 +36,8 @@ func bundlesCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		}
 		genuine := release(launchtest.PowerOff)
 		genuine.Genuine = true
+		noFirmware := genuine
+		noFirmware.Change = func(r *bundle.Release) { r.Firmware = r.Kernel }
 		public := launchtest.Identity().Public().(ed25519.PublicKey)
 		identity, err := keyfile.Identity(public)
 		ts.Check(err)
@@ -47,6 +50,7 @@ func bundlesCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 			"panics.tar.gz":    launchtest.Bundle(t, release(launchtest.Reset)),
 			"hangs.tar.gz":     launchtest.Bundle(t, release(launchtest.Hang)),
 			"genuine.tar.gz":   launchtest.Bundle(t, genuine),
+			"other-fw.tar.gz":  launchtest.Bundle(t, noFirmware),
 			"identity":         identity,
 			"other":            other,
 			"small-order":      smallOrder,

@@ -60,6 +60,22 @@ func TestMalformedJSON(t *testing.T) {
 	}
 }
 
+// TestUnknownFieldIsNamed: a field that an operation does not have is a mistake of the
+// sender's, who is told which it is.
+func TestUnknownFieldIsNamed(t *testing.T) {
+	w := newWorld(t)
+	for _, r := range w.api.Routes() {
+		if r.ContentType != "application/json" {
+			continue
+		}
+		c := callTo(r)
+		c.token, c.body = w.tokens[wire.RoleAdmin], []byte(`{"colour":1}`)
+		if a := w.do(c); !strings.Contains(a.problem(wire.CodeMalformed), `unknown field "colour"`) {
+			t.Errorf("%s %s: %s", r.Method, r.Path, a.body)
+		}
+	}
+}
+
 // TestLargeBodies sends 10 MiB where less is taken, whether or not it says so
 // beforehand.
 func TestLargeBodies(t *testing.T) {

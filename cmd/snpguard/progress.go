@@ -23,6 +23,7 @@ const (
 	redrawEvery = 100 * time.Millisecond
 	drawAfter   = 500 * time.Millisecond
 	barWidth    = 12 // columns, so that a line fits into 60
+	whatWidth   = 24 // columns of what it is that is transferred, likewise
 )
 
 // newProgress starts a bar for so many bytes; -1 means that nobody knows.
@@ -36,10 +37,21 @@ func newProgress(cmd *cobra.Command, what string, size int64) *progress {
 
 func newBar(w io.Writer, what string, size int64) *progress {
 	return &progress{started: time.Now(), bar: progressbar.NewOptions64(size,
-		progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(w), progressbar.OptionShowBytes(true),
+		progressbar.OptionSetDescription(fit(what, whatWidth)), progressbar.OptionSetWriter(w), progressbar.OptionShowBytes(true),
 		progressbar.OptionThrottle(redrawEvery), progressbar.OptionSetWidth(barWidth), progressbar.OptionSetPredictTime(false),
 		progressbar.OptionSetElapsedTime(false), progressbar.OptionSpinnerCustom([]string{" "}),
 		progressbar.OptionClearOnFinish(), progressbar.OptionEnableColorCodes(false))}
+}
+
+// fit leaves out the middle of a text that has more than so many columns: paths are told
+// apart by their ends.
+func fit(text string, columns int) string {
+	runes := []rune(text)
+	if len(runes) <= columns {
+		return text
+	}
+	head := (columns - 1) / 2
+	return string(runes[:head]) + "…" + string(runes[len(runes)-(columns-1-head):])
 }
 
 // writer counts what goes to w.

@@ -10,9 +10,11 @@ import (
 // A bar is not drawn for what is over at once, nor for every byte, and fits into 60
 // columns.
 func TestProgressIsCalm(t *testing.T) {
-	for _, size := range []int64{1 << 30, -1} {
+	for what, size := range map[string]int64{
+		"upload": 1 << 30, "    ": 1 << 40, "download " + strings.Repeat("/long", 100) + "/bundle.tar.gz": -1, "copy " + strings.Repeat("ü", 100): 1 << 30,
+	} {
 		var out bytes.Buffer
-		p := newBar(&out, "upload", size)
+		p := newBar(&out, what, size)
 		for range 2000 {
 			p.add(1000)
 		}
@@ -34,5 +36,8 @@ func TestProgressIsCalm(t *testing.T) {
 			}
 		}
 		p.done()
+	}
+	if got := fit("download /srv/images/debian/launch-artifacts.tar.gz", 24); got != "download /s…facts.tar.gz" {
+		t.Errorf("fit: %q", got)
 	}
 }

@@ -12,7 +12,6 @@ import (
 type steps struct {
 	cmd  *cobra.Command
 	w    io.Writer
-	what string
 	bar  *progress
 	done int64
 }
@@ -22,7 +21,6 @@ func newSteps(cmd *cobra.Command) *steps { return &steps{cmd: cmd, w: cmd.ErrOrS
 // Step implements convert.Events.
 func (s *steps) Step(what string) {
 	s.finish()
-	s.what = what
 	fmt.Fprintf(s.w, "==> %s\n", what)
 }
 
@@ -35,7 +33,7 @@ func (s *steps) Note(what string) {
 // Progress implements convert.Events.
 func (s *steps) Progress(done, total int64) {
 	if s.bar == nil {
-		s.bar, s.done = newProgress(s.cmd, "    "+s.what, total), 0
+		s.bar, s.done = newProgress(s.cmd, "   ", total), 0 // below the line that says what it is
 	}
 	s.bar.add(int(done - s.done))
 	s.done = done

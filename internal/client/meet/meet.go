@@ -41,8 +41,10 @@ func (s *Service) Login(ctx context.Context) (*client.Login, error) {
 		return s.byFingerprint(ctx)
 	case err == nil && (s.ServiceURL == "" || same(s.ServiceURL, remembered.URL)):
 		return remembered, nil
-	case s.ServiceURL == "":
+	case s.ServiceURL == "" && errors.Is(err, client.ErrNoLogin):
 		return nil, option.Errorf("service_url", "is missing, and this machine is %w", err)
+	case s.ServiceURL == "":
+		return nil, option.Errorf("service_url", "is missing, and %w", err)
 	}
 	return s.public(ctx)
 }

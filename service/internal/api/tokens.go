@@ -26,7 +26,7 @@ func (a *API) listTokens(w http.ResponseWriter, r *request) error {
 	}
 	list := wire.TokenList{Tokens: []wire.Token{}}
 	for cursor := ""; ; {
-		page, err := a.Store.ListTokens(r.Context(), cursor, store.MaxPage)
+		page, err := a.Store.ListTokens(r.Context(), store.TokenFilter{Cursor: cursor, Limit: store.MaxPage})
 		if err != nil {
 			return err
 		}

@@ -14,35 +14,14 @@ type ImageFilter struct {
 	Labels  map[string]string // all of these
 	Enabled *bool
 
-	Order  ImageOrder
+	Order  Order
 	Cursor string // Next of the page before; with NewestFirst alone, and no offset
 	Offset int64  // images before the page
 	Limit  int    // of the page: DefaultPage when zero, MaxPage at most
 }
 
-// ImageOrder is how a list of images is ordered.
-type ImageOrder int
-
-// Orders. Names are ordered without regard to case.
-const (
-	NewestFirst ImageOrder = iota
-	OldestFirst
-	NameAscending
-	NameDescending
-)
-
-// columns is what follows ORDER BY.
-func (o ImageOrder) columns() string {
-	switch o {
-	case OldestFirst:
-		return "created_at, id"
-	case NameAscending:
-		return "name_folded, id"
-	case NameDescending:
-		return "name_folded DESC, id DESC"
-	}
-	return "created_at DESC, id DESC"
-}
+// foldedImageName is the column by which images are ordered.
+const foldedImageName = "name_folded"
 
 // ListImages returns a page of images. The error wraps ErrCursor.
 func (s *Store) ListImages(ctx context.Context, filter ImageFilter) (Page[Image], error) {
@@ -54,10 +33,10 @@ func (s *Store) ListImages(ctx context.Context, filter ImageFilter) (Page[Image]
 	// Finding needs an index alone; the rest of an image is read of those found.
 	b.add("SELECT " + imageColumns + ", mac FROM images WHERE id IN (SELECT id FROM images WHERE TRUE")
 	filter.restrict(&b, common)
-	if err := filter.cut(&b); err != nil {
+	if err := b.cut(span{filter.Order, filter.Cursor, filter.Offset, filter.Limit}, foldedImageName); err != nil {
 		return Page[Image]{}, fmt.Errorf("list images: %w", err)
 	}
-	b.add(") ORDER BY " + filter.Order.columns())
+	b.add(") ORDER BY " + filter.Order.columns(foldedImageName))
 	var page Page[Image]
 	err = s.view(ctx, func(ctx context.Context, q querier) error {
 		found, err := collect(ctx, q, b.query(), s.scanImage)
@@ -105,18 +84,6 @@ func (s *Store) CountImages(ctx context.Context, filter ImageFilter) (n int64, e
 // oneLabel reports whether a label is all that is asked for.
 func (f *ImageFilter) oneLabel() bool {
 	return f.Name == "" && f.Enabled == nil && len(f.Labels) == 1
-}
-
-// cut restricts a list to its page.
-func (f *ImageFilter) cut(b *builder) error {
-	if f.Order == NewestFirst && f.Offset == 0 {
-		return b.newest(f.Cursor, f.Limit)
-	}
-	if f.Cursor != "" || f.Offset < 0 {
-		return fmt.Errorf("%w: %.60q at %d", ErrCursor, f.Cursor, f.Offset)
-	}
-	b.add(" ORDER BY "+f.Order.columns()+" LIMIT ? OFFSET ?", pageSize(f.Limit)+1, f.Offset)
-	return nil
 }
 
 // commonLabel is how many images have a label that is common: so many that it takes

@@ -96,11 +96,19 @@ func (s *Store) token(ctx context.Context, ask query) (Token, error) {
 	return found[0], nil
 }
 
-// ListTokens returns a page of tokens, newest first. The error wraps ErrCursor.
-func (s *Store) ListTokens(ctx context.Context, cursor string, limit int) (Page[Token], error) {
+// TokenFilter says which tokens to list. The zero value lists the newest.
+type TokenFilter struct {
+	Order  Order
+	Cursor string // Next of the page before; with NewestFirst alone, and no offset
+	Offset int64  // tokens before the page
+	Limit  int    // of the page: DefaultPage when zero, MaxPage at most
+}
+
+// ListTokens returns a page of tokens. The error wraps ErrCursor.
+func (s *Store) ListTokens(ctx context.Context, filter TokenFilter) (Page[Token], error) {
 	var b builder
 	b.add("SELECT " + tokenSelection + " FROM tokens WHERE TRUE")
-	if err := b.newest(cursor, limit); err != nil {
+	if err := b.cut(span{filter.Order, filter.Cursor, filter.Offset, filter.Limit}, "LOWER(name)"); err != nil {
 		return Page[Token]{}, fmt.Errorf("list tokens: %w", err)
 	}
 	var found []Token
@@ -111,7 +119,22 @@ func (s *Store) ListTokens(ctx context.Context, cursor string, limit int) (Page[
 	if err != nil {
 		return Page[Token]{}, fmt.Errorf("list tokens: %w", err)
 	}
-	return pageOf(found, limit, func(t Token) position { return position{t.CreatedAt, t.ID} }), nil
+	page := pageOf(found, filter.Limit, func(t Token) position { return position{t.CreatedAt, t.ID} })
+	if filter.Order != NewestFirst {
+		page.Next = "" // a cursor is a place in the order of age
+	}
+	return page, nil
+}
+
+// CountTokens returns how many tokens there are, revoked and expired ones too.
+func (s *Store) CountTokens(ctx context.Context) (n int64, err error) {
+	err = s.view(ctx, func(ctx context.Context, q querier) error {
+		return q.QueryRowContext(ctx, "SELECT COUNT(*) FROM tokens").Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count tokens: %w", err)
+	}
+	return n, nil
 }
 
 // RevokeToken ends a token now. One that was revoked keeps its time. The error

@@ -5,11 +5,13 @@ import (
 	"net/url"
 )
 
-// question is asked before something that cuts guests or programs off. It is a page,
+// question is asked before something that cuts guests or programs off, or gives them
+// keys. It is a page,
 // so that it is asked without the script too.
 type question struct {
 	Title, Detail string
 	Yes           string // on the button that does it
+	Grants        bool   // it lets somebody in rather than cut somebody off
 	Back          string // path of the page where nothing is done
 
 	// Set by ask.

@@ -12,7 +12,8 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
 
-// TestAskedFirst presses each button that cuts off guests or programs. The API is
+// TestAskedFirst presses each button that cuts off guests or programs, or lets guests
+// in. The API is
 // asked for nothing before the question was answered, whether there is a script or not.
 func TestAskedFirst(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
@@ -26,12 +27,14 @@ func TestAskedFirst(t *testing.T) {
 		{"/images/" + image.ID.String() + "/enabled", "Disable payments?", "PATCH /v1/images/" + image.ID.String(), url.Values{"enabled": {"false"}}},
 		{"/images/" + image.ID.String() + "/releases/" + release.ID.String() + "/enabled", "Disable release " + release.ID.String()[:8] + " of payments?",
 			"PATCH /v1/images/" + image.ID.String() + "/releases/", url.Values{"enabled": {"false"}}},
+		{"/images/" + image.ID.String() + "/releases/" + release.ID.String() + "/approval", "Approve release " + release.ID.String()[:8] + " of payments?",
+			"POST /v1/images/" + image.ID.String() + "/releases/" + release.ID.String() + "/approval", url.Values{"content": {"ab"}}},
 		{"/tokens/" + token.ID.String() + "/revoke", "Revoke packer?", "DELETE /v1/tokens/" + token.ID.String(), url.Values{}},
 	} {
 		w.api.asked = nil
 		got := w.post(tc.path, tc.form)
 		if page := got.Body.String(); got.Code != http.StatusOK || !strings.Contains(page, tc.title) || !strings.Contains(page, `action="`+tc.path+`"`) ||
-			tc.form.Has("enabled") != strings.Contains(page, `name="enabled" value="false"`) {
+			tc.form.Has("enabled") != strings.Contains(page, `name="enabled" value="false"`) || tc.form.Has("content") != strings.Contains(page, `name="content" value="ab"`) {
 			t.Errorf("%s: status %d, %s", tc.path, got.Code, page)
 		}
 		if len(w.api.asked) > 0 {

@@ -13,8 +13,8 @@ type imagesPage struct {
 	Name, Label, Enabled string // the filter as it was given
 	Filtered             bool
 	Images               []listedImage
-	Sort                 string // one of imageSorts
-	Sorts                []imageSort
+	Sort                 string // one of listSorts
+	Sorts                []listSort
 	ByName, ByAge        sortedColumn
 	Pages                numbered
 }
@@ -25,20 +25,40 @@ type listedImage struct {
 	store.ImageActivity
 }
 
-// imageSort is an order of the list, by the name that it has in addresses.
-type imageSort struct {
+// listSort is an order of a list, by the name that it has in addresses.
+type listSort struct {
 	Name, Text string
-	order      store.ImageOrder
+	order      store.Order
 }
 
-// imageSorts returns the orders. The first is that of a list that asks for none.
-func imageSorts() []imageSort {
-	return []imageSort{
+// listSorts returns the orders. The first is that of a list that asks for none.
+func listSorts() []listSort {
+	return []listSort{
 		{"newest", "newest first", store.NewestFirst},
 		{"oldest", "oldest first", store.OldestFirst},
 		{"name", "name, A to Z", store.NameAscending},
 		{"name-desc", "name, Z to A", store.NameDescending},
 	}
+}
+
+// sortedBy returns the order that a list is asked for in.
+func sortedBy(q url.Values) (name string, order store.Order) {
+	all := listSorts()
+	for _, sort := range all {
+		if sort.Name == q.Get("sort") {
+			return sort.Name, sort.order
+		}
+	}
+	return all[0].Name, all[0].order
+}
+
+// byName and byAge make the heads of the columns that most lists are sorted by.
+func byName(r *request, sorted string) sortedColumn {
+	return sortColumn(r, sorted, columnOrder{"name", "ascending"}, columnOrder{"name-desc", "descending"})
+}
+
+func byAge(r *request, sorted string) sortedColumn {
+	return sortColumn(r, sorted, columnOrder{"newest", "descending"}, columnOrder{"oldest", "ascending"})
 }
 
 // sortedColumn is the head of a column that sorts the list.
@@ -69,13 +89,8 @@ func sortColumn(r *request, sorted string, first, second columnOrder) sortedColu
 func (p *imagesPage) filter(q url.Values) (filter store.ImageFilter, err error) {
 	p.Name, p.Label, p.Enabled = strings.TrimSpace(q.Get("name")), strings.TrimSpace(q.Get("label")), q.Get("enabled")
 	p.Filtered = p.Name != "" || p.Label != "" || p.Enabled != ""
-	p.Sorts = imageSorts()
-	p.Sort = p.Sorts[0].Name
-	for _, sort := range p.Sorts {
-		if sort.Name == q.Get("sort") {
-			p.Sort, filter.Order = sort.Name, sort.order
-		}
-	}
+	p.Sorts = listSorts()
+	p.Sort, filter.Order = sortedBy(q)
 	filter.Name = p.Name
 	if p.Enabled == "true" || p.Enabled == "false" {
 		enabled := p.Enabled == "true"
@@ -117,8 +132,7 @@ func (w *Web) listImages(rw http.ResponseWriter, r *request) error {
 	for _, i := range found.Items {
 		body.Images = append(body.Images, listedImage{i, activity[i.ID]})
 	}
-	body.ByName = sortColumn(r, body.Sort, columnOrder{"name", "ascending"}, columnOrder{"name-desc", "descending"})
-	body.ByAge = sortColumn(r, body.Sort, columnOrder{"newest", "descending"}, columnOrder{"oldest", "ascending"})
+	body.ByName, body.ByAge = byName(r, body.Sort), byAge(r, body.Sort)
 	p.Name, p.Title, p.Nav, p.Body = "images.html", "Images", "images", body
 	return w.render(rw, r, status, p)
 }

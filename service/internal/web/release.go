@@ -163,6 +163,9 @@ func (w *Web) approveRelease(rw http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if !r.sure() {
+		return w.askApproveRelease(rw, r, image, id)
+	}
 	approval := wire.Approval{ContentHash: r.PostForm.Get("content")}
 	err = w.call(r, http.MethodPost, releaseAPI(image.ID, id)+"/approval", approval, nil)
 	if p, ok := asProblem(err); ok && p.Status != http.StatusNotFound {
@@ -172,6 +175,17 @@ func (w *Web) approveRelease(rw http.ResponseWriter, r *request) error {
 		return err
 	}
 	return redirect(rw, r, "/images/"+image.ID.String()+"/releases/"+id.String(), "approved")
+}
+
+func (w *Web) askApproveRelease(rw http.ResponseWriter, r *request, image store.Image, id wire.UUID) error {
+	body, err := w.releasePage(r.Context(), image, id)
+	if err != nil {
+		return err
+	}
+	return w.ask(rw, r, "images", question{
+		Title: "Approve release " + id.String()[:8] + " of " + image.Name + "?", Yes: "Approve the release", Back: body.Path, Grants: true,
+		Detail: "Guests of this release get the key to every disk of the image from then on.",
+	})
 }
 
 // deleteRelease wants the beginning of its ID typed, which releases have in place

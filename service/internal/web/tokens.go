@@ -11,11 +11,12 @@ import (
 
 // tokensPage is what the template needs.
 type tokensPage struct {
-	Tokens      []store.Token
-	First, Next string
-	Lifetimes   []lifetime
-	Fields      url.Values
-	New         *wire.NewToken // with its secret, this once
+	Tokens        []store.Token
+	ByName, ByAge sortedColumn
+	Pages         numbered
+	Lifetimes     []lifetime
+	Fields        url.Values
+	New           *wire.NewToken // with its secret, this once
 }
 
 // lifetime is how long a token can be good for.
@@ -29,14 +30,20 @@ func (w *Web) listTokens(rw http.ResponseWriter, r *request) error {
 }
 
 func (w *Web) renderTokens(rw http.ResponseWriter, r *request, status int, p page, body tokensPage) error {
-	found, err := w.Store.ListTokens(r.Context(), r.URL.Query().Get("cursor"), 0)
+	total, err := w.Store.CountTokens(r.Context())
 	if err != nil {
 		return err
 	}
-	body.Tokens, body.Lifetimes = found.Items, []lifetime{{1, "1 day"}, {7, "7 days"}, {30, "30 days"}, {90, "90 days"}, {365, "1 year"}}
-	if r.Method == http.MethodGet {
-		body.First, body.Next = pages(r, found.Next)
+	if body.Pages, err = number(r, total, store.DefaultPage); err != nil {
+		return err
 	}
+	sorted, order := sortedBy(r.URL.Query())
+	found, err := w.Store.ListTokens(r.Context(), store.TokenFilter{Order: order, Offset: body.Pages.offset})
+	if err != nil {
+		return err
+	}
+	body.ByName, body.ByAge = byName(r, sorted), byAge(r, sorted)
+	body.Tokens, body.Lifetimes = found.Items, []lifetime{{1, "1 day"}, {7, "7 days"}, {30, "30 days"}, {90, "90 days"}, {365, "1 year"}}
 	p.Name, p.Title, p.Nav, p.Body = "tokens.html", "Tokens", "tokens", body
 	return w.render(rw, r, status, p)
 }

@@ -36,7 +36,8 @@ type Store interface {
 	AuditHead(ctx context.Context) (store.Head, error)
 	ListAudit(ctx context.Context, filter store.AuditFilter, page store.AuditRange) ([]store.Entry, error)
 	TokenByID(ctx context.Context, id wire.UUID) (store.Token, error)
-	ListTokens(ctx context.Context, cursor string, limit int) (store.Page[store.Token], error)
+	ListTokens(ctx context.Context, filter store.TokenFilter) (store.Page[store.Token], error)
+	CountTokens(ctx context.Context) (int64, error)
 }
 
 // Sessions finds out whose session a secret is; *access.Sessions is one.

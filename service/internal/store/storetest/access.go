@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 func accessTests() map[string]func(*testing.T, Database) {
 	return map[string]func(*testing.T, Database){
 		"tokens":          testTokens,
+		"token orders":    testTokenOrders,
 		"token refusals":  testTokenRefusals,
 		"sessions":        testSessions,
 		"login failures":  testLoginFailures,
@@ -59,11 +61,11 @@ func testTokens(t *testing.T, d Database) {
 		t.Errorf("got %+v and %+v, want %+v", byHash, byID, want)
 	}
 	second := newToken(t, s, Token("ci")) // names need not differ
-	page, err := s.ListTokens(t.Context(), "", 1)
+	page, err := s.ListTokens(t.Context(), store.TokenFilter{Limit: 1})
 	if err != nil || !reflect.DeepEqual(page.Items, []store.Token{second}) {
 		t.Fatalf("got %+v, %v", page, err)
 	}
-	if page, err = s.ListTokens(t.Context(), page.Next, 1); err != nil || !reflect.DeepEqual(page.Items, []store.Token{want}) || page.Next != "" {
+	if page, err = s.ListTokens(t.Context(), store.TokenFilter{Cursor: page.Next, Limit: 1}); err != nil || !reflect.DeepEqual(page.Items, []store.Token{want}) || page.Next != "" {
 		t.Errorf("got %+v, %v", page, err)
 	}
 	if err := s.RevokeToken(t.Context(), want.ID); err != nil {
@@ -78,6 +80,38 @@ func testTokens(t *testing.T, d Database) {
 	}
 	if again, err := s.TokenByID(t.Context(), want.ID); err != nil || again != revoked {
 		t.Errorf("revoked again: got %+v, %v, want %+v", again, err, revoked)
+	}
+}
+
+func testTokenOrders(t *testing.T, d Database) {
+	s := d.Open(t, store.Options{Now: NewClock(time.Second).Now})
+	for _, name := range []string{"web", "Mail", "api"} {
+		newToken(t, s, Token(name))
+	}
+	for _, tc := range []struct {
+		filter store.TokenFilter
+		want   []string
+	}{
+		{store.TokenFilter{}, []string{"api", "Mail", "web"}},
+		{store.TokenFilter{Order: store.OldestFirst}, []string{"web", "Mail", "api"}},
+		{store.TokenFilter{Order: store.NameAscending}, []string{"api", "Mail", "web"}},
+		{store.TokenFilter{Order: store.NameDescending, Offset: 1, Limit: 1}, []string{"Mail"}},
+		{store.TokenFilter{Offset: 2}, []string{"web"}},
+	} {
+		page, err := s.ListTokens(t.Context(), tc.filter)
+		var got []string
+		for _, token := range page.Items {
+			got = append(got, token.Name)
+		}
+		if err != nil || !slices.Equal(got, tc.want) || tc.filter.Order != store.NewestFirst && page.Next != "" {
+			t.Errorf("%+v: got %q, next %q, %v, want %q", tc.filter, got, page.Next, err, tc.want)
+		}
+	}
+	if n, err := s.CountTokens(t.Context()); err != nil || n != 3 {
+		t.Errorf("counted %d, %v", n, err)
+	}
+	if _, err := s.ListTokens(t.Context(), store.TokenFilter{Order: store.OldestFirst, Cursor: "x"}); !errors.Is(err, store.ErrCursor) {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -101,7 +135,7 @@ func testTokenRefusals(t *testing.T, d Database) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if _, err := s.ListTokens(t.Context(), "x", 1); !errors.Is(err, store.ErrCursor) {
+	if _, err := s.ListTokens(t.Context(), store.TokenFilter{Cursor: "x", Limit: 1}); !errors.Is(err, store.ErrCursor) {
 		t.Errorf("got %v", err)
 	}
 }

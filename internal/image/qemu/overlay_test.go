@@ -17,8 +17,8 @@ func goldenOverlay(t *testing.T, format string, options ...string) qemu.Files {
 	t.Helper()
 	dir := t.TempDir()
 	save(t, filepath.Join(dir, "raw"), content())
-	tool(t, dir, "qemu-img", "convert", "-f", "raw", "-O", format, "raw", "golden")
-	tool(t, dir, "qemu-img", append([]string{"create", "-q", "-f", "qcow2", "-b", "golden", "-F", format, "overlay"}, options...)...)
+	run(t, dir, "qemu-img", "convert", "-f", "raw", "-O", format, "raw", "golden")
+	run(t, dir, "qemu-img", append([]string{"create", "-q", "-f", "qcow2", "-b", "golden", "-F", format, "overlay"}, options...)...)
 	return qemu.Files{Image: filepath.Join(dir, "overlay"), Backing: filepath.Join(dir, "golden")}
 }
 
@@ -120,7 +120,7 @@ func TestHostileOverlays(t *testing.T) {
 		"data file of the golden image": {func(f *qemu.Files) { feature(f.Backing, 4) }, "its data is in another file"},
 		"overlay of an overlay": {func(f *qemu.Files) {
 			next := filepath.Join(filepath.Dir(f.Image), "next")
-			tool(t, filepath.Dir(f.Image), "qemu-img", "create", "-q", "-f", "qcow2", "-b", "overlay", "-F", "qcow2", next)
+			run(t, filepath.Dir(f.Image), "qemu-img", "create", "-q", "-f", "qcow2", "-b", "overlay", "-F", "qcow2", next)
 			f.Image, f.Backing = next, f.Image
 		}, "it is an overlay itself"},
 		"golden image that reaches out": {func(f *qemu.Files) { names(t, f.Backing, "/etc/shadow") }, "it is an overlay itself"},
@@ -138,7 +138,7 @@ func TestHostileOverlays(t *testing.T) {
 		"a device":             {func(f *qemu.Files) { f.Backing = "/dev/zero" }, "no regular file"},
 		"another kind of disk": {func(f *qemu.Files) { save(t, f.Backing, append([]byte("KDMV"), make([]byte, 1<<20)...)) }, "it is in format vmdk, want qcow2 or raw"},
 		"smaller than the golden image": {func(f *qemu.Files) {
-			tool(t, filepath.Dir(f.Image), "qemu-img", "resize", "-q", "--shrink", f.Image, "4M")
+			run(t, filepath.Dir(f.Image), "qemu-img", "resize", "-q", "--shrink", f.Image, "4M")
 		}, "its disk of 9 MiB does not fit into the overlay's 4 MiB"},
 	} {
 		files := goldenOverlay(t, "qcow2")

@@ -90,7 +90,7 @@ Exit codes:
 		},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return option.Flag(err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return option.FlagError(err) })
 	root.Flags().SortFlags = false
 	options.Declare(root.Flags())
 	root.AddCommand(manpage.NewCommand(root, "8"))

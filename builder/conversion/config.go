@@ -15,7 +15,6 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convertopts"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/e2fsprogs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 )
@@ -27,8 +26,8 @@ const patience = 20 * time.Second
 
 // Config says what to make, and how.
 type Config struct {
-	meet.Service       `mapstructure:",squash"`
-	convertopts.Config `mapstructure:",squash"`
+	meet.Service   `mapstructure:",squash"`
+	convert.Config `mapstructure:",squash"`
 
 	// Directory for the image and the staging directory. It must not exist
 	// unless `packer build -force` is used, which replaces what this build makes
@@ -46,7 +45,7 @@ type Config struct {
 // Prepare fills in defaults for a build and finds what can be known to be wrong
 // before there is a source. The error joins *option.Error.
 func (c *Config) Prepare(build string, force bool) error {
-	c.SetDefaults()
+	option.SetDefaults(&c.Config)
 	if c.OutputDirectory == "" {
 		c.OutputDirectory = "output-" + build
 	}
@@ -61,23 +60,23 @@ func (c *Config) Prepare(build string, force bool) error {
 		problems = append(problems, option.Errorf("vm_name", "%q is not the name of a file", c.VMName))
 	}
 	if _, err := os.Lstat(c.OutputDirectory); err == nil && !force {
-		problems = append(problems, option.Errorf("output_directory", "%s exists: name another directory, or have this one replaced with packer build -force", c.OutputDirectory))
+		problems = append(problems, option.Existsf("output_directory", "%s exists: name another directory, or have this one replaced with packer build -force", c.OutputDirectory))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	var service *meet.Service
-	if !c.unknownService() {
-		service = &c.Service
+	unknown := option.Unknown(c)
+	problems = append(problems, c.Check())
+	if !c.NoEncryption && !slices.ContainsFunc(unknown, aboutService) {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_, err := c.FindService(ctx, &c.Service)
+		problems = append(problems, err)
 	}
-	o, err := c.Config.Options(ctx, service)
-	c.place(o, force)
-	return option.Known(errors.Join(append(problems, err, check(o), programs())...))
+	return option.Known(errors.Join(append(problems, programs())...), unknown)
 }
 
-// unknownService tells that the service is not known before data sources are
-// read.
-func (c *Config) unknownService() bool {
-	return slices.Contains([]string{c.ServiceURL, c.CAFile, c.Fingerprint, c.IdentityKey, c.IngestionKey}, option.Placeholder)
+// aboutService tells the options that have to be known before a service is asked:
+// not all are until data sources are read.
+func aboutService(name option.Name) bool {
+	return slices.Contains([]option.Name{"service_url", "ca_file", "fingerprint", "identity_key", "ingestion_key"}, name)
 }
 
 // programs wants those that the conversion runs.
@@ -95,47 +94,14 @@ func programs() error {
 	return errors.Join(problems...)
 }
 
-// Options returns the options of the conversion, but for its source.
-func (c *Config) Options(ctx context.Context, force bool) (*convert.Options, error) {
-	o, err := c.Config.Options(ctx, &c.Service)
-	c.place(o, force)
-	return o, err
-}
-
-// place says where the results go.
-func (c *Config) place(o *convert.Options, force bool) {
-	o.Output, o.Staging, o.Replace = filepath.Join(c.OutputDirectory, c.VMName), c.Staging, force
-}
-
-// check is the conversion's own, without what is known later, and without what
-// Options has found.
-func check(o *convert.Options) error {
-	var problems []error
-	for _, err := range option.List(o.Check()) {
-		var wrong *option.Error
-		switch {
-		case !errors.As(err, &wrong):
-			problems = append(problems, err)
-		case slices.Contains([]string{"in", "out", "staging"}, wrong.Option), wrong.Option == "agent_path" && len(o.Agent) == 0,
-			slices.Contains([]string{"services", "ca_file", "identity_key", "ingestion_key"}, wrong.Option) && len(o.Service.IdentityKey) == 0:
-		default:
-			problems = append(problems, attribute(err))
-		}
-	}
-	return errors.Join(problems...)
-}
-
-// attribute names an option of internal/image/convert as templates do: source and output
+// spelling names the options of internal/image/convert as templates do: source and output
 // are what a template says in another way.
-func attribute(err error) error {
-	var wrong *option.Error
-	switch {
-	case !errors.As(err, &wrong):
-		return err
-	case wrong.Option == "in":
-		return fmt.Errorf("source image: %w", wrong.Err)
-	case wrong.Option == "out":
-		return option.Wrap("output_directory", wrong.Err)
+func spelling(name option.Name) string {
+	switch name {
+	case "in":
+		return "source image"
+	case "out":
+		return "output_directory"
 	}
-	return wrong
+	return string(name)
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convertopts"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
@@ -21,10 +20,10 @@ import (
 // plain is a configuration that needs neither agent nor service.
 func plain(dir string) *Config {
 	c := &Config{
-		Config:          convertopts.Config{NoEncryption: true},
+		Config:          convert.Config{NoEncryption: true},
 		OutputDirectory: filepath.Join(dir, "out"), VMName: "web.qcow2", Staging: filepath.Join(dir, "out", "staging"),
 	}
-	c.SetDefaults()
+	option.SetDefaults(&c.Config)
 	return c
 }
 
@@ -121,22 +120,22 @@ func TestPrepare(t *testing.T) {
 		name   string
 		change func(*Config)
 		force  bool
-		want   []string
+		want   []option.Name
 	}{
-		{"only the firmware", func(*Config) {}, false, []string{"firmware"}},
+		{"only the firmware", func(*Config) {}, false, []option.Name{"firmware"}},
 		{"unknown firmware", func(c *Config) { c.Firmware = option.Placeholder }, false, nil},
-		{"exists", func(c *Config) { c.OutputDirectory, c.Firmware = dir, option.Placeholder }, false, []string{"output_directory"}},
+		{"exists", func(c *Config) { c.OutputDirectory, c.Firmware = dir, option.Placeholder }, false, []option.Name{"output_directory"}},
 		{"exists, force", func(c *Config) { c.OutputDirectory, c.Firmware = dir, option.Placeholder }, true, nil},
-		{"name with a directory", func(c *Config) { c.VMName, c.Firmware = "../x", option.Placeholder }, false, []string{"vm_name"}},
-		{"recipients", func(c *Config) { c.RecoveryRecipients, c.Firmware = []string{"me"}, option.Placeholder }, false, []string{"recovery_recipients"}},
+		{"name with a directory", func(c *Config) { c.VMName, c.Firmware = "../x", option.Placeholder }, false, []option.Name{"vm_name"}},
+		{"recipients", func(c *Config) { c.RecoveryRecipients, c.Firmware = []string{"me"}, option.Placeholder }, false, []option.Name{"recovery_recipients"}},
 		{"service known later", func(c *Config) {
 			c.NoEncryption, c.AgentPath, c.ServiceURL, c.Firmware = false, "prepare_test", option.Placeholder, option.Placeholder
-		}, false, []string{"agent_path"}},
+		}, false, []option.Name{"agent_path"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := &Config{Config: convertopts.Config{NoEncryption: true, Firmware: ""}, OutputDirectory: filepath.Join(dir, "none")}
+			c := &Config{Config: convert.Config{NoEncryption: true, Firmware: ""}, OutputDirectory: filepath.Join(dir, "none")}
 			tc.change(c)
-			var got []string
+			var got []option.Name
 			for _, err := range option.List(c.Prepare("web", tc.force)) {
 				var wrong *option.Error
 				if !errors.As(err, &wrong) {

@@ -2,7 +2,6 @@ package conversion
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 
@@ -19,11 +18,11 @@ type Converter func(context.Context, *convert.Options) (*staging.Conversion, err
 // Run converts an image. After a failure nothing is left of it, unless working
 // files are to be kept; what was there before still is.
 func (c *Config) Run(ctx context.Context, ui packer.Ui, source string, force bool, converter Converter) (*Artifact, error) {
-	o, err := c.Options(ctx, force)
+	o, err := convert.NewOptions(ctx, &c.Config, &c.Service)
 	if err != nil {
 		return nil, err
 	}
-	o.Input = source
+	o.Input, o.Output, o.Staging, o.Replace = source, filepath.Join(c.OutputDirectory, c.VMName), c.Staging, force
 	if c.Interactive {
 		o.Choose = chooser(ui)
 	}
@@ -39,18 +38,9 @@ func (c *Config) Run(ctx context.Context, ui packer.Ui, source string, force boo
 		for _, dir := range made {
 			os.Remove(dir) //nolint:errcheck // it stays when there is something in it
 		}
-		return nil, attributes(err)
+		return nil, option.Spell(err, spelling)
 	}
 	return newArtifact(o, conversion), nil
-}
-
-// attributes names the options that the conversion refuses as templates do.
-func attributes(err error) error {
-	var named []error
-	for _, part := range option.List(err) {
-		named = append(named, attribute(part))
-	}
-	return errors.Join(named...)
 }
 
 // makeDirs makes directories with their parents and returns those that were not

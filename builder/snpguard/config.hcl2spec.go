@@ -26,29 +26,29 @@ type FlatConfig struct {
 	ServiceURL          *string           `mapstructure:"service_url" cty:"service_url" hcl:"service_url"`
 	CAFile              *string           `mapstructure:"ca_file" cty:"ca_file" hcl:"ca_file"`
 	Fingerprint         *string           `mapstructure:"fingerprint" cty:"fingerprint" hcl:"fingerprint"`
-	Firmware            *string           `mapstructure:"firmware" required:"true" cty:"firmware" hcl:"firmware"`
-	Services            []string          `mapstructure:"services" cty:"services" hcl:"services"`
-	IdentityKey         *string           `mapstructure:"identity_key" cty:"identity_key" hcl:"identity_key"`
-	IngestionKey        *string           `mapstructure:"ingestion_key" cty:"ingestion_key" hcl:"ingestion_key"`
-	Kernel              *string           `mapstructure:"kernel" cty:"kernel" hcl:"kernel"`
-	Interactive         *bool             `mapstructure:"interactive" cty:"interactive" hcl:"interactive"`
-	ModulePackages      []string          `mapstructure:"module_packages" cty:"module_packages" hcl:"module_packages"`
-	CmdlineAppend       *string           `mapstructure:"cmdline_append" cty:"cmdline_append" hcl:"cmdline_append"`
-	KeepArguments       []string          `mapstructure:"keep_arguments" cty:"keep_arguments" hcl:"keep_arguments"`
-	Size                *string           `mapstructure:"size" cty:"size" hcl:"size"`
-	Format              *string           `mapstructure:"format" cty:"format" hcl:"format"`
-	Compress            *bool             `mapstructure:"compress" cty:"compress" hcl:"compress"`
-	RecoveryRecipients  []string          `mapstructure:"recovery_recipients" cty:"recovery_recipients" hcl:"recovery_recipients"`
-	AllowDiscards       *bool             `mapstructure:"allow_discards" cty:"allow_discards" hcl:"allow_discards"`
-	EncryptFreeSpace    *bool             `mapstructure:"encrypt_free_space" cty:"encrypt_free_space" hcl:"encrypt_free_space"`
-	Network             *string           `mapstructure:"network" cty:"network" hcl:"network"`
-	NetworkMAC          *string           `mapstructure:"network_mac" cty:"network_mac" hcl:"network_mac"`
-	CloudInit           *string           `mapstructure:"cloud_init" cty:"cloud_init" hcl:"cloud_init"`
-	Deadline            *string           `mapstructure:"deadline" cty:"deadline" hcl:"deadline"`
-	AgentPath           *string           `mapstructure:"agent_path" cty:"agent_path" hcl:"agent_path"`
-	Simulate            *bool             `mapstructure:"simulate" cty:"simulate" hcl:"simulate"`
-	NoEncryption        *bool             `mapstructure:"no_encryption" cty:"no_encryption" hcl:"no_encryption"`
-	KeepOnFailure       *bool             `mapstructure:"keep_on_failure" cty:"keep_on_failure" hcl:"keep_on_failure"`
+	Firmware            *string           `mapstructure:"firmware" required:"true" flag:"firmware" help:"OVMF build for SEV-SNP with a hash table (Debian package ovmf-amdsev)" cty:"firmware" hcl:"firmware"`
+	Services            []string          `mapstructure:"services" flag:"service" help:"URL under which guests reach the service; may be repeated (default the login's)" cty:"services" hcl:"services"`
+	IdentityKey         *string           `mapstructure:"identity_key" flag:"identity-key" help:"PEM file with the service's identity key (default the login's)" cty:"identity_key" hcl:"identity_key"`
+	IngestionKey        *string           `mapstructure:"ingestion_key" flag:"ingestion-key" help:"PEM file with the service's ingestion key (default the login's)" cty:"ingestion_key" hcl:"ingestion_key"`
+	Kernel              *string           `mapstructure:"kernel" flag:"kernel" help:"kernel version to boot (default GRUB's choice among those that support SNP)" cty:"kernel" hcl:"kernel"`
+	Interactive         *bool             `mapstructure:"interactive" flag:"interactive" help:"ask which boot entry to take" cty:"interactive" hcl:"interactive"`
+	ModulePackages      []string          `mapstructure:"module_packages" flag:"module-package" help:"FILE or URL#sha256=HEX of a .deb or .rpm with kernel modules that the image lacks; may be repeated" cty:"module_packages" hcl:"module_packages"`
+	CmdlineAppend       *string           `mapstructure:"cmdline_append" flag:"cmdline-append" help:"text to add to the kernel command line" cty:"cmdline_append" hcl:"cmdline_append"`
+	KeepArguments       []string          `mapstructure:"keep_arguments" flag:"keep-argument" help:"word of the source's command line, or NAME=, to keep although it is not known to be harmless; may be repeated" cty:"keep_arguments" hcl:"keep_arguments"`
+	Size                *string           `mapstructure:"size" flag:"size" help:"size of the disk, such as 20G (default as large as needed)" cty:"size" hcl:"size"`
+	Format              *string           `mapstructure:"format" flag:"format" default:"qcow2" help:"format of the image: qcow2 or raw" cty:"format" hcl:"format"`
+	Compress            *bool             `mapstructure:"compress" flag:"compress" help:"compress what is not encrypted in a qcow2" cty:"compress" hcl:"compress"`
+	RecoveryRecipients  []string          `mapstructure:"recovery_recipients" flag:"recovery-recipient" help:"age recipient that can recover the volume key; may be repeated" cty:"recovery_recipients" hcl:"recovery_recipients"`
+	AllowDiscards       *bool             `mapstructure:"allow_discards" flag:"allow-discards" help:"let the guest tell the host which blocks are free" cty:"allow_discards" hcl:"allow_discards"`
+	EncryptFreeSpace    *bool             `mapstructure:"encrypt_free_space" flag:"encrypt-free-space" help:"fill free blocks with noise, so that nobody sees which are in use" cty:"encrypt_free_space" hcl:"encrypt_free_space"`
+	Network             *string           `mapstructure:"network" flag:"network" default:"dhcp" help:"dhcp, or static:ADDRESS/BITS[,...],gw=ADDRESS[,...],dns=ADDRESS[,...]" cty:"network" hcl:"network"`
+	NetworkMAC          *string           `mapstructure:"network_mac" flag:"network-mac" help:"use only the interface with this address" cty:"network_mac" hcl:"network_mac"`
+	CloudInit           *string           `mapstructure:"cloud_init" flag:"cloud-init" default:"none" help:"data sources that cloud-init may use: none, keep or a list; the host controls most of them" cty:"cloud_init" hcl:"cloud_init"`
+	Deadline            *string           `mapstructure:"deadline" flag:"deadline" default:"15m" help:"how long the agent tries before it powers off" cty:"deadline" hcl:"deadline"`
+	AgentPath           *string           `mapstructure:"agent_path" flag:"agent-path" help:"agent to put into the initrd (default the one in this program)" cty:"agent_path" hcl:"agent_path"`
+	Simulate            *bool             `mapstructure:"simulate" flag:"simulate" help:"put in the agent for a simulated AMD-SP: for trying, worth nothing" cty:"simulate" hcl:"simulate"`
+	NoEncryption        *bool             `mapstructure:"no_encryption" flag:"no-encryption" help:"leave the disk as it is, without agent and service: for trying the launch alone" cty:"no_encryption" hcl:"no_encryption"`
+	KeepOnFailure       *bool             `mapstructure:"keep_on_failure" flag:"keep-on-failure" help:"keep the working files of a failed conversion" cty:"keep_on_failure" hcl:"keep_on_failure"`
 	OutputDirectory     *string           `mapstructure:"output_directory" cty:"output_directory" hcl:"output_directory"`
 	VMName              *string           `mapstructure:"vm_name" cty:"vm_name" hcl:"vm_name"`
 	Staging             *string           `mapstructure:"staging" cty:"staging" hcl:"staging"`

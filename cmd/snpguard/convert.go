@@ -3,21 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convertopts"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // convertOptions are the flags of "snpguard convert" as they were given.
 type convertOptions struct {
-	convertopts.Config
+	convert.Config
 	in, out, staging, caFile string
 	force, json              bool
 }
@@ -48,55 +45,36 @@ guests reach it, tried in turn, where those differ from the login's.`,
 
 func (o *convertOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
+	option.Flags(f, &o.Config)
 	f.StringVar(&o.in, "in", "", "source image: qcow2, raw, vmdk, vdi, vhd or vhdx, also compressed or in a tar archive (OVA)")
 	f.StringVar(&o.out, "out", "", "image to make")
 	f.StringVar(&o.staging, "staging", "", "directory to make for what registration needs")
-	f.StringVar(&o.Firmware, "firmware", "", "OVMF build for SEV-SNP with a hash table (Debian package ovmf-amdsev)")
-	f.StringArrayVar(&o.Services, "service", nil, "URL under which guests reach the service; may be repeated (default the login's)")
 	f.StringVar(&o.caFile, "ca-file", "", "PEM file with the service's CA (default the login's)")
-	addIdentityKeyFlag(cmd, &o.IdentityKey)
-	f.StringVar(&o.IngestionKey, "ingestion-key", "", "PEM file with the service's ingestion key (default the login's)")
-	f.StringVar(&o.Kernel, "kernel", "", "kernel version to boot (default GRUB's choice among those that support SNP)")
-	f.BoolVar(&o.Interactive, "interactive", false, "ask which boot entry to take")
-	f.StringArrayVar(&o.ModulePackages, "module-package", nil, "FILE or URL#sha256=HEX of a .deb or .rpm with kernel modules that the image lacks; may be repeated")
-	f.StringVar(&o.CmdlineAppend, "cmdline-append", "", "text to add to the kernel command line")
-	f.StringArrayVar(&o.KeepArguments, "keep-argument", nil, "word of the source's command line, or NAME=, to keep although it is not known to be harmless; may be repeated")
-	f.StringVar(&o.Size, "size", "", "size of the disk, such as 20G (default as large as needed)")
-	f.StringVar(&o.Format, "format", convert.QCOW2, "format of the image: qcow2 or raw")
-	f.BoolVar(&o.Compress, "compress", false, "compress what is not encrypted in a qcow2")
-	f.StringArrayVar(&o.RecoveryRecipients, "recovery-recipient", nil, "age recipient that can recover the volume key; may be repeated")
-	f.BoolVar(&o.AllowDiscards, "allow-discards", false, "let the guest tell the host which blocks are free")
-	f.BoolVar(&o.EncryptFreeSpace, "encrypt-free-space", false, "fill free blocks with noise, so that nobody sees which are in use")
-	f.StringVar(&o.Network, "network", bootconf.ModeDHCP, "dhcp, or static:ADDRESS/BITS[,...],gw=ADDRESS[,...],dns=ADDRESS[,...]")
-	f.StringVar(&o.NetworkMAC, "network-mac", "", "use only the interface with this address")
-	f.StringVar(&o.CloudInit, "cloud-init", convert.CloudInitNone, "data sources that cloud-init may use: none, keep or a list; the host controls most of them")
-	f.DurationVar(&o.Deadline, "deadline", bootconf.DefaultDeadline, "how long the agent tries before it powers off")
-	f.StringVar(&o.AgentPath, "agent-path", "", "agent to put into the initrd (default the one in this program)")
-	f.BoolVar(&o.Simulate, "simulate", false, "put in the agent for a simulated AMD-SP: for trying, worth nothing")
-	f.BoolVar(&o.NoEncryption, "no-encryption", false, "leave the disk as it is, without agent and service: for trying the launch alone")
-	f.BoolVar(&o.KeepOnFailure, "keep-on-failure", false, "keep the working files of a failed conversion")
 	f.BoolVar(&o.force, "force", false, "replace an output and a staging directory that exist")
 	addJSONFlag(cmd, &o.json)
 }
 
-// checkRequired names all flags that are missing at once.
-func (o *convertOptions) checkRequired() error {
-	var missing []error
-	for _, f := range []struct{ option, value, what string }{
+// check finds what is wrong with the command line by itself, all of it at once:
+// before anything is looked for, and before anybody has to log in.
+func (o *convertOptions) check() error {
+	var problems []error
+	for _, f := range []struct {
+		option      option.Name
+		value, what string
+	}{
 		{"in", o.in, "which image is converted?"},
 		{"out", o.out, "where does the new image go?"},
 		{"staging", o.staging, "where does what registration needs go?"},
-		{"firmware", o.Firmware, "an OVMF build for SEV-SNP, such as OVMF.amdsev.fd of the Debian package ovmf-amdsev"},
 	} {
 		if f.value == "" {
-			missing = append(missing, option.Errorf(f.option, "is missing: %s", f.what))
+			problems = append(problems, option.Missingf(f.option, "%s", f.what))
 		}
 	}
-	return errors.Join(missing...)
+	return errors.Join(append(problems, o.Check())...)
 }
 
 func (o *convertOptions) run(cmd *cobra.Command) error {
-	if err := o.checkRequired(); err != nil {
+	if err := o.check(); err != nil {
 		return flagErrors(cmd, err)
 	}
 	options, err := o.options(cmd)
@@ -127,11 +105,7 @@ func (o *convertOptions) options(cmd *cobra.Command) (*convert.Options, error) {
 	if !o.NoEncryption && o.caFile != "" && (o.IdentityKey == "" || o.IngestionKey == "") {
 		return nil, usageErrorf("--ca-file, --identity-key and --ingestion-key belong together: keys of two services open nothing")
 	}
-	options, err := o.Options(cmd.Context(), &meet.Service{CAFile: o.caFile})
-	if problems := option.List(err); len(problems) > 1 {
-		// What is written wrongly is told before anybody has to log in.
-		err = errors.Join(slices.DeleteFunc(problems, func(p error) bool { return errors.Is(p, client.ErrNoLogin) })...)
-	}
+	options, err := convert.NewOptions(cmd.Context(), &o.Config, &meet.Service{CAFile: o.caFile})
 	if errors.Is(err, client.ErrNoLogin) {
 		return nil, fmt.Errorf("%w, or give --service, --ca-file, --identity-key and --ingestion-key", client.ErrNoLogin)
 	}

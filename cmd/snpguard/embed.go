@@ -6,16 +6,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/embed"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // embedOptions are the flags of "snpguard embed" as they were given.
 type embedOptions struct {
-	disk            qemu.Files
-	bundle, staging string
-	size            string
-	update, json    bool
+	embed.Config
+	staging string
+	json    bool
 	trustOptions
 }
 
@@ -46,47 +45,42 @@ Exit codes here: 1 the bundle is not genuine.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runEmbed(cmd, &o) },
 	}
 	f := cmd.Flags()
-	addDiskFlags(cmd, &o.disk, "disk image to change")
-	f.StringVar(&o.bundle, "bundle", "", "launch bundle, tar.gz or tar")
+	option.Flags(f, &o.Config)
 	f.StringVar(&o.staging, "staging", "", "staging directory of a conversion without encryption")
-	f.StringVar(&o.size, "size", "", "size of the partition, such as 512M (default as it is, or 512M)")
-	f.BoolVar(&o.update, "update", false, "keep the active slot and use the other one")
 	o.addFlags(cmd)
 	addJSONFlag(cmd, &o.json)
 	return cmd
 }
 
 func runEmbed(cmd *cobra.Command, o *embedOptions) error {
-	options := &embed.Options{Image: o.disk.Image, Backing: o.disk.Backing, Staging: o.staging, Update: o.update}
+	options := &embed.Options{Config: o.Config, Staging: o.staging}
 	switch {
-	case o.disk.Image == "":
+	case o.Image == "":
 		return usageErrorf("--image is missing: the disk image to put the bundle into")
-	case o.bundle == "" && o.staging == "":
+	case o.Bundle == "" && o.staging == "":
 		return usageErrorf("what is put into the image? Give --bundle, the launch bundle of a registration, " +
 			"or --staging, the directory of a conversion with --no-encryption")
-	case o.bundle != "" && o.staging != "":
+	case o.Bundle != "" && o.staging != "":
 		return usageErrorf("--bundle excludes --staging: a launch bundle is of a registration, the directory of a conversion with --no-encryption")
 	}
-	var err error
-	if o.size != "" {
-		if options.Size, err = size.Parse(o.size); err != nil {
-			return usageErrorf("--size: %w", err)
-		}
+	if err := o.Check(); err != nil {
+		return flagErrors(cmd, err)
 	}
-	if o.bundle != "" {
+	if o.Bundle != "" {
+		var err error
 		if options.Trust, err = o.trust(); err != nil {
 			return err
 		}
-		f, err := openInput(o.bundle)
+		f, err := openInput(o.Bundle)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		options.Bundle = f
+		options.Reader = f
 	}
 	result, err := embed.Embed(cmd.Context(), options)
 	if err != nil {
-		return notGenuine(cmd, o.bundle+o.staging, err)
+		return notGenuine(cmd, o.Bundle+o.staging, err)
 	}
 	return o.print(cmd, result)
 }
@@ -99,6 +93,6 @@ func (o *embedOptions) print(cmd *cobra.Command, r *embed.Result) error {
 		return printJSON(cmd.OutOrStdout(), r)
 	}
 	t := newTable(cmd)
-	fmt.Fprintf(t, "image\t%s\npartition\t%d\nsize\t%s\nactive\t%s\n", o.disk.Image, r.Partition, size.Text(r.Size), r.Slot)
+	fmt.Fprintf(t, "image\t%s\npartition\t%d\nsize\t%s\nactive\t%s\n", o.Image, r.Partition, size.Text(r.Size), r.Slot)
 	return t.Flush()
 }

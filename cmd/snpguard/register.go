@@ -8,6 +8,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/register"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
@@ -44,27 +45,7 @@ extracts the key of a chip of Milan, whose owner then forges any report.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRegister(cmd, &o) },
 	}
-	f := cmd.Flags()
-	f.StringVar(&o.Staging, "staging", "", "staging directory of the conversion")
-	f.StringVar(&o.Firmware, "firmware", "", "firmware (default in --staging)")
-	f.StringVar(&o.Kernel, "kernel", "", "kernel (default in --staging)")
-	f.StringVar(&o.Initrd, "initrd", "", "initrd (default in --staging)")
-	f.StringVar(&o.CmdlineFile, "cmdline-file", "", "file with the kernel command line (default in --staging)")
-	f.StringVar(&o.UnsealingKey, "unsealing-key", "", "sealed unsealing key (default in --staging)")
-	f.StringVar(&o.ImageID, "image-id", "", "UUID that the conversion gave the image (default in --staging)")
-	f.StringVar(&o.Name, "name", "", "name of the image")
-	f.StringToStringVar(&o.Labels, "label", nil, "KEY=VALUE; may be repeated")
-	f.IntSliceVar(&o.VCPUs, "vcpus", nil, "counts of vCPUs, separated by commas")
-	f.StringSliceVar(&o.VCPUTypes, "vcpu-type", nil, "QEMU's names of vCPU models, separated by commas")
-	addGuestPolicyFlag(cmd, &o.GuestPolicy)
-	f.Uint32Var(&o.GuestSVN, "guest-svn", 0, "security version of the guest")
-	f.StringVar(&o.Policy, "policy", "", "file with a report policy (docs/report-policy.md)")
-	f.StringSliceVar(&o.Products, "products", nil, "product lines of chips that get the key, separated by commas: Genoa, Turin, Milan (default all)")
-	f.StringArrayVar(&o.TCBFloors, "tcb-floor", nil, "PRODUCT:COMPONENT=N,... for reported, committed and launch TCB, may be repeated; or none (default the service's floors)")
-	f.StringArrayVar(&o.AcceptFindings, "accept-finding", nil, "code of a critical finding of the conversion to register the image with nevertheless; may be repeated")
-	f.BoolVar(&o.Disabled, "disabled", false, "register it, but release no key yet")
-	f.BoolVar(&o.AddRelease, "add-release", false, "add a release to an image that exists")
-	f.StringVar(&o.Bundle, "bundle", "", "file to write the launch bundle to")
+	option.Flags(cmd.Flags(), &o.Config)
 	addForceFlag(cmd, &o.force)
 	addJSONFlag(cmd, &o.json)
 	return cmd

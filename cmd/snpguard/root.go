@@ -75,7 +75,7 @@ Exit codes:
 		newVersionCommand(),
 		manpage.NewCommand(root, "1"),
 	)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return option.Flag(err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return option.FlagError(err) })
 	markRunErrors(root)
 	addCompletions(root)
 	return root

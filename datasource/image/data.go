@@ -109,14 +109,13 @@ func (d *Datasource) Configure(raws ...any) error {
 		packer.LogSecretFilter.Set(c.Token)
 	}
 	if c.ID == "" && c.Name == "" && len(c.Labels) == 0 {
-		return option.Errorf("name", "is missing: id, name or labels say which image is meant")
+		return option.Missingf("name", "%s, %s or %s say which image is meant", option.Name("id"), option.Name("name"), option.Name("labels"))
 	}
-	if c.ID != "" && c.ID != option.Placeholder {
-		if _, err := wire.ParseUUID(c.ID); err != nil {
-			return option.Wrap("id", err)
-		}
+	if c.ID == "" {
+		return nil
 	}
-	return nil
+	_, err := wire.ParseUUID(c.ID)
+	return option.Known(option.Wrap("id", err), option.Unknown(c))
 }
 
 // Execute implements packer.Datasource.

@@ -1,46 +1,136 @@
-// Package option names what is wrong with the options of a command or of a
-// Packer component, so that each can say it in its own way.
+// Package option is what commands and Packer components have in common about their
+// options: a configuration is one struct whose tags say how templates and command
+// lines spell each option, and an error says which option is at fault, so that each
+// can name it in its own way.
+//
+// Tags of a field are `mapstructure`, the option's Name; `flag`, its flag; `default`;
+// and `help`, what --help says. See Flags, SetDefaults and Unknown.
 package option
 
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"io/fs"
+)
+
+// Name is an option as templates spell it, such as "keep_arguments".
+type Name string
+
+// Kind says what is wrong with an option.
+type Kind int
+
+// The kinds of errors.
+const (
+	Invalid     Kind = iota // its value cannot be used
+	Missing                 // it has to be given
+	Excluded                // others are given that exclude it
+	Exists                  // what it is to make is there already
+	Unavailable             // what it names is not to be had, which is no fault of who wrote it
 )
 
 // Error is an option that cannot be carried out.
 type Error struct {
-	Option string // as a template spells it, such as "vcpu_types"
-	Err    error
+	Kind   Kind
+	Option Name // at fault
+
+	format string
+	args   []any // a Name is spelled as Option is
+	err    error // of both
 }
 
-func (e *Error) Error() string { return Sentence(e.Option, e.Err.Error()) }
+// Error spells options as templates do.
+func (e *Error) Error() string { return e.Text(func(n Name) string { return string(n) }) }
 
-// Sentence says what is wrong with an option: "size is missing", or "size: 3 is odd".
-func Sentence(name, wrong string) string {
-	for _, verb := range []string{"is ", "are ", "excludes "} {
-		if strings.HasPrefix(wrong, verb) {
-			return name + " " + wrong
+// Text says what is wrong, with the names of options as spell has them.
+func (e *Error) Text(spell func(Name) string) string {
+	args := make([]any, len(e.args))
+	for i, arg := range e.args {
+		if name, is := arg.(Name); is {
+			arg = spell(name)
 		}
+		args[i] = arg
 	}
-	return name + ": " + wrong
+	name, wrong := spell(e.Option), fmt.Errorf(e.format, args...).Error()
+	switch e.Kind {
+	case Missing:
+		return name + " is missing: " + wrong
+	case Excluded:
+		return name + " excludes " + wrong
+	default:
+		return name + ": " + wrong
+	}
 }
 
 // Unwrap returns what is wrong.
-func (e *Error) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.err }
 
-// Errorf makes an Error.
-func Errorf(name, format string, args ...any) error {
-	return &Error{name, fmt.Errorf(format, args...)}
+// Errorf says why the value of an option cannot be used. In its arguments, as in
+// those of the functions below, other options are a Name.
+func Errorf(name Name, format string, args ...any) error {
+	return newError(Invalid, name, format, args...)
 }
 
-// Wrap says which option an error is about. It returns nil for nil.
-func Wrap(name string, err error) error {
-	if err == nil {
+// Missingf says that an option has to be given: "firmware is missing: ...".
+func Missingf(name Name, format string, args ...any) error {
+	return newError(Missing, name, format, args...)
+}
+
+// Excludesf says which others an option cannot be given with, and why: "policy
+// excludes ...".
+func Excludesf(name Name, format string, args ...any) error {
+	return newError(Excluded, name, format, args...)
+}
+
+// Existsf says that what an option is to make is there already.
+func Existsf(name Name, format string, args ...any) error {
+	return newError(Exists, name, format, args...)
+}
+
+// Unavailablef says that what an option names is not to be had.
+func Unavailablef(name Name, format string, args ...any) error {
+	return newError(Unavailable, name, format, args...)
+}
+
+func newError(kind Kind, name Name, format string, args ...any) error {
+	return &Error{kind, name, format, args, fmt.Errorf(format, args...)}
+}
+
+// Wrap says which option an error is about. What the file system says makes it
+// Exists or Unavailable, all else Invalid. It returns nil for nil.
+func Wrap(name Name, err error) error {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, fs.ErrExist):
+		return Existsf(name, "%w", err)
+	case errors.As(err, new(*fs.PathError)):
+		return Unavailablef(name, "%w", err)
 	}
-	return &Error{name, err}
+	return Errorf(name, "%w", err)
 }
+
+// Spell returns an error that says the same with the names of options as spell has
+// them, each part on a line of its own.
+func Spell(err error, spell func(Name) string) error {
+	var all []error
+	for _, part := range List(err) {
+		var wrong *Error
+		if errors.As(part, &wrong) {
+			part = &spelled{wrong, spell}
+		}
+		all = append(all, part)
+	}
+	return errors.Join(all...)
+}
+
+// spelled is an error with options spelled otherwise.
+type spelled struct {
+	err   *Error
+	spell func(Name) string
+}
+
+func (s *spelled) Error() string { return s.err.Text(s.spell) }
+func (s *spelled) Unwrap() error { return s.err }
 
 // List returns the parts of an error that errors.Join has made, and of those in
 // it; any other error is the only part.
@@ -57,19 +147,4 @@ func List(err error) []error {
 		parts = append(parts, List(part)...)
 	}
 	return parts
-}
-
-// Placeholder is what Packer puts in place of values that it does not know while
-// it validates: those of data sources and of a build.
-const Placeholder = "<unknown>"
-
-// Known drops the parts of an error that are about a placeholder.
-func Known(err error) error {
-	var known []error
-	for _, part := range List(err) {
-		if !strings.Contains(part.Error(), Placeholder) {
-			known = append(known, part)
-		}
-	}
-	return errors.Join(known...)
 }

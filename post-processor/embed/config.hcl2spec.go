@@ -21,10 +21,10 @@ type FlatConfig struct {
 	ServiceURL          *string           `mapstructure:"service_url" cty:"service_url" hcl:"service_url"`
 	CAFile              *string           `mapstructure:"ca_file" cty:"ca_file" hcl:"ca_file"`
 	Fingerprint         *string           `mapstructure:"fingerprint" cty:"fingerprint" hcl:"fingerprint"`
-	Image               *string           `mapstructure:"image" cty:"image" hcl:"image"`
-	Bundle              *string           `mapstructure:"bundle" cty:"bundle" hcl:"bundle"`
-	Size                *string           `mapstructure:"size" cty:"size" hcl:"size"`
-	Update              *bool             `mapstructure:"update" cty:"update" hcl:"update"`
+	Image               *string           `mapstructure:"image" flag:"image" help:"disk image to change, qcow2 or raw" cty:"image" hcl:"image"`
+	Bundle              *string           `mapstructure:"bundle" flag:"bundle" help:"launch bundle, tar.gz or tar" cty:"bundle" hcl:"bundle"`
+	Size                *string           `mapstructure:"size" flag:"size" help:"size of the partition, such as 512M (default as it is, or 512M)" cty:"size" hcl:"size"`
+	Update              *bool             `mapstructure:"update" flag:"update" help:"keep the active slot and use the other one" cty:"update" hcl:"update"`
 }
 
 // FlatMapstructure returns a new FlatConfig.

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/builder/conversion"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/embed"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/post-processor/register"
 )
@@ -17,7 +18,7 @@ func TestFind(t *testing.T) {
 	if err := c.find(whole); err != nil || c.Image != "web.qcow2" || c.Bundle != "web.tar.gz" {
 		t.Errorf("got %s, %s, %v", c.Image, c.Bundle, err)
 	}
-	c = Config{Image: "other.qcow2", Bundle: "other.tar"}
+	c = Config{Config: embed.Config{Image: "other.qcow2", Bundle: "other.tar"}}
 	if err := c.find(whole); err != nil || c.Image != "other.qcow2" || c.Bundle != "other.tar" {
 		t.Errorf("got %s, %s, %v", c.Image, c.Bundle, err)
 	}
@@ -38,8 +39,11 @@ func TestFailureKeeps(t *testing.T) {
 
 func TestPrepare(t *testing.T) {
 	var c Config
-	if err := c.prepare(map[string]any{"size": "600M", "update": true}); err != nil || c.size != 600<<20 || !c.Update {
-		t.Errorf("got %d, %v", c.size, err)
+	if err := c.prepare(map[string]any{"size": "600M", "update": true}); err != nil || c.Size != "600M" || !c.Update {
+		t.Errorf("got %s, %v", c.Size, err)
+	}
+	if err := new(Config).prepare(map[string]any{"size": option.Placeholder}); err != nil {
+		t.Errorf("a size that is not known yet: %v", err)
 	}
 	var wrong *option.Error
 	if err := new(Config).prepare(map[string]any{"size": "large"}); !errors.As(err, &wrong) || wrong.Option != "size" {

@@ -46,7 +46,7 @@ func (p *PostProcessor) PostProcess(ctx context.Context, ui packer.Ui, source pa
 	}
 	defer f.Close()
 	ui.Say(fmt.Sprintf("Embedding %s into %s...", c.Bundle, c.Image))
-	result, err := embed.Embed(ctx, &embed.Options{Image: c.Image, Bundle: f, Trust: bundle.Trust{Identity: login.IdentityKey}, Size: c.size, Update: c.Update})
+	result, err := embed.Embed(ctx, &embed.Options{Config: c.Config, Reader: f, Trust: bundle.Trust{Identity: login.IdentityKey}})
 	if err != nil {
 		return nil, true, true, fmt.Errorf("embed %s into %s: %w", c.Bundle, c.Image, err)
 	}
@@ -62,9 +62,9 @@ func (c *Config) find(source packer.Artifact) error {
 	if c.Bundle == "" {
 		c.Bundle, _ = source.State(register.StateBundle).(string)
 	}
-	for name, path := range map[string]string{"image": c.Image, "bundle": c.Bundle} {
+	for name, path := range map[option.Name]string{"image": c.Image, "bundle": c.Bundle} {
 		if path == "" {
-			return option.Errorf(name, "is missing, and the artifact of %s has none: snpguard-embed comes behind the post-processor snpguard-register", source.BuilderId())
+			return option.Missingf(name, "the artifact of %s has none; snpguard-embed comes behind the post-processor snpguard-register", source.BuilderId())
 		}
 	}
 	return nil

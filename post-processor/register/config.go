@@ -47,15 +47,16 @@ func (c *Config) prepare(raws ...any) error {
 	problems := []error{c.Check()}
 	if c.Bundle != "" && !c.PackerForce {
 		if _, err := os.Lstat(c.Bundle); err == nil {
-			problems = append(problems, option.Errorf("bundle", "%s exists: name another file, or have this one replaced with packer build -force", c.Bundle))
+			problems = append(problems, option.Existsf("bundle", "%s exists: name another file, or have this one replaced with packer build -force", c.Bundle))
 		}
 	}
-	if !c.unknownService() {
+	unknown := option.Unknown(c)
+	if len(option.Unknown(&c.Account)) == 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		problems = append(problems, c.checkService(ctx))
 	}
-	return option.Known(errors.Join(problems...))
+	return option.Known(errors.Join(problems...), unknown)
 }
 
 // checkService connects, and looks whether the name is free.
@@ -76,15 +77,4 @@ func (c *Config) checkService(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// unknownService tells that the service is not known before data sources are
-// read.
-func (c *Config) unknownService() bool {
-	for _, s := range []string{c.ServiceURL, c.CAFile, c.Fingerprint, c.Token} {
-		if s == option.Placeholder {
-			return true
-		}
-	}
-	return false
 }

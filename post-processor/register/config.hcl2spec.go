@@ -22,26 +22,26 @@ type FlatConfig struct {
 	CAFile              *string           `mapstructure:"ca_file" cty:"ca_file" hcl:"ca_file"`
 	Fingerprint         *string           `mapstructure:"fingerprint" cty:"fingerprint" hcl:"fingerprint"`
 	Token               *string           `mapstructure:"token" cty:"token" hcl:"token"`
-	Staging             *string           `mapstructure:"staging" cty:"staging" hcl:"staging"`
-	Firmware            *string           `mapstructure:"firmware" cty:"firmware" hcl:"firmware"`
-	Kernel              *string           `mapstructure:"kernel" cty:"kernel" hcl:"kernel"`
-	Initrd              *string           `mapstructure:"initrd" cty:"initrd" hcl:"initrd"`
-	CmdlineFile         *string           `mapstructure:"cmdline_file" cty:"cmdline_file" hcl:"cmdline_file"`
-	UnsealingKey        *string           `mapstructure:"unsealing_key" cty:"unsealing_key" hcl:"unsealing_key"`
-	ImageID             *string           `mapstructure:"image_id" cty:"image_id" hcl:"image_id"`
-	Name                *string           `mapstructure:"image_name" cty:"image_name" hcl:"image_name"`
-	Labels              map[string]string `mapstructure:"labels" cty:"labels" hcl:"labels"`
-	VCPUs               []int             `mapstructure:"vcpus" required:"true" cty:"vcpus" hcl:"vcpus"`
-	VCPUTypes           []string          `mapstructure:"vcpu_types" required:"true" cty:"vcpu_types" hcl:"vcpu_types"`
-	GuestPolicy         *string           `mapstructure:"guest_policy" cty:"guest_policy" hcl:"guest_policy"`
-	GuestSVN            *uint32           `mapstructure:"guest_svn" cty:"guest_svn" hcl:"guest_svn"`
-	Policy              *string           `mapstructure:"policy" cty:"policy" hcl:"policy"`
-	Products            []string          `mapstructure:"products" cty:"products" hcl:"products"`
-	TCBFloors           []string          `mapstructure:"tcb_floors" cty:"tcb_floors" hcl:"tcb_floors"`
-	AcceptFindings      []string          `mapstructure:"accept_findings" cty:"accept_findings" hcl:"accept_findings"`
-	Disabled            *bool             `mapstructure:"disabled" cty:"disabled" hcl:"disabled"`
-	AddRelease          *bool             `mapstructure:"add_release" cty:"add_release" hcl:"add_release"`
-	Bundle              *string           `mapstructure:"bundle" cty:"bundle" hcl:"bundle"`
+	Staging             *string           `mapstructure:"staging" flag:"staging" help:"staging directory of the conversion" cty:"staging" hcl:"staging"`
+	Firmware            *string           `mapstructure:"firmware" flag:"firmware" help:"firmware (default in --staging)" cty:"firmware" hcl:"firmware"`
+	Kernel              *string           `mapstructure:"kernel" flag:"kernel" help:"kernel (default in --staging)" cty:"kernel" hcl:"kernel"`
+	Initrd              *string           `mapstructure:"initrd" flag:"initrd" help:"initrd (default in --staging)" cty:"initrd" hcl:"initrd"`
+	CmdlineFile         *string           `mapstructure:"cmdline_file" flag:"cmdline-file" help:"file with the kernel command line (default in --staging)" cty:"cmdline_file" hcl:"cmdline_file"`
+	UnsealingKey        *string           `mapstructure:"unsealing_key" flag:"unsealing-key" help:"sealed unsealing key (default in --staging)" cty:"unsealing_key" hcl:"unsealing_key"`
+	ImageID             *string           `mapstructure:"image_id" flag:"image-id" help:"UUID that the conversion gave the image (default in --staging)" cty:"image_id" hcl:"image_id"`
+	Name                *string           `mapstructure:"image_name" flag:"name" help:"name of the image" cty:"image_name" hcl:"image_name"`
+	Labels              map[string]string `mapstructure:"labels" flag:"label" help:"KEY=VALUE; may be repeated" cty:"labels" hcl:"labels"`
+	VCPUs               []int             `mapstructure:"vcpus" required:"true" flag:"vcpus" help:"counts of vCPUs, separated by commas" cty:"vcpus" hcl:"vcpus"`
+	VCPUTypes           []string          `mapstructure:"vcpu_types" required:"true" flag:"vcpu-type,commas" help:"QEMU's names of vCPU models, separated by commas" cty:"vcpu_types" hcl:"vcpu_types"`
+	GuestPolicy         *string           `mapstructure:"guest_policy" flag:"guest-policy" default:"0x30000" help:"guest policy, a number or names such as abi=0.31,smt" cty:"guest_policy" hcl:"guest_policy"`
+	GuestSVN            *uint32           `mapstructure:"guest_svn" flag:"guest-svn" help:"security version of the guest" cty:"guest_svn" hcl:"guest_svn"`
+	Policy              *string           `mapstructure:"policy" flag:"policy" help:"file with a report policy (docs/report-policy.md)" cty:"policy" hcl:"policy"`
+	Products            []string          `mapstructure:"products" flag:"products,commas" help:"product lines of chips that get the key, separated by commas: Genoa, Turin, Milan (default all)" cty:"products" hcl:"products"`
+	TCBFloors           []string          `mapstructure:"tcb_floors" flag:"tcb-floor" help:"PRODUCT:COMPONENT=N,... for reported, committed and launch TCB, may be repeated; or none (default the service's floors)" cty:"tcb_floors" hcl:"tcb_floors"`
+	AcceptFindings      []string          `mapstructure:"accept_findings" flag:"accept-finding" help:"code of a critical finding of the conversion to register the image with nevertheless; may be repeated" cty:"accept_findings" hcl:"accept_findings"`
+	Disabled            *bool             `mapstructure:"disabled" flag:"disabled" help:"register it, but release no key yet" cty:"disabled" hcl:"disabled"`
+	AddRelease          *bool             `mapstructure:"add_release" flag:"add-release" help:"add a release to an image that exists" cty:"add_release" hcl:"add_release"`
+	Bundle              *string           `mapstructure:"bundle" flag:"bundle" help:"file to write the launch bundle to" cty:"bundle" hcl:"bundle"`
 }
 
 // FlatMapstructure returns a new FlatConfig.

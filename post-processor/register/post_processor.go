@@ -98,7 +98,7 @@ func (c *Config) findStaging(source packer.Artifact) error {
 		}
 	}
 	if c.Staging == "" {
-		return option.Errorf("staging", "is missing, and the artifact of %s has none: "+
+		return option.Missingf("staging", "the artifact of %s has none; "+
 			"snpguard-register comes behind the builder snpguard or the post-processor snpguard-convert", source.BuilderId())
 	}
 	if c.Bundle == "" {

@@ -60,7 +60,7 @@ func TestValidateRefuses(t *testing.T) {
 		"agent":             {first("firmware ", "agent_path = \"/nonexistent\"\n  firmware "), "agent_path: "},
 		"fingerprint":       {first("{{.Fingerprint}}", strings.Repeat("0", 64)), "fingerprint: the CA of "},
 		"nobody vouches":    {first(`"{{.Fingerprint}}"`, `""`), "give fingerprint or ca_file"},
-		"half of the keys":  {first("firmware ", "identity_key = \"x\"\n  firmware "), "identity_key: goes with ingestion_key"},
+		"half of the keys":  {first("firmware ", "identity_key = \"x\"\n  firmware "), "ingestion_key is missing: it goes with identity_key"},
 		"vCPU type":         {first("EPYC-Milan", "EPYC-Rome-Sweet"), "vcpu_types: "},
 		"vCPUs":             {first("[1]", "[0]"), "vcpus: 0 is not a number from 1"},
 		"guest policy":      {first("vcpus ", "guest_policy = \"magic\"\n    vcpus "), "guest_policy: "},

@@ -19,6 +19,12 @@ import (
 // TokenVariable holds an API token.
 const TokenVariable = "SNPGUARD_TOKEN"
 
+// Options that errors about others name.
+const (
+	caFile      option.Name = "ca_file"
+	fingerprint option.Name = "fingerprint"
+)
+
 // MaxCA bounds a file with a CA, in bytes.
 const MaxCA = 64 << 10
 
@@ -29,9 +35,9 @@ const MaxCA = 64 << 10
 func (s *Service) Login(ctx context.Context) (*client.Login, error) {
 	switch {
 	case s.CAFile != "" && s.Fingerprint != "":
-		return nil, option.Errorf("fingerprint", "excludes ca_file: either says which CA the service has")
+		return nil, option.Excludesf("fingerprint", "%s: either says which CA the service has", caFile)
 	case s.ServiceURL == "" && (s.CAFile != "" || s.Fingerprint != ""):
-		return nil, option.Errorf("service_url", "is missing: ca_file and fingerprint are about it")
+		return nil, option.Missingf("service_url", "%s and %s are about it", caFile, fingerprint)
 	case s.CAFile != "":
 		return s.byCA(ctx)
 	}
@@ -42,9 +48,9 @@ func (s *Service) Login(ctx context.Context) (*client.Login, error) {
 	case err == nil && (s.ServiceURL == "" || same(s.ServiceURL, remembered.URL)):
 		return remembered, nil
 	case s.ServiceURL == "" && errors.Is(err, client.ErrNoLogin):
-		return nil, option.Errorf("service_url", "is missing, and this machine is %w", err)
+		return nil, option.Missingf("service_url", "this machine is %w", err)
 	case s.ServiceURL == "":
-		return nil, option.Errorf("service_url", "is missing, and %w", err)
+		return nil, option.Missingf("service_url", "%w", err)
 	}
 	return s.public(ctx)
 }
@@ -101,8 +107,8 @@ func (s *Service) public(ctx context.Context) (*client.Login, error) {
 		return nil, option.Wrap("service_url", err)
 	}
 	if !found.PubliclyTrusted {
-		return nil, option.Errorf("service_url", "nobody vouches for the certificate of %s: give fingerprint or ca_file, "+
-			`or run "snpguard login %s" first`, s.ServiceURL, s.ServiceURL)
+		return nil, option.Errorf("service_url", "nobody vouches for the certificate of %s: give %s or %s, "+
+			`or run "snpguard login %s" first`, s.ServiceURL, fingerprint, caFile, s.ServiceURL)
 	}
 	return login(s.ServiceURL, "", &found.Info)
 }
@@ -117,9 +123,6 @@ func login(url, ca string, info *wire.PublicInfo) (*client.Login, error) {
 	}
 	return &client.Login{URL: url, CA: ca, IdentityKey: key, IngestionKey: info.IngestionKey}, nil
 }
-
-// errNoToken is a service that would take no order.
-var errNoToken = errors.New(`is missing: give it, set ` + TokenVariable + ` or run "snpguard login"`)
 
 // Connect returns a client that has a token: of the options, of the environment
 // or of the login of the same service. The service has taken the token.
@@ -142,7 +145,7 @@ func (s *Account) Connect(ctx context.Context) (*client.Client, *client.Login, e
 }
 
 // blame names the option that a refused request is about.
-func blame(err error) string {
+func blame(err error) option.Name {
 	var problem *wire.Problem
 	if errors.As(err, &problem) && (problem.Code == wire.CodeUnauthenticated || problem.Code == wire.CodeForbidden) {
 		return "token"
@@ -163,7 +166,7 @@ func (s *Account) token(l *client.Login) (string, error) {
 	if remembered, err := readLogin(); err == nil && same(s.ServiceURL, remembered.URL) && same(l.CA, remembered.CA) {
 		return remembered.Token, nil
 	}
-	return "", option.Wrap("token", errNoToken)
+	return "", option.Missingf("token", `give it, set %s or run "snpguard login"`, TokenVariable)
 }
 
 // IsPEM tells PEM text from the name of a file.

@@ -79,7 +79,7 @@ func TestLogin(t *testing.T) {
 		name       string
 		service    meet.Service
 		remembered client.Login
-		want       string // option at fault; empty for none
+		want       option.Name // option at fault; empty for none
 	}{
 		{name: "CA in a file", service: meet.Service{ServiceURL: good.URL, CAFile: caFile}},
 		{name: "CA as text", service: meet.Service{ServiceURL: good.URL, CAFile: good.ca}},
@@ -135,7 +135,7 @@ func TestConnect(t *testing.T) {
 		name                    string
 		given, variable, stored string
 		storedURL, storedCA     string
-		want                    string // option at fault
+		want                    option.Name // option at fault
 	}{
 		{name: "given", given: "good", variable: "bad"},
 		{name: "environment", variable: "good", stored: "bad"},

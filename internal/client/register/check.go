@@ -34,13 +34,13 @@ func (c *Config) Check() error {
 func (c *Config) complete() error {
 	var problems []error
 	if c.Name == "" && !c.AddRelease {
-		problems = append(problems, option.Errorf("image_name", "is missing: what the service is to call the image, as in debian-13"))
+		problems = append(problems, option.Missingf("image_name", "what the service is to call the image, as in debian-13"))
 	}
 	if len(c.VCPUs) == 0 {
-		problems = append(problems, option.Errorf("vcpus", "is missing: it says, with the vCPU types, which sizes may be launched"))
+		problems = append(problems, option.Missingf("vcpus", "it says, with the vCPU types, which sizes may be launched"))
 	}
 	if len(c.VCPUTypes) == 0 {
-		problems = append(problems, option.Errorf("vcpu_types", "is missing: it says, with the counts of vCPUs, which sizes may be launched"))
+		problems = append(problems, option.Missingf("vcpu_types", "it says, with the counts of vCPUs, which sizes may be launched"))
 	}
 	return errors.Join(problems...)
 }

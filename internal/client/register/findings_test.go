@@ -9,6 +9,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/register"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
@@ -36,12 +37,12 @@ const (
 func TestCriticalFindingsAreRefused(t *testing.T) {
 	c := found(t, warning+","+hostKeys+","+mended)
 	_, err := c.Request()
-	if !slices.Equal(wrongOptions(t, err), []string{"accept_findings"}) || !strings.Contains(err.Error(), "ssh-host-key: /etc/ssh/ssh_host_rsa_key: known (and 1 more)") ||
+	if !slices.Equal(wrongOptions(t, err), []option.Name{"accept_findings"}) || !strings.Contains(err.Error(), "ssh-host-key: /etc/ssh/ssh_host_rsa_key: known (and 1 more)") ||
 		strings.Contains(err.Error(), "cloud-init") || strings.Contains(err.Error(), "kdump") {
 		t.Fatalf("got %v", err)
 	}
 	c.AcceptFindings = []string{"console-password"}
-	if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []string{"accept_findings"}) {
+	if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []option.Name{"accept_findings"}) {
 		t.Errorf("another one is accepted: %v", err)
 	}
 	c.AcceptFindings = []string{"console-password", "ssh-host-key"}
@@ -58,7 +59,7 @@ func TestCriticalFindingsAreRefused(t *testing.T) {
 // One critical finding among others of its code counts, wherever it stands.
 func TestWorstOfACodeCounts(t *testing.T) {
 	c := found(t, `{"code": "x", "severity": "warning", "path": "a", "detail": "less"}, {"code": "x", "severity": "critical", "path": "b", "detail": "more"}`)
-	if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []string{"accept_findings"}) || !strings.Contains(err.Error(), "/b: more") {
+	if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []option.Name{"accept_findings"}) || !strings.Contains(err.Error(), "/b: more") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 func (c *Config) reportPolicy() ([]byte, error) {
 	if c.Policy != "" {
 		if len(c.TCBFloors) > 0 || len(c.Products) > 0 {
-			return nil, option.Errorf("policy", "excludes products and tcb_floors: put both into the file")
+			return nil, option.Excludesf("policy", "%s and %s: put both into the file", option.Name("products"), option.Name("tcb_floors"))
 		}
 		policy, err := ReadPolicy(c.Policy)
 		return policy, option.Wrap("policy", err)

@@ -67,14 +67,17 @@ func (c *Config) image() (wire.UUID, *staging.Conversion, error) {
 		id, err := wire.ParseUUID(c.ImageID)
 		return id, conversion, option.Wrap("image_id", err)
 	case conversion == nil:
-		return wire.UUID{}, nil, option.Errorf("staging", "is missing: where has the conversion left its files?")
+		return wire.UUID{}, nil, option.Missingf("staging", "where has the conversion left its files?")
 	}
 	return conversion.ImageID, conversion, nil
 }
 
 // addUploads finds the files and their size in all.
 func (c *Config) addUploads(r *Request) error {
-	for _, f := range []struct{ option, part, path, name, what string }{
+	for _, f := range []struct {
+		option                 option.Name
+		part, path, name, what string
+	}{
 		{"firmware", "firmware", c.Firmware, bundle.NameFirmware, "the OVMF build that the image is launched with"},
 		{"kernel", "kernel", c.Kernel, bundle.NameKernel, "the kernel that the image boots"},
 		{"initrd", "initrd", c.Initrd, bundle.NameInitrd, "the initrd with the agent"},
@@ -87,7 +90,7 @@ func (c *Config) addUploads(r *Request) error {
 		}
 		if path == "" {
 			if c.Staging == "" {
-				return option.Errorf(f.option, "is missing: %s, unless a staging directory has it", f.what)
+				return option.Missingf(f.option, "%s, unless a staging directory has it", f.what)
 			}
 			path = filepath.Join(c.Staging, f.name)
 		}

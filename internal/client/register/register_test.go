@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/register"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
@@ -20,9 +21,9 @@ func good() register.Config {
 }
 
 // wrongOptions names the options of an error.
-func wrongOptions(t *testing.T, err error) []string {
+func wrongOptions(t *testing.T, err error) []option.Name {
 	t.Helper()
-	var names []string
+	var names []option.Name
 	for _, part := range option.List(err) {
 		var wrong *option.Error
 		if !errors.As(part, &wrong) {
@@ -41,32 +42,32 @@ func TestCheck(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(*register.Config)
-		want   []string
+		want   []option.Name
 	}{
 		{"nothing", func(*register.Config) {}, nil},
 		{"release needs no name", func(c *register.Config) { c.Name, c.AddRelease = "", true }, nil},
 		{"all of it", func(c *register.Config) {
 			c.GuestPolicy, c.ImageID, c.TCBFloors = "abi=0.31,smt", imageID, []string{"Milan:bootloader=4,tee=0,snp=24,microcode=217"}
 		}, nil},
-		{"empty", func(c *register.Config) { *c = register.Config{} }, []string{"image_name", "vcpus", "vcpu_types"}},
-		{"sizes", func(c *register.Config) { c.VCPUs, c.VCPUTypes = []int{0, 4097}, []string{"EPYC-Rome-Sweet"} }, []string{"vcpus", "vcpus", "vcpu_types"}},
-		{"image ID", func(c *register.Config) { c.ImageID = "web" }, []string{"image_id"}},
-		{"guest policy", func(c *register.Config) { c.GuestPolicy = "magic" }, []string{"guest_policy"}},
-		{"guest policy without its bit", func(c *register.Config) { c.GuestPolicy = "0" }, []string{"guest_policy"}},
-		{"policy and products", func(c *register.Config) { c.Policy, c.Products = "x", []string{"Genoa"} }, []string{"policy"}},
-		{"unknown product", func(c *register.Config) { c.Products = []string{"Rome"} }, []string{"products"}},
-		{"Venice", func(c *register.Config) { c.Products = []string{"Venice"} }, []string{"products"}},
+		{"empty", func(c *register.Config) { *c = register.Config{} }, []option.Name{"image_name", "vcpus", "vcpu_types"}},
+		{"sizes", func(c *register.Config) { c.VCPUs, c.VCPUTypes = []int{0, 4097}, []string{"EPYC-Rome-Sweet"} }, []option.Name{"vcpus", "vcpus", "vcpu_types"}},
+		{"image ID", func(c *register.Config) { c.ImageID = "web" }, []option.Name{"image_id"}},
+		{"guest policy", func(c *register.Config) { c.GuestPolicy = "magic" }, []option.Name{"guest_policy"}},
+		{"guest policy without its bit", func(c *register.Config) { c.GuestPolicy = "0" }, []option.Name{"guest_policy"}},
+		{"policy and products", func(c *register.Config) { c.Policy, c.Products = "x", []string{"Genoa"} }, []option.Name{"policy"}},
+		{"unknown product", func(c *register.Config) { c.Products = []string{"Rome"} }, []option.Name{"products"}},
+		{"Venice", func(c *register.Config) { c.Products = []string{"Venice"} }, []option.Name{"products"}},
 		{"no floors and floors", func(c *register.Config) {
 			c.TCBFloors = []string{"none", "Genoa:bootloader=10,tee=0,snp=23,microcode=84"}
-		}, []string{"tcb_floors"}},
-		{"policy and floors", func(c *register.Config) { c.Policy, c.TCBFloors = "x", []string{"y"} }, []string{"policy"}},
-		{"no policy", func(c *register.Config) { c.Policy = "/nonexistent" }, []string{"policy"}},
-		{"broken policy", func(c *register.Config) { c.Policy = broken }, []string{"policy"}},
-		{"part of a floor", func(c *register.Config) { c.TCBFloors = []string{"Milan:snp=1"} }, []string{"tcb_floors"}},
-		{"floor of nothing", func(c *register.Config) { c.TCBFloors = []string{"Rome:snp=1"} }, []string{"tcb_floors"}},
+		}, []option.Name{"tcb_floors"}},
+		{"policy and floors", func(c *register.Config) { c.Policy, c.TCBFloors = "x", []string{"y"} }, []option.Name{"policy"}},
+		{"no policy", func(c *register.Config) { c.Policy = "/nonexistent" }, []option.Name{"policy"}},
+		{"broken policy", func(c *register.Config) { c.Policy = broken }, []option.Name{"policy"}},
+		{"part of a floor", func(c *register.Config) { c.TCBFloors = []string{"Milan:snp=1"} }, []option.Name{"tcb_floors"}},
+		{"floor of nothing", func(c *register.Config) { c.TCBFloors = []string{"Rome:snp=1"} }, []option.Name{"tcb_floors"}},
 		{"two floors", func(c *register.Config) {
 			c.TCBFloors = slices.Repeat([]string{"Milan:bootloader=4,tee=0,snp=24,microcode=217"}, 2)
-		}, []string{"tcb_floors"}},
+		}, []option.Name{"tcb_floors"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := good()
@@ -91,6 +92,15 @@ func staged(t *testing.T) string {
 		}
 	}
 	return dir
+}
+
+// TestDefaultGuestPolicy holds the default, which is a tag, against the ID block's.
+func TestDefaultGuestPolicy(t *testing.T) {
+	var c register.Config
+	option.SetDefaults(&c)
+	if got, err := idblock.ParseGuestPolicy(c.GuestPolicy); err != nil || got != idblock.DefaultPolicy {
+		t.Errorf("got %s, %v", c.GuestPolicy, err)
+	}
 }
 
 func TestRequest(t *testing.T) {
@@ -129,13 +139,13 @@ func TestFurtherRequest(t *testing.T) {
 
 // A disk image is measured nowhere: nothing is sent.
 func TestContainersAreNotSent(t *testing.T) {
-	for name, option := range map[string]string{staging.NameFirmware: "firmware", staging.NameKernel: "kernel", staging.NameInitrd: "initrd"} {
+	for name, wrong := range map[string]option.Name{staging.NameFirmware: "firmware", staging.NameKernel: "kernel", staging.NameInitrd: "initrd"} {
 		c := good()
 		c.Staging = staged(t)
 		if err := os.WriteFile(filepath.Join(c.Staging, name), []byte("QFI\xfb\x00\x00\x00\x03"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []string{option}) || !strings.Contains(err.Error(), "it is a qcow2 file") {
+		if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []option.Name{wrong}) || !strings.Contains(err.Error(), "it is a qcow2 file") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -143,11 +153,11 @@ func TestContainersAreNotSent(t *testing.T) {
 
 func TestRequestRefused(t *testing.T) {
 	c := good()
-	if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []string{"staging"}) {
+	if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []option.Name{"staging"}) {
 		t.Errorf("no staging directory: %v", err)
 	}
 	c.ImageID = imageID
-	if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []string{"firmware"}) {
+	if _, err := c.Request(); !slices.Equal(wrongOptions(t, err), []option.Name{"firmware"}) {
 		t.Errorf("no firmware: %v", err)
 	}
 	c = good()

@@ -185,10 +185,6 @@ func (c *conversion) writeInitrd(s *segment) error {
 
 // bootConfig is what the agent is told.
 func (c *conversion) bootConfig(sys *system, k *keys, l *layout) *bootconf.Config {
-	deadline := c.Deadline
-	if deadline == 0 {
-		deadline = bootconf.DefaultDeadline
-	}
 	return &bootconf.Config{
 		Format: bootconf.Format, ImageID: k.image, Simulated: c.Simulate,
 		Services: c.Service.URLs, CA: c.Service.CA, IdentityKey: c.Service.IdentityKey, VMKCommitment: k.commitment,
@@ -198,7 +194,7 @@ func (c *conversion) bootConfig(sys *system, k *keys, l *layout) *bootconf.Confi
 			Filesystem: string(sys.root.fs.Type()), FilesystemUUID: sys.root.fs.UUID(),
 			AllowDiscards: c.AllowDiscards, Grow: true,
 		},
-		Network: c.Network, Deadline: int(deadline / time.Second), Modules: c.record.Modules,
+		Network: c.network, Deadline: int(c.Deadline / time.Second), Modules: c.record.Modules,
 	}
 }
 
@@ -211,17 +207,16 @@ func (c *conversion) writeKeys(k *keys) error {
 	if err := c.stageBytes(staging.NameUnsealingKey, k.unsealingKey, 0o600); err != nil {
 		return err
 	}
-	recipients, err := parseRecipients(c.Recipients)
-	if err != nil || len(recipients) == 0 {
-		return err
+	if len(c.recipients) == 0 {
+		return nil
 	}
-	c.record.Recovery = c.Recipients
+	c.record.Recovery = c.RecoveryRecipients
 	f, err := os.OpenFile(filepath.Join(c.staged(), staging.NameRecovery), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := k.recover(f, recipients); err != nil {
+	if err := k.recover(f, c.recipients); err != nil {
 		return err
 	}
 	return f.Close()

@@ -10,7 +10,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/ratio"
@@ -46,15 +46,16 @@ func benchOptions(b *testing.B, dir string) *Options {
 	if err := os.WriteFile(firmware, vectors.MustRead(b, "measure/inputs/fw/ovmf-amdsev-sid-2026.08.fd"), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	return &Options{
-		Input: debianImage(b), Output: filepath.Join(dir, "out.qcow2"), Staging: filepath.Join(dir, "staging"), Firmware: firmware,
-		Replace: true, CloudInit: CloudInitNone, Network: bootconf.Network{Mode: bootconf.ModeDHCP},
-		Agent: make([]byte, 8<<20),
+	o := &Options{
+		Input: debianImage(b), Output: filepath.Join(dir, "out.qcow2"), Staging: filepath.Join(dir, "staging"),
+		Config: Config{Firmware: firmware}, Replace: true, Agent: make([]byte, 8<<20),
 		Service: Service{
 			URLs: []string{"https://attest.example.org"}, CA: string(simtest.AMD(b).Line(snp.Milan).ARK.PEM()),
 			IdentityKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey), IngestionKey: ingestion.Public(),
 		},
 	}
+	option.SetDefaults(&o.Config)
+	return o
 }
 
 // BenchmarkRatioConvert holds a conversion against a copy by qemu-img, made as

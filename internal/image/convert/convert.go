@@ -28,6 +28,7 @@ var ErrInterrupted = errors.New("interrupted")
 // conversion is one run.
 type conversion struct {
 	*Options
+	*settings
 	work   *workspace // beside the output
 	stage  *workspace // beside the staging directory
 	record staging.Conversion
@@ -35,28 +36,25 @@ type conversion struct {
 
 // Convert makes the image and the staging directory that the options ask for, or
 // nothing at all. The error joins *option.Error where options are at fault, and is
-// ErrInterrupted when the context has ended; with Keep it names the directories
+// ErrInterrupted when the context has ended; with KeepOnFailure it names the directories
 // that are left.
 func Convert(ctx context.Context, o *Options) (*staging.Conversion, error) {
-	if err := o.Check(); err != nil {
+	s, err := o.check()
+	if err != nil {
 		return nil, err
 	}
 	own := *o
-	c := &conversion{Options: &own}
+	c := &conversion{Options: &own, settings: s}
 	if c.Events == nil {
 		c.Events = silent{}
 	}
 	c.Events = &inTurn{to: c.Events}
-	if c.Format == "" {
-		c.Format = QCOW2
-	}
 	c.record = staging.Conversion{
 		Format: staging.Format, Version: o.Version, CreatedAt: time.Now().UTC().Truncate(time.Second),
 		Encrypted: !o.NoEncryption, Simulated: o.Simulate && !o.NoEncryption,
 		Services: []string{}, Recovery: []string{}, Edits: []string{}, Findings: []staging.Finding{}, Modules: []string{},
 	}
-	err := c.open()
-	if err == nil {
+	if err = c.open(); err == nil {
 		err = c.run(ctx)
 	}
 	if err != nil && ctx.Err() != nil {
@@ -100,7 +98,7 @@ func (c *conversion) close(failure error) error {
 	for _, w := range []*workspace{c.work, c.stage} {
 		switch {
 		case w == nil:
-		case failure != nil && c.Keep:
+		case failure != nil && c.KeepOnFailure:
 			problems = append(problems, fmt.Errorf("kept %s, which holds the source's files in clear", w.keep()))
 		default:
 			problems = append(problems, w.close())

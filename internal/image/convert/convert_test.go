@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -33,7 +34,7 @@ func TestConvert(t *testing.T) {
 		t.Fatal(err)
 	}
 	o, ingestion := tinyOptions(t, tinyImage(t, tinyTree(t)))
-	o.Format, o.Recipients, o.AllowDiscards = Raw, []string{identity.Recipient().String()}, true
+	o.Format, o.RecoveryRecipients, o.AllowDiscards = Raw, []string{identity.Recipient().String()}, true
 	events := &recorder{}
 	o.Events = events
 	c, err := Convert(context.Background(), o)
@@ -200,7 +201,7 @@ func TestConvertWithBoot(t *testing.T) {
 	put(t, boot, "grub/grub.cfg", "menuentry 'First' {\n"+menu+"menuentry 'Second' {\n"+menu)
 	put(t, tree, "etc/fstab", "/dev/vda1 / ext4 defaults 0 1\nLABEL=BOOT /boot ext4 defaults 0 2\n")
 	o, _ := tinyOptions(t, tinyDisk(t, rootfstest.Make(t, 8, tree), rootfstest.Make(t, 4, boot, "-L", "BOOT", "-U", "11111111-2222-4333-8444-555555555555")))
-	o.EncryptFreeSpace, o.Size = true, 64*mib
+	o.EncryptFreeSpace, o.Size = true, "64M"
 	o.Choose = func(entries []Choice) (int, error) {
 		if len(entries) != 2 || !entries[0].Default || entries[0].Reason != "" {
 			t.Errorf("asked to choose of %+v", entries)
@@ -299,19 +300,19 @@ func TestConvertWithoutEncryption(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	o.Replace = true
-	for _, size := range []int64{9 * mib, 10*mib - 1} {
-		o.Size = size
+	for _, size := range []int{9 * mib, 10*mib - 1} {
+		o.Size = strconv.Itoa(size)
 		if _, err := Convert(context.Background(), o); !isOption(err, "size") {
 			t.Errorf("a disk of %d bytes: %v", size, err)
 		}
 	}
-	o.Size = 20 * mib
+	o.Size = "20M"
 	if _, err := Convert(context.Background(), o); err != nil {
 		t.Error(err)
 	}
 }
 
-func isOption(err error, name string) bool {
+func isOption(err error, name option.Name) bool {
 	var wrong *option.Error
 	return errors.As(err, &wrong) && wrong.Option == name
 }
@@ -324,7 +325,7 @@ func TestFailuresLeaveNothing(t *testing.T) {
 		want   func(error) bool
 	}{
 		"no such kernel": {func(o *Options) { o.Kernel = "9.9" }, func(err error) bool { return isOption(err, "kernel") && errors.Is(err, osinfo.ErrNoKernel) }},
-		"too small":      {func(o *Options) { o.Size = 10 * mib }, func(err error) bool { return isOption(err, "size") }},
+		"too small":      {func(o *Options) { o.Size = "10M" }, func(err error) bool { return isOption(err, "size") }},
 		"bad package":    {func(o *Options) { o.ModulePackages = []string{source} }, func(err error) bool { return isOption(err, "module_packages") }},
 		"undoing":        {func(o *Options) { o.CmdlineAppend = "rdinit=/bin/sh" }, func(err error) bool { return strings.Contains(err.Error(), "rdinit") }},
 		"no image":       {func(o *Options) { o.Input = o.Firmware }, func(err error) bool { return strings.Contains(err.Error(), "no partition table") }},
@@ -337,7 +338,7 @@ func TestFailuresLeaveNothing(t *testing.T) {
 		if left := outputs(t, o); len(left) != 0 {
 			t.Errorf("%s: left %q", name, left)
 		}
-		o.Keep = true
+		o.KeepOnFailure = true
 		_, err := Convert(context.Background(), o)
 		left := outputs(t, o)
 		if len(left) != 2 {

@@ -19,7 +19,7 @@ func (c *conversion) encrypt(ctx context.Context, s *source, sys *system) error 
 	}
 	defer k.wipe()
 	c.record.ImageID = k.image
-	l, err := newLayout(s.table, s.root.Partition.Number, s.disk.Size(), c.Size)
+	l, err := newLayout(s.table, s.root.Partition.Number, s.disk.Size(), c.size)
 	if err != nil {
 		return option.Wrap("size", err)
 	}

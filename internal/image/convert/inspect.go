@@ -56,7 +56,7 @@ func Inspect(ctx context.Context, path string, packages []string) (*Inspection, 
 	if err != nil {
 		return nil, err
 	}
-	if err := checkReadable(path, "the image to look at"); err != nil {
+	if err := checkReadable(path); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "snpguard-inspect-")

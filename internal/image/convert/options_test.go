@@ -23,8 +23,9 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
-		change       func(*Options)
-		option, want string
+		change func(*Options)
+		wrong  option.Name
+		want   string
 	}{
 		"no input":           {func(o *Options) { o.Input = "" }, "in", "is missing"},
 		"input not there":    {func(o *Options) { o.Input += "x" }, "in", "no such file"},
@@ -36,14 +37,14 @@ func TestOptionsAreChecked(t *testing.T) {
 		"firmware, no table": {func(o *Options) { o.Firmware = plain }, "firmware", "ovmf-amdsev"},
 		"format":             {func(o *Options) { o.Format = "vmdk" }, "format", "neither qcow2 nor raw"},
 		"compressed raw":     {func(o *Options) { o.Format, o.Compress = Raw, true }, "format", "only qcow2"},
-		"size":               {func(o *Options) { o.Size = -1 }, "size", "negative"},
+		"size":               {func(o *Options) { o.Size = "-1" }, "size", "size"},
 		"command line":       {func(o *Options) { o.CmdlineAppend = "a\nb" }, "cmdline_append", "one line"},
 		"kept word":          {func(o *Options) { o.KeepArguments = []string{"a\nb"} }, "keep_arguments", "one line"},
 		"data source":        {func(o *Options) { o.CloudInit = "Ec2,No Cloud" }, "cloud_init", "not the name of a data source"},
-		"recipient":          {func(o *Options) { o.Recipients = []string{"age1"} }, "recovery_recipients", "number 1 is no age recipient"},
-		"secret key":         {func(o *Options) { o.Recipients = []string{"AGE-SECRET-KEY-1QQ"} }, "recovery_recipients", "is a secret key"},
+		"recipient":          {func(o *Options) { o.RecoveryRecipients = []string{"age1"} }, "recovery_recipients", "number 1 is no age recipient"},
+		"secret key":         {func(o *Options) { o.RecoveryRecipients = []string{"AGE-SECRET-KEY-1QQ"} }, "recovery_recipients", "is a secret key"},
 		"no agent":           {func(o *Options) { o.Agent = nil }, "agent_path", "there is none"},
-		"no URL":             {func(o *Options) { o.Service.URLs = nil }, "services", "no URL"},
+		"no URL":             {func(o *Options) { o.Service.URLs = nil }, "services", "services is missing: no URL"},
 		"no CA":              {func(o *Options) { o.Service.CA = "x" }, "ca_file", "no CA"},
 		"no identity":        {func(o *Options) { o.Service.IdentityKey = nil }, "identity_key", "is missing"},
 		"small order":        {func(o *Options) { o.Service.IdentityKey = make([]byte, 32) }, "identity_key", "anybody can sign"},
@@ -53,7 +54,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		test.change(&o)
 		err := o.Check()
 		var wrong *option.Error
-		if !errors.As(err, &wrong) || wrong.Option != test.option || !strings.Contains(err.Error(), test.want) {
+		if !errors.As(err, &wrong) || wrong.Option != test.wrong || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err != nil && strings.Contains(err.Error(), "SECRET-KEY-1QQ") {
@@ -65,8 +66,8 @@ func TestOptionsAreChecked(t *testing.T) {
 	if err := o.Check(); err != nil {
 		t.Errorf("without encryption: %v", err)
 	}
-	o.Format, o.Size = "x", -1
-	if err := o.Check(); !strings.Contains(err.Error(), "format: ") || !strings.Contains(err.Error(), "size is negative") {
+	o.Format, o.Size = "x", "-1"
+	if err := o.Check(); !strings.Contains(err.Error(), "format: ") || !strings.Contains(err.Error(), "size: ") {
 		t.Errorf("several: %v", err)
 	}
 }

@@ -15,15 +15,18 @@ import (
 // checkOutput takes a name for the image that is free, or a file that may be
 // replaced. The source is never that.
 func (o *Options) checkOutput() error {
-	info, err := o.checkPlace(o.Output, "where the new image goes")
+	if o.Output == "" {
+		return option.Missingf("out", "where the new image goes")
+	}
+	info, err := o.checkPlace(o.Output)
 	if err != nil || info == nil {
-		return err
+		return option.Wrap("out", err)
 	}
 	if !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeSymlink {
-		return fmt.Errorf("%s is no file that could be replaced", o.Output)
+		return option.Errorf("out", "%s is no file that could be replaced", o.Output)
 	}
 	if sameFile(o.Output, o.Input) {
-		return fmt.Errorf("%s is the source image itself, which is never written to: choose another name", o.Output)
+		return option.Errorf("out", "%s is the source image itself, which is never written to: choose another name", o.Output)
 	}
 	return nil
 }
@@ -31,13 +34,16 @@ func (o *Options) checkOutput() error {
 // checkStaging takes a name for the staging directory that is free, or what an
 // earlier conversion left there: another directory is never removed.
 func (o *Options) checkStaging() error {
-	info, err := o.checkPlace(o.Staging, "the directory for what registration needs")
+	if o.Staging == "" {
+		return option.Missingf("staging", "the directory for what registration needs")
+	}
+	info, err := o.checkPlace(o.Staging)
 	if err != nil {
-		return err
+		return option.Wrap("staging", err)
 	}
 	for _, file := range []string{o.Input, o.Output} {
 		if file != "" && within(o.Staging, file) {
-			return fmt.Errorf("%s lies in it, and it is made anew: choose another directory", file)
+			return option.Errorf("staging", "%s lies in it, and it is made anew: choose another directory", file)
 		}
 	}
 	if info == nil {
@@ -45,19 +51,16 @@ func (o *Options) checkStaging() error {
 	}
 	entries, err := os.ReadDir(o.Staging)
 	if err != nil {
-		return err
+		return option.Wrap("staging", err)
 	}
 	if _, err := staging.Read(o.Staging); err != nil && len(entries) > 0 {
-		return fmt.Errorf("%s is not replaced: %w", o.Staging, err)
+		return option.Errorf("staging", "%s is not replaced: %w", o.Staging, err)
 	}
 	return nil
 }
 
 // checkPlace returns what is at a path already, nil for nothing.
-func (o *Options) checkPlace(path, what string) (fs.FileInfo, error) {
-	if path == "" {
-		return nil, fmt.Errorf("is missing: %s", what)
-	}
+func (o *Options) checkPlace(path string) (fs.FileInfo, error) {
 	parent := filepath.Dir(path)
 	if info, err := os.Stat(parent); err != nil {
 		return nil, err
@@ -78,10 +81,10 @@ func (o *Options) checkPlace(path, what string) (fs.FileInfo, error) {
 func (o *Options) checkBacking(source *qemu.Source) error {
 	for s := source.Backing; s != nil; s = s.Backing {
 		if sameFile(o.Output, s.Path) {
-			return option.Wrap("out", fmt.Errorf("%s is a backing file of the source image: choose another name", o.Output))
+			return option.Errorf("out", "%s is a backing file of the source image: choose another name", o.Output)
 		}
 		if within(o.Staging, s.Path) {
-			return option.Wrap("staging", fmt.Errorf("%s lies in it, a backing file of the source image: choose another directory", s.Path))
+			return option.Errorf("staging", "%s lies in it, a backing file of the source image: choose another directory", s.Path)
 		}
 	}
 	return nil

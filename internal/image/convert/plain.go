@@ -20,12 +20,12 @@ const extentsAtOnce = 1 << 30
 func (c *conversion) copyPlain(ctx context.Context, s *source, sys *system) error {
 	c.record.ImageID = wire.NewUUID()
 	total := s.disk.Size()
-	if c.Size != 0 {
-		if c.Size/alignment*alignment < total {
+	if c.size != 0 {
+		if c.size/alignment*alignment < total {
 			need := (total + alignment - 1) / alignment
-			return option.Errorf("size", "a disk of %s is too small: the source has %s: want at least %dM", size.Text(c.Size), size.Text(total), need)
+			return option.Errorf("size", "a disk of %s is too small: the source has %s: want at least %dM", size.Text(c.size), size.Text(total), need)
 		}
-		total = c.Size / alignment * alignment
+		total = c.size / alignment * alignment
 	}
 	l := &layout{table: s.table, root: find(s.table, s.root.Partition.Number), size: total}
 	c.describe(l, sys)

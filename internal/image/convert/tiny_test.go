@@ -17,7 +17,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/kmod"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/rootfstest"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 )
@@ -159,14 +159,16 @@ func tinyOptions(t *testing.T, source string) (*Options, *seal.PrivateKey) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Options{
-		Input: source, Output: filepath.Join(out, "image"), Staging: filepath.Join(out, "staging"), Firmware: firmware,
-		Network: bootconf.Network{Mode: bootconf.ModeDHCP}, Agent: []byte("an agent"), Version: "test",
+	o := &Options{
+		Input: source, Output: filepath.Join(out, "image"), Staging: filepath.Join(out, "staging"),
+		Config: Config{Firmware: firmware}, Agent: []byte("an agent"), Version: "test",
 		Service: Service{
 			URLs: []string{"https://snpguard.example"}, IdentityKey: public, IngestionKey: ingestion.Public(),
 			CA: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
 		},
-	}, ingestion
+	}
+	option.SetDefaults(&o.Config)
+	return o, ingestion
 }
 
 // outputs lists what a conversion has left.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
@@ -42,8 +43,8 @@ func BenchmarkRatioEmbed(b *testing.B) {
 		defer f.Close()
 		// Another size each time, since what is there already is not written.
 		count++
-		size := int64(512+count%2) << 20
-		o := &Options{Image: image, Bundle: f, Trust: trust(), Size: size}
+		size := (512 + count%2) << 20
+		o := &Options{Config: Config{Image: image, Size: strconv.Itoa(size)}, Reader: f, Trust: trust()}
 		if r, err := Embed(b.Context(), o); err != nil || !r.Changed {
 			b.Fatal(r, err)
 		}

@@ -37,7 +37,7 @@ func TestBundleChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, then := range map[string][]byte{"longer": large, "damaged": unsound, "cut": two[:len(two)/2], "other files": bytes.ReplaceAll(two, []byte("vmlinuz"), []byte("vmlinux"))} {
-		_, err := embedBundle(t, image, two, func(o *Options) { o.Bundle = &swapped{Reader: bytes.NewReader(two), then: then} })
+		_, err := embedBundle(t, image, two, func(o *Options) { o.Reader = &swapped{Reader: bytes.NewReader(two), then: then} })
 		if !errors.Is(err, bundle.ErrBundle) && !errors.Is(err, bundle.ErrSignature) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -45,7 +45,7 @@ func TestBundleChanges(t *testing.T) {
 			t.Errorf("%s: the disk has %s", name, got)
 		}
 	}
-	if _, err := embedBundle(t, image, two, func(o *Options) { o.Bundle = struct{ io.Reader }{bytes.NewReader(two)} }); err != nil {
+	if _, err := embedBundle(t, image, two, func(o *Options) { o.Reader = struct{ io.Reader }{bytes.NewReader(two)} }); err != nil {
 		t.Errorf("from a pipe: %v", err)
 	}
 	if got := slots(t, diskOf(t, image)); got != "TWO -" {

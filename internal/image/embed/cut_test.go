@@ -85,7 +85,7 @@ func cuts(start *memory, ops []op, visit func(name string, m *memory)) *memory {
 // recorded embeds a bundle into a disk in memory and returns what was done.
 func recorded(t *testing.T, m *memory, data []byte, update bool) (grown *memory, ops []op) {
 	t.Helper()
-	o := &Options{Bundle: bytes.NewReader(data), Trust: trust(), Update: update, Size: 24 << 20}
+	o := &Options{Config: Config{Update: update, Size: "24M"}, Reader: bytes.NewReader(data), Trust: trust()}
 	in, err := o.open()
 	if err != nil {
 		t.Fatal(err)

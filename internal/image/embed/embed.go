@@ -10,15 +10,13 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 )
 
-// Options say what to embed into which image. One of Bundle and Staging is set.
+// Options are a Config together with what it names. One of Reader and Staging is
+// set.
 type Options struct {
-	Image   string       // raw or qcow2, with a GPT; changed in place
-	Backing string       // golden image that it is an overlay on; only read
-	Bundle  io.Reader    // launch bundle, tar or tar.gz; read twice where it can be rewound
+	Config               // of its Image, a raw or qcow2 with a GPT, and how; Bundle is only a name
+	Reader  io.Reader    // launch bundle, tar or tar.gz; read twice where it can be rewound
 	Trust   bundle.Trust // who has to have signed it
 	Staging string       // directory of a conversion without encryption, with a launch configuration
-	Size    int64        // of the partition, in bytes; 0 for as it is, or DefaultSize
-	Update  bool         // keep the active slot, put the bundle into the other one
 }
 
 // Result says where the bundle is.
@@ -35,8 +33,12 @@ type Result struct {
 // beside the one that was active. The bundle is checked first, and nothing is
 // written when everything is there already. The error wraps bundle.ErrSignature,
 // bundle.ErrBundle, staging.ErrStaging, ErrTooLarge, ErrDisk, ErrArtifacts,
-// gpt.ErrTable or qemu.ErrImage.
+// gpt.ErrTable or qemu.ErrImage, or is an *option.Error.
 func Embed(ctx context.Context, o *Options) (*Result, error) {
+	size, err := o.bytes()
+	if err != nil {
+		return nil, err
+	}
 	incoming, err := o.open()
 	if err != nil {
 		return nil, err
@@ -50,13 +52,14 @@ func Embed(ctx context.Context, o *Options) (*Result, error) {
 		return nil, err
 	}
 	defer lock.Close()
-	e := &embedding{Options: o, incoming: incoming, slot: SlotA}
+	e := &embedding{Options: o, size: size, incoming: incoming, slot: SlotA}
 	return e.run(ctx)
 }
 
 // embedding is one run.
 type embedding struct {
 	*Options
+	size     int64 // of the partition, in bytes; 0 for as it is, or DefaultSize
 	incoming *incoming
 	slot     string // for what is embedded, and active afterwards
 	kept     *Slot  // of the present partition, that stays as it is; nil for none

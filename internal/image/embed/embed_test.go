@@ -42,7 +42,7 @@ func clean(t *testing.T, image string, before *memory) *memory {
 
 func embedBundle(t *testing.T, image string, data []byte, change func(*Options)) (*Result, error) {
 	t.Helper()
-	o := &Options{Image: image, Bundle: bytes.NewReader(data), Trust: trust(), Size: 24 << 20}
+	o := &Options{Config: Config{Image: image, Size: "24M"}, Reader: bytes.NewReader(data), Trust: trust()}
 	if change != nil {
 		change(o)
 	}
@@ -130,9 +130,9 @@ func TestEmbedRefused(t *testing.T) {
 		"another key": {image, func(o *Options) {
 			o.Trust.Identity = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)).Public().(ed25519.PublicKey)
 		}, bundle.ErrSignature, ""},
-		"cut":           {image, func(o *Options) { o.Bundle = bytes.NewReader(one[:len(one)/2]) }, bundle.ErrBundle, "it is cut short"},
-		"too small":     {image, func(o *Options) { o.Size = 2 << 20 }, ErrTooLarge, "it has 2 MiB, 5 MiB are needed (--size 5M)"},
-		"too large":     {image, func(o *Options) { o.Size = 1 << 40 }, ErrTooLarge, "at most 64 GiB"},
+		"cut":           {image, func(o *Options) { o.Reader = bytes.NewReader(one[:len(one)/2]) }, bundle.ErrBundle, "it is cut short"},
+		"too small":     {image, func(o *Options) { o.Size = "2M" }, ErrTooLarge, "it has 2 MiB, 5 MiB are needed (--size 5M)"},
+		"too large":     {image, func(o *Options) { o.Size = "1T" }, ErrTooLarge, "at most 64 GiB"},
 		"nothing there": {image, func(o *Options) { o.Update = true }, ErrNone, ""},
 		"no GPT":        {bare, nil, ErrDisk, "want GPT"},
 		"vmdk":          {vmdk, nil, nil, "only raw and qcow2"},

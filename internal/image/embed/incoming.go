@@ -24,7 +24,7 @@ type incoming struct {
 
 // open looks where the bundle comes from.
 func (o *Options) open() (*incoming, error) {
-	if o.Bundle == nil {
+	if o.Reader == nil {
 		release, err := stagedRelease(o.Staging)
 		if err != nil {
 			return nil, err
@@ -37,13 +37,13 @@ func (o *Options) open() (*incoming, error) {
 		return &incoming{trust: bundle.Trust{Unsigned: true}, read: read, close: func() error { return nil }}, nil
 	}
 	in := &incoming{trust: o.Trust, close: func() error { return nil }}
-	seeker, ok := o.Bundle.(io.ReadSeeker)
+	seeker, ok := o.Reader.(io.ReadSeeker)
 	if ok {
 		_, err := seeker.Seek(0, io.SeekStart)
 		ok = err == nil // a pipe cannot
 	}
 	if !ok {
-		f, err := spool(o.Bundle)
+		f, err := spool(o.Reader)
 		if err != nil {
 			return nil, fmt.Errorf("keep bundle: %w", err)
 		}

@@ -49,7 +49,7 @@ func (e *embedding) planDisk(d device) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{table: table}
-	size, own := e.Size, (*gpt.Partition)(nil)
+	size, own := e.size, (*gpt.Partition)(nil)
 	if f != nil {
 		own = f.part
 		p.old = area{table.Offset(own), table.Size(own), d.Size()}

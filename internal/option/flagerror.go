@@ -8,18 +8,18 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Flag says in plain words what is wrong with a flag that cannot be read, as in
+// FlagError says in plain words what is wrong with a flag that cannot be read, as in
 // `--since: "yesterday" is not a duration; try 24h or 30m`. It returns every other
 // error as it is.
-func Flag(err error) error {
+func FlagError(err error) error {
 	var invalid *pflag.InvalidValueError
 	var none *pflag.ValueRequiredError
 	var unknown *pflag.NotExistError
 	switch {
 	case errors.As(err, &invalid):
-		return &Error{"--" + invalid.GetFlag().Name, Value(err)}
+		return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, Value(err))
 	case errors.As(err, &none):
-		return Errorf("--"+none.GetFlag().Name, "is given without a value")
+		return fmt.Errorf("--%s is given without a value", none.GetFlag().Name)
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
 		return fmt.Errorf("unknown flag: -%s; flags begin with two dashes", unknown.GetSpecifiedShortnames())
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 )
 
-func TestFlag(t *testing.T) {
+func TestFlagError(t *testing.T) {
 	for _, tc := range []struct{ arg, want string }{
 		{"--since=yesterday", `--since: "yesterday" is not a duration; try 24h or 30m`},
 		{"--limit=ten", `--limit: "ten" is no whole number`},
@@ -24,11 +24,11 @@ func TestFlag(t *testing.T) {
 		{"-since=1h", `unknown flag: -since=1h; flags begin with two dashes`},
 		{"--sense=1", `unknown flag: --sense`},
 	} {
-		if err := option.Flag(flags().Parse([]string{tc.arg})); err == nil || err.Error() != tc.want {
+		if err := option.FlagError(flags().Parse([]string{tc.arg})); err == nil || err.Error() != tc.want {
 			t.Errorf("%s: got %v, want %s", tc.arg, err, tc.want)
 		}
 	}
-	if err := option.Flag(flags().Parse([]string{"--since=1h"})); err != nil {
+	if err := option.FlagError(flags().Parse([]string{"--since=1h"})); err != nil {
 		t.Errorf("a good flag: %v", err)
 	}
 }

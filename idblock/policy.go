@@ -35,24 +35,19 @@ const (
 const DefaultPolicy = policyReservedOne | PolicySMT
 
 // policyNames are the bits that have a name, lowest first.
-func policyNames() []struct {
+var policyNames = []struct {
 	bit  GuestPolicy
 	name string
-} {
-	return []struct {
-		bit  GuestPolicy
-		name string
-	}{
-		{PolicySMT, "smt"},
-		{PolicyMigrateMA, "migrate-ma"},
-		{PolicyDebug, "debug"},
-		{PolicySingleSocket, "single-socket"},
-		{PolicyCXLAllow, "cxl-allow"},
-		{PolicyMemAES256XTS, "aes-256-xts"},
-		{PolicyRAPLDis, "rapl-dis"},
-		{PolicyCiphertextHiding, "ciphertext-hiding"},
-		{PolicyPageSwapDisable, "page-swap-disable"},
-	}
+}{
+	{PolicySMT, "smt"},
+	{PolicyMigrateMA, "migrate-ma"},
+	{PolicyDebug, "debug"},
+	{PolicySingleSocket, "single-socket"},
+	{PolicyCXLAllow, "cxl-allow"},
+	{PolicyMemAES256XTS, "aes-256-xts"},
+	{PolicyRAPLDis, "rapl-dis"},
+	{PolicyCiphertextHiding, "ciphertext-hiding"},
+	{PolicyPageSwapDisable, "page-swap-disable"},
 }
 
 // Has reports whether all bits of flags are set.
@@ -82,7 +77,7 @@ func (p GuestPolicy) String() string {
 		return fmt.Sprintf("%#x", uint64(p))
 	}
 	words := []string{fmt.Sprintf("abi=%d.%d", p.ABIMajor(), p.ABIMinor())}
-	for _, n := range policyNames() {
+	for _, n := range policyNames {
 		if p.Has(n.bit) {
 			words = append(words, n.name)
 		}
@@ -127,7 +122,7 @@ func parsePolicyWord(word string) (GuestPolicy, error) {
 		return GuestPolicy(major<<8 | minor), nil
 	}
 	var known []string
-	for _, n := range policyNames() {
+	for _, n := range policyNames {
 		if n.name == word {
 			return n.bit, nil
 		}

@@ -12,17 +12,15 @@ const ContainerHeadSize = 512
 // containers are formats of disk images: the magic bytes of each, and where they
 // are (QEMU, block/*.c and docs/interop/). A guest is launched from what they
 // hold, never from their bytes.
-func containers() []container {
-	return []container{
-		{"QFI\xfb", 0, "qcow2"},
-		{"KDMV", 0, "VMDK"},
-		{"# Disk Desc", 0, "VMDK"},
-		{"vhdxfile", 0, "VHDX"},
-		{"conectix", 0, "VHD"},
-		{"\x7f\x10\xda\xbe", 0x40, "VDI"},
-		{"QED\x00", 0, "QED"},
-		{"LUKS\xba\xbe", 0, "LUKS"},
-	}
+var containers = []container{
+	{"QFI\xfb", 0, "qcow2"},
+	{"KDMV", 0, "VMDK"},
+	{"# Disk Desc", 0, "VMDK"},
+	{"vhdxfile", 0, "VHDX"},
+	{"conectix", 0, "VHD"},
+	{"\x7f\x10\xda\xbe", 0x40, "VDI"},
+	{"QED\x00", 0, "QED"},
+	{"LUKS\xba\xbe", 0, "LUKS"},
 }
 
 type container struct {
@@ -36,7 +34,7 @@ type container struct {
 // would be of a guest that nobody can launch. The head may be shorter than
 // ContainerHeadSize where the file is. The error wraps ErrContainer.
 func CheckRaw(head []byte) error {
-	for _, c := range containers() {
+	for _, c := range containers {
 		if len(head) >= c.offset && bytes.HasPrefix(head[c.offset:], []byte(c.magic)) {
 			return fmt.Errorf("%w: it is a %s file; unpack it with \"qemu-img convert -O raw\"", ErrContainer, c.name)
 		}

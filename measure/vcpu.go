@@ -37,21 +37,19 @@ type model struct {
 	family, model, stepping uint
 }
 
-func models() []model {
-	return []model{
-		{name: "EPYC", versions: 5, aliases: []string{"EPYC-IBPB"}, family: 23, model: 1, stepping: 2},
-		{name: "EPYC-Rome", versions: 5, family: 23, model: 49, stepping: 0},
-		{name: "EPYC-Milan", versions: 4, family: 25, model: 1, stepping: 1},
-		{name: "EPYC-Genoa", versions: 3, family: 25, model: 17, stepping: 0},
-		{name: "EPYC-Turin", versions: 2, family: 26, model: 0, stepping: 0},
-	}
+var models = []model{
+	{name: "EPYC", versions: 5, aliases: []string{"EPYC-IBPB"}, family: 23, model: 1, stepping: 2},
+	{name: "EPYC-Rome", versions: 5, family: 23, model: 49, stepping: 0},
+	{name: "EPYC-Milan", versions: 4, family: 25, model: 1, stepping: 1},
+	{name: "EPYC-Genoa", versions: 3, family: 25, model: 17, stepping: 0},
+	{name: "EPYC-Turin", versions: 2, family: 26, model: 0, stepping: 0},
 }
 
 // VCPUTypes returns every model that has a name, in QEMU's spelling, from
 // Naples to Turin.
 func VCPUTypes() []VCPUType {
 	var types []VCPUType
-	for _, m := range models() {
+	for _, m := range models {
 		signature, err := Signature(m.family, m.model, m.stepping)
 		if err != nil {
 			panic(err) // the table is wrong

@@ -29,7 +29,7 @@ func Disk(artifact packer.Artifact, name string) (string, error) {
 	}
 	var disks []string
 	for _, path := range files {
-		if slices.Contains(extensions(), strings.ToLower(filepath.Ext(path))) {
+		if slices.Contains(extensions, strings.ToLower(filepath.Ext(path))) {
 			disks = append(disks, path)
 		}
 	}
@@ -43,9 +43,7 @@ func Disk(artifact packer.Artifact, name string) (string, error) {
 }
 
 // extensions are those of disk images.
-func extensions() []string {
-	return []string{".qcow2", ".raw", ".img", ".vmdk", ".vdi", ".vhd", ".vhdx"}
-}
+var extensions = []string{".qcow2", ".raw", ".img", ".vmdk", ".vdi", ".vhd", ".vhdx"}
 
 func list(files []string) string {
 	if len(files) == 0 {

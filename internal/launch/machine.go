@@ -55,11 +55,14 @@ const (
 	NetworkNone = "none"
 )
 
+// interfaceName is what Linux takes as a name (IFNAMSIZ), without what QEMU would
+// split at.
+var interfaceName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,15}$`)
+
 // ParseNetwork reads "user", "tap=NAME" or "none". The error wraps ErrMachine.
 func ParseNetwork(s string) (Network, error) {
 	if name, ok := strings.CutPrefix(s, NetworkTap+"="); ok {
-		// What Linux takes as a name (IFNAMSIZ), without what QEMU would split at.
-		if !regexp.MustCompile(`^[A-Za-z0-9_.-]{1,15}$`).MatchString(name) {
+		if !interfaceName.MatchString(name) {
 			return Network{}, fmt.Errorf("%w: interface name %q", ErrMachine, name)
 		}
 		return Network{Mode: NetworkTap, Tap: name}, nil

@@ -49,8 +49,11 @@ func QEMUVersion(ctx context.Context, program string) (Version, error) {
 	return parseVersion(string(out))
 }
 
+// versionLine is what QEMU prints for --version.
+var versionLine = regexp.MustCompile(`^QEMU emulator version (\d{1,4})\.(\d{1,4})\b`)
+
 func parseVersion(text string) (Version, error) {
-	match := regexp.MustCompile(`^QEMU emulator version (\d{1,4})\.(\d{1,4})\b`).FindStringSubmatch(text)
+	match := versionLine.FindStringSubmatch(text)
 	if match == nil {
 		return Version{}, fmt.Errorf("%w: its version is %.60q", ErrQEMU, text)
 	}

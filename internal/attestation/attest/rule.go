@@ -2,6 +2,7 @@ package attest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -45,7 +46,7 @@ func (r Results) Failed() Results {
 // lifts them, always in the same order.
 func Evaluate(v *Verified, p *Policy) Results {
 	var results Results
-	for _, r := range rules() {
+	for _, r := range rules {
 		if !r.set(p) {
 			continue
 		}
@@ -72,14 +73,8 @@ type finding struct {
 	expected, found string
 }
 
-// rules returns the table in the order in which results are given.
-func rules() []rule {
-	var all []rule
-	for _, part := range [][]rule{originRules(), guestRules(), identityRules(), platformRules(), tcbRules()} {
-		all = append(all, part...)
-	}
-	return all
-}
+// rules is the table, in the order in which results are given.
+var rules = slices.Concat(originRules, guestRules, identityRules, platformRules, tcbRules)
 
 func always(*Policy) bool { return true }
 

@@ -8,31 +8,29 @@ import (
 
 // guestRules ask how the guest was launched: VMPL, guest policy, security
 // version.
-func guestRules() []rule {
-	return []rule{
-		vmplRule(),
-		forbiddenRule("guest_policy.debug", idblock.PolicyDebug, func(p *Policy) bool { return p.GuestPolicy.AllowDebug }),
-		forbiddenRule("guest_policy.migration_agent", idblock.PolicyMigrateMA, func(p *Policy) bool { return p.GuestPolicy.AllowMigrationAgent }),
-		policyRule("smt", idblock.PolicySMT, func(r *GuestPolicyRules) *bool { return r.SMT }),
-		policyRule("single_socket", idblock.PolicySingleSocket, func(r *GuestPolicyRules) *bool { return r.SingleSocket }),
-		policyRule("cxl", idblock.PolicyCXLAllow, func(r *GuestPolicyRules) *bool { return r.CXL }),
-		policyRule("aes_256_xts", idblock.PolicyMemAES256XTS, func(r *GuestPolicyRules) *bool { return r.MemAES256XTS }),
-		policyRule("rapl_disabled", idblock.PolicyRAPLDis, func(r *GuestPolicyRules) *bool { return r.RAPLDisabled }),
-		policyRule("ciphertext_hiding", idblock.PolicyCiphertextHiding, func(r *GuestPolicyRules) *bool { return r.CiphertextHiding }),
-		policyRule("page_swap_disabled", idblock.PolicyPageSwapDisable, func(r *GuestPolicyRules) *bool { return r.PageSwapDisabled }),
-		{
-			name:  "guest_policy.min_abi",
-			set:   func(p *Policy) bool { return p.GuestPolicy.MinABI != ABIVersion{} },
-			judge: judgeABI,
+var guestRules = []rule{
+	vmplRule(),
+	forbiddenRule("guest_policy.debug", idblock.PolicyDebug, func(p *Policy) bool { return p.GuestPolicy.AllowDebug }),
+	forbiddenRule("guest_policy.migration_agent", idblock.PolicyMigrateMA, func(p *Policy) bool { return p.GuestPolicy.AllowMigrationAgent }),
+	policyRule("smt", idblock.PolicySMT, func(r *GuestPolicyRules) *bool { return r.SMT }),
+	policyRule("single_socket", idblock.PolicySingleSocket, func(r *GuestPolicyRules) *bool { return r.SingleSocket }),
+	policyRule("cxl", idblock.PolicyCXLAllow, func(r *GuestPolicyRules) *bool { return r.CXL }),
+	policyRule("aes_256_xts", idblock.PolicyMemAES256XTS, func(r *GuestPolicyRules) *bool { return r.MemAES256XTS }),
+	policyRule("rapl_disabled", idblock.PolicyRAPLDis, func(r *GuestPolicyRules) *bool { return r.RAPLDisabled }),
+	policyRule("ciphertext_hiding", idblock.PolicyCiphertextHiding, func(r *GuestPolicyRules) *bool { return r.CiphertextHiding }),
+	policyRule("page_swap_disabled", idblock.PolicyPageSwapDisable, func(r *GuestPolicyRules) *bool { return r.PageSwapDisabled }),
+	{
+		name:  "guest_policy.min_abi",
+		set:   func(p *Policy) bool { return p.GuestPolicy.MinABI != ABIVersion{} },
+		judge: judgeABI,
+	},
+	{
+		name: "min_guest_svn",
+		set:  func(p *Policy) bool { return p.MinGuestSVN > 0 },
+		judge: func(v *Verified, p *Policy) finding {
+			return finding{v.Report.GuestSVN >= p.MinGuestSVN, fmt.Sprint("at least ", p.MinGuestSVN), fmt.Sprint(v.Report.GuestSVN)}
 		},
-		{
-			name: "min_guest_svn",
-			set:  func(p *Policy) bool { return p.MinGuestSVN > 0 },
-			judge: func(v *Verified, p *Policy) finding {
-				return finding{v.Report.GuestSVN >= p.MinGuestSVN, fmt.Sprint("at least ", p.MinGuestSVN), fmt.Sprint(v.Report.GuestSVN)}
-			},
-		},
-	}
+	},
 }
 
 // guestPolicy returns the policy that the guest was launched with.

@@ -9,33 +9,31 @@ import (
 )
 
 // originRules ask where a report comes from: product, key, provider and chip.
-func originRules() []rule {
-	return []rule{
-		{
-			name: "min_report_version",
-			set:  func(p *Policy) bool { return p.MinReportVersion > 0 },
-			judge: func(v *Verified, p *Policy) finding {
-				return finding{v.Report.Version >= p.MinReportVersion, fmt.Sprint("at least ", p.MinReportVersion), fmt.Sprint(v.Report.Version)}
-			},
+var originRules = []rule{
+	{
+		name: "min_report_version",
+		set:  func(p *Policy) bool { return p.MinReportVersion > 0 },
+		judge: func(v *Verified, p *Policy) finding {
+			return finding{v.Report.Version >= p.MinReportVersion, fmt.Sprint("at least ", p.MinReportVersion), fmt.Sprint(v.Report.Version)}
 		},
-		listRule("products", func(p *Policy) []snp.Product { return p.Products }, func(v *Verified) snp.Product { return v.Product }),
-		listRule("signing_keys", (*Policy).signingKeys, func(v *Verified) string { return v.SigningKey.String() }),
-		{
-			name:  "csp_ids",
-			set:   func(p *Policy) bool { return p.CSPIDs != nil },
-			judge: judgeCSP,
-		},
-		{
-			name:  "allowed_chips",
-			set:   func(p *Policy) bool { return p.AllowedChips != nil },
-			judge: func(v *Verified, p *Policy) finding { return judgeChip(v, p.AllowedChips, true) },
-		},
-		{
-			name:  "denied_chips",
-			set:   func(p *Policy) bool { return p.DeniedChips != nil },
-			judge: func(v *Verified, p *Policy) finding { return judgeChip(v, p.DeniedChips, false) },
-		},
-	}
+	},
+	listRule("products", func(p *Policy) []snp.Product { return p.Products }, func(v *Verified) snp.Product { return v.Product }),
+	listRule("signing_keys", (*Policy).signingKeys, func(v *Verified) string { return v.SigningKey.String() }),
+	{
+		name:  "csp_ids",
+		set:   func(p *Policy) bool { return p.CSPIDs != nil },
+		judge: judgeCSP,
+	},
+	{
+		name:  "allowed_chips",
+		set:   func(p *Policy) bool { return p.AllowedChips != nil },
+		judge: func(v *Verified, p *Policy) finding { return judgeChip(v, p.AllowedChips, true) },
+	},
+	{
+		name:  "denied_chips",
+		set:   func(p *Policy) bool { return p.DeniedChips != nil },
+		judge: func(v *Verified, p *Policy) finding { return judgeChip(v, p.DeniedChips, false) },
+	},
 }
 
 // judgeCSP wants a VLEK of one of the providers. A VCEK is of none.

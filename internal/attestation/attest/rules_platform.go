@@ -7,33 +7,31 @@ import (
 )
 
 // platformRules ask about the machine: PLATFORM_INFO, firmware, mitigations.
-func platformRules() []rule {
-	return []rule{
-		platformRule("smt", snp.PlatformSMT, func(r *PlatformRules) *bool { return r.SMT }),
-		platformRule("tsme", snp.PlatformTSME, func(r *PlatformRules) *bool { return r.TSME }),
-		platformRule("ecc", snp.PlatformECC, func(r *PlatformRules) *bool { return r.ECC }),
-		platformRule("rapl_disabled", snp.PlatformRAPLDisabled, func(r *PlatformRules) *bool { return r.RAPLDisabled }),
-		platformRule("ciphertext_hiding", snp.PlatformCiphertextHiding, func(r *PlatformRules) *bool { return r.CiphertextHiding }),
-		platformRule("alias_check_complete", snp.PlatformAliasCheckComplete, func(r *PlatformRules) *bool { return r.AliasCheckComplete }),
-		platformRule("tio", snp.PlatformTIO, func(r *PlatformRules) *bool { return r.TIO }),
-		{
-			name: "platform.known_bits_only",
-			set:  func(p *Policy) bool { return p.Platform.KnownBitsOnly },
-			judge: func(v *Verified, _ *Policy) finding {
-				unknown := v.Report.PlatformInfo.Reserved()
-				return finding{unknown == 0, "no unknown bits", fmt.Sprintf("%#x", uint64(unknown))}
-			},
+var platformRules = []rule{
+	platformRule("smt", snp.PlatformSMT, func(r *PlatformRules) *bool { return r.SMT }),
+	platformRule("tsme", snp.PlatformTSME, func(r *PlatformRules) *bool { return r.TSME }),
+	platformRule("ecc", snp.PlatformECC, func(r *PlatformRules) *bool { return r.ECC }),
+	platformRule("rapl_disabled", snp.PlatformRAPLDisabled, func(r *PlatformRules) *bool { return r.RAPLDisabled }),
+	platformRule("ciphertext_hiding", snp.PlatformCiphertextHiding, func(r *PlatformRules) *bool { return r.CiphertextHiding }),
+	platformRule("alias_check_complete", snp.PlatformAliasCheckComplete, func(r *PlatformRules) *bool { return r.AliasCheckComplete }),
+	platformRule("tio", snp.PlatformTIO, func(r *PlatformRules) *bool { return r.TIO }),
+	{
+		name: "platform.known_bits_only",
+		set:  func(p *Policy) bool { return p.Platform.KnownBitsOnly },
+		judge: func(v *Verified, _ *Policy) finding {
+			unknown := v.Report.PlatformInfo.Reserved()
+			return finding{unknown == 0, "no unknown bits", fmt.Sprintf("%#x", uint64(unknown))}
 		},
-		{
-			name:  "min_firmware",
-			set:   func(p *Policy) bool { return p.MinFirmware != snp.FirmwareVersion{} },
-			judge: judgeFirmware,
-		},
-		mitigationRule("launch_mitigations", func(p *Policy) Bits64 { return p.LaunchMitigations },
-			func(r *snp.Report) uint64 { return r.LaunchMitVector }),
-		mitigationRule("current_mitigations", func(p *Policy) Bits64 { return p.CurrentMitigations },
-			func(r *snp.Report) uint64 { return r.CurrentMitVector }),
-	}
+	},
+	{
+		name:  "min_firmware",
+		set:   func(p *Policy) bool { return p.MinFirmware != snp.FirmwareVersion{} },
+		judge: judgeFirmware,
+	},
+	mitigationRule("launch_mitigations", func(p *Policy) Bits64 { return p.LaunchMitigations },
+		func(r *snp.Report) uint64 { return r.LaunchMitVector }),
+	mitigationRule("current_mitigations", func(p *Policy) Bits64 { return p.CurrentMitigations },
+		func(r *snp.Report) uint64 { return r.CurrentMitVector }),
 }
 
 func platformRule(name string, bit snp.PlatformInfo, want func(*PlatformRules) *bool) rule {

@@ -8,12 +8,10 @@ import (
 )
 
 // tcbRules hold the TCB versions against the floors of the product line.
-func tcbRules() []rule {
-	return []rule{
-		floorRule("tcb_floors.reported", func(f ProductFloors) *snp.TCB { return f.Reported }, func(v *Verified) snp.TCB { return v.ReportedTCB }),
-		floorRule("tcb_floors.committed", func(f ProductFloors) *snp.TCB { return f.Committed }, func(v *Verified) snp.TCB { return v.CommittedTCB }),
-		floorRule("tcb_floors.launch", func(f ProductFloors) *snp.TCB { return f.Launch }, func(v *Verified) snp.TCB { return v.LaunchTCB }),
-	}
+var tcbRules = []rule{
+	floorRule("tcb_floors.reported", func(f ProductFloors) *snp.TCB { return f.Reported }, func(v *Verified) snp.TCB { return v.ReportedTCB }),
+	floorRule("tcb_floors.committed", func(f ProductFloors) *snp.TCB { return f.Committed }, func(v *Verified) snp.TCB { return v.CommittedTCB }),
+	floorRule("tcb_floors.launch", func(f ProductFloors) *snp.TCB { return f.Launch }, func(v *Verified) snp.TCB { return v.LaunchTCB }),
 }
 
 // floorRule applies as soon as any product line has the floor: chips of a line

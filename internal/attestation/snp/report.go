@@ -43,13 +43,11 @@ const (
 	versionNewest      = versionMitigations
 )
 
-// additionsAt returns the signed bytes that the newest layout reserves, offset and
+// additionsAt are the signed bytes that the newest layout reserves, offset and
 // end: where later versions add their fields. What is reserved beside
 // SIGNER_INFO, which says how the report is signed, is not among them, nor is
 // what no signature covers.
-func additionsAt() [][2]int {
-	return [][2]int{{0x18B, 0x1A0}, {0x1EB, 0x1EC}, {0x1EF, 0x1F0}, {0x208, SignedSize}}
-}
+var additionsAt = [][2]int{{0x18B, 0x1A0}, {0x1EB, 0x1EC}, {0x1EF, 0x1F0}, {0x208, SignedSize}}
 
 // Errors of ParseReport.
 var (
@@ -203,7 +201,7 @@ func withoutAdditions(data []byte) []byte {
 		return data
 	}
 	known := bytes.Clone(data)
-	for _, added := range additionsAt() {
+	for _, added := range additionsAt {
 		clear(known[added[0]:added[1]])
 	}
 	return known

@@ -83,14 +83,16 @@ func dataSources(r *reader) (file string, sources []string) {
 	return file, sources
 }
 
+// identifyKey is what ds-identify takes for the key of its list.
+var identifyKey = regexp.MustCompile(`datasource_list["']*[ \t]*:`)
+
 // identified returns the list that counts for ds-identify: it looks for a line
 // with the key, wherever that stands, and reads no list in lines of its own.
 func identified(r *reader) (file string, sources []string) {
-	key := regexp.MustCompile(`datasource_list["']*[ \t]*:`)
 	for _, f := range cloudFiles(r) {
 		for line := range strings.Lines(r.text(f)) {
 			line, _, _ = strings.Cut(line, "#")
-			if at := key.FindStringIndex(line); at != nil {
+			if at := identifyKey.FindStringIndex(line); at != nil {
 				file, sources = f, strings.FieldsFunc(line[at[1]:], func(c rune) bool { return strings.ContainsRune("[], \t\r\n'\"", c) })
 			}
 		}

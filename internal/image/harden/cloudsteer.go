@@ -11,10 +11,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// template is the first line of a configuration that cloud-init renders.
+var template = regexp.MustCompile(`^(?i)\s*##\s*template:`)
+
 // steeredByConfig finds settings of cloud-init's configuration that a list of
 // data sources in the last file does not overrule.
 func steeredByConfig(r *reader) (all []cause) {
-	template := regexp.MustCompile(`^(?i)\s*##\s*template:`)
 	for _, file := range cloudFiles(r) {
 		content := r.text(file)
 		if template.MatchString(content) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/initrd"
@@ -64,7 +65,7 @@ func Edits(root fs.FS, o Options) ([]Edit, error) {
 		return nil, err
 	}
 	edits = append(edits, cloud...)
-	for _, unit := range append(hostUnits(), "debug-shell.service") {
+	for _, unit := range slices.Concat(hostUnits, []string{"debug-shell.service"}) {
 		if _, ok := started(r, unit); ok {
 			edits = append(edits, Edit{Path: path.Join("etc/systemd/system", unit), Target: "/dev/null"})
 		}

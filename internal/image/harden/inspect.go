@@ -54,7 +54,7 @@ func printable(s string) string {
 func autologin(r *reader) (all []Finding) {
 	var files []string
 	for _, unit := range []string{"getty@", "serial-getty@", "console-getty", "container-getty@", "autovt@"} {
-		for _, dir := range unitDirs()[:4] {
+		for _, dir := range unitDirs[:4] {
 			files = append(files, path.Join(dir, unit+".service"))
 			for _, instance := range []string{"", "tty1", "ttyS0", "hvc0"} {
 				if instance != "" && !strings.HasSuffix(unit, "@") {
@@ -130,7 +130,7 @@ func sharedKeys(r *reader) (all []Finding) {
 // authorizedKeys finds the keys that let somebody in over SSH already.
 func authorizedKeys(r *reader) (all []Finding) {
 	for _, home := range append(r.list("home", ""), "root") {
-		for _, name := range keysFileNames() {
+		for _, name := range keysFileNames {
 			file := path.Join(home, ".ssh", name)
 			if len(r.lines(file)) > 0 {
 				all = append(all, Finding{Code: "ssh-authorized-keys", Severity: Warning, Path: file, Detail: "whoever has one of these keys logs in over SSH"})

@@ -90,7 +90,7 @@ func keysFiles(r *reader, d directive) (all []Finding) {
 		}
 		for _, pattern := range patterns {
 			for _, file := range r.glob(pattern) {
-				if !slices.Contains(keysFileNames(), path.Base(file)) && len(r.lines(file)) > 0 {
+				if !slices.Contains(keysFileNames, path.Base(file)) && len(r.lines(file)) > 0 {
 					all = append(all, Finding{Code: "ssh-authorized-keys", Severity: Warning, Path: file, Detail: "whoever has one of these keys logs in over SSH"})
 				}
 			}
@@ -100,14 +100,14 @@ func keysFiles(r *reader, d directive) (all []Finding) {
 }
 
 // keysFileNames lists the files of ~/.ssh that authorizedKeys looks for.
-func keysFileNames() []string { return []string{"authorized_keys", "authorized_keys2"} }
+var keysFileNames = []string{"authorized_keys", "authorized_keys2"}
 
 // sshServers returns the arguments of each sshd that a unit with "ssh" in its
 // name starts. Drop-ins of ssh.service and sshd.service, which are often names of
 // one unit, count for both.
 func sshServers(r *reader) (all [][]argument) {
 	seen := map[string]bool{}
-	for _, dir := range unitDirs() {
+	for _, dir := range unitDirs {
 		for _, file := range r.list(dir, ".service") {
 			name := path.Base(file)
 			if !strings.Contains(name, "ssh") || seen[name] || masked(r, name) {

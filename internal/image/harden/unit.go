@@ -8,11 +8,9 @@ import (
 )
 
 // unitDirs are where systemd reads units, first wins (systemd.unit(5)).
-func unitDirs() []string {
-	return []string{
-		"etc/systemd/system.control", "etc/systemd/system", "usr/local/lib/systemd/system",
-		"usr/lib/systemd/system", "lib/systemd/system",
-	}
+var unitDirs = []string{
+	"etc/systemd/system.control", "etc/systemd/system", "usr/local/lib/systemd/system",
+	"usr/lib/systemd/system", "lib/systemd/system",
 }
 
 // setting is a line of a unit or of systemd's own configuration.
@@ -28,7 +26,7 @@ func (r *reader) unit(name string, aliases ...string) (all []setting) {
 		all = r.settings(file)
 	}
 	var dirs []string
-	for _, dir := range unitDirs() {
+	for _, dir := range unitDirs {
 		for _, n := range append([]string{name}, aliases...) {
 			for _, d := range dropInDirs(n) {
 				dirs = append(dirs, path.Join(dir, d))

@@ -38,38 +38,36 @@ type signature struct {
 
 // signatures is in order of trust: containers first, since what they hold may
 // leave the magic of another kind behind.
-func signatures() []signature {
-	list := []signature{
-		{0, "LUKS\xba\xbe", LUKS},
-		{3, "-FVE-FS-", BitLocker},
-		{0x1000, "\xfc\x4e\x2b\xa9", RAID}, // metadata 1.2; 1.1 is at 0
-		{0, "\xfc\x4e\x2b\xa9", RAID},
-	}
-	for sector := range int64(4) { // an LVM label is in one of the first four sectors
-		list = append(list, signature{sector*512 + 24, "LVM2 001", LVM})
-	}
-	list = append(list,
-		signature{0, "XFSB", XFS},
-		signature{0x10040, "_BHRfS_M", Btrfs},
-		signature{0x438, "\x53\xef", Ext4},
-		signature{0, "hsqs", SquashFS},
-		signature{0x400, "\xe2\xe1\xf5\xe0", EROFS},
-		signature{0x400, "\x10\x20\xf5\xf2", F2FS},
-		signature{0x1018, "\xc6\x85\x73\xf6\x4e\x1a\x45\xca", Bcachefs},
-		signature{0x20000, "\x0c\xb1\xba\x00\x00\x00\x00\x00", ZFS},
-		signature{0x36, "FAT", FAT},
-		signature{0x52, "FAT32   ", FAT},
-	)
-	for page := int64(4096); page <= 65536; page *= 2 {
-		list = append(list, signature{page - 10, "SWAPSPACE2", Swap})
-	}
-	return list
+var signatures = []signature{
+	{0, "LUKS\xba\xbe", LUKS},
+	{3, "-FVE-FS-", BitLocker},
+	{0x1000, "\xfc\x4e\x2b\xa9", RAID}, // metadata 1.2; 1.1 is at 0
+	{0, "\xfc\x4e\x2b\xa9", RAID},
+	{24, "LVM2 001", LVM}, // in one of the first four sectors
+	{512 + 24, "LVM2 001", LVM},
+	{1024 + 24, "LVM2 001", LVM},
+	{1536 + 24, "LVM2 001", LVM},
+	{0, "XFSB", XFS},
+	{0x10040, "_BHRfS_M", Btrfs},
+	{0x438, "\x53\xef", Ext4},
+	{0, "hsqs", SquashFS},
+	{0x400, "\xe2\xe1\xf5\xe0", EROFS},
+	{0x400, "\x10\x20\xf5\xf2", F2FS},
+	{0x1018, "\xc6\x85\x73\xf6\x4e\x1a\x45\xca", Bcachefs},
+	{0x20000, "\x0c\xb1\xba\x00\x00\x00\x00\x00", ZFS},
+	{0x36, "FAT", FAT},
+	{0x52, "FAT32   ", FAT},
+	{4096 - 10, "SWAPSPACE2", Swap}, // at the end of the first page
+	{8192 - 10, "SWAPSPACE2", Swap},
+	{16384 - 10, "SWAPSPACE2", Swap},
+	{32768 - 10, "SWAPSPACE2", Swap},
+	{65536 - 10, "SWAPSPACE2", Swap},
 }
 
 // Detect tells what starts at r's beginning by its magic numbers. It does not
 // say that it is sound. What is not known is Unknown.
 func Detect(r io.ReaderAt) (Type, error) {
-	for _, s := range signatures() {
+	for _, s := range signatures {
 		found := make([]byte, len(s.magic))
 		_, err := r.ReadAt(found, s.offset)
 		if err != nil && !errors.Is(err, io.EOF) {

@@ -112,10 +112,9 @@ func checkModules(names []string) error {
 }
 
 // isUUID takes 36 characters in lower case: GPT's and the file systems' alike.
-func isUUID(s string) bool {
-	ok, err := regexp.MatchString(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`, s)
-	return err == nil && ok
-}
+func isUUID(s string) bool { return uuid.MatchString(s) }
+
+var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 func (r *Root) validate() error {
 	knownFS := r.Filesystem == "ext4" || r.Filesystem == "xfs" || r.Filesystem == "btrfs"

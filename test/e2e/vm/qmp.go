@@ -87,6 +87,9 @@ func (q *QMP) command(name string, arguments, result any) error {
 	return errors.Join(errors.New("QEMU's monitor has ended"), q.in.Err())
 }
 
+// registers are the two of "info registers" that tell where a vCPU is.
+var registers = regexp.MustCompile(`\b[RE]IP=([0-9a-f]{8,16})\b.* HLT=([01])\b`)
+
 // rip returns the instruction pointer of the first vCPU, and whether it waits for
 // an interrupt.
 func (q *QMP) rip() (rip uint64, halted bool, err error) {
@@ -94,7 +97,7 @@ func (q *QMP) rip() (rip uint64, halted bool, err error) {
 	if err := q.command("human-monitor-command", map[string]string{"command-line": "info registers"}, &text); err != nil {
 		return 0, false, err
 	}
-	match := regexp.MustCompile(`\b[RE]IP=([0-9a-f]{8,16})\b.* HLT=([01])\b`).FindStringSubmatch(text)
+	match := registers.FindStringSubmatch(text)
 	if match == nil {
 		return 0, false, fmt.Errorf("no instruction pointer in %.200q", text)
 	}

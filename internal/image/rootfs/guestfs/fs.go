@@ -165,6 +165,9 @@ func (f *FS) Open(name string) (fs.File, error) {
 	return &file{fs: f, name: name, info: found, data: data}, nil
 }
 
+// attributeName is a line of what lgetxattrs lists.
+var attributeName = regexp.MustCompile(`(?m)^  attrname: (.*)$`)
+
 // Xattrs returns the extended attributes of a file or symbolic link.
 func (f *FS) Xattrs(name string) (map[string][]byte, error) {
 	out, err := f.ask("getxattr", name, "lgetxattrs")
@@ -172,7 +175,7 @@ func (f *FS) Xattrs(name string) (map[string][]byte, error) {
 		return nil, err
 	}
 	values := map[string][]byte{}
-	for _, found := range regexp.MustCompile(`(?m)^  attrname: (.*)$`).FindAllSubmatch(out, -1) {
+	for _, found := range attributeName.FindAllSubmatch(out, -1) {
 		attribute := string(bytes.TrimSpace(found[1]))
 		if values[attribute], err = f.ask("getxattr", name, "lgetxattr", attribute); err != nil {
 			return nil, err

@@ -25,6 +25,9 @@ type session struct {
 	mu      sync.Mutex // one request at a time
 }
 
+// listening is how guestfish says that it listens.
+var listening = regexp.MustCompile(`GUESTFISH_PID=(\d+)`)
+
 // start mounts the file system that fills an image, writable or not.
 func start(ctx context.Context, image string, writable bool, options string) (*session, error) {
 	program, err := exec.LookPath("guestfish")
@@ -66,7 +69,7 @@ func launch(ctx context.Context, program, image string, writable bool, env []str
 	// guestfish reads options from arguments that begin with a dash; an absolute path does not.
 	out, err := s.run(ctx, "--listen", mode, "--format=raw", "-a", image)
 	if err == nil {
-		found := regexp.MustCompile(`GUESTFISH_PID=(\d+)`).FindSubmatch(out)
+		found := listening.FindSubmatch(out)
 		if found == nil {
 			err = fmt.Errorf("guestfish --listen printed %.200q", out)
 		} else {

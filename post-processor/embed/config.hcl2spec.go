@@ -22,6 +22,7 @@ type FlatConfig struct {
 	CAFile              *string           `mapstructure:"ca_file" cty:"ca_file" hcl:"ca_file"`
 	Fingerprint         *string           `mapstructure:"fingerprint" cty:"fingerprint" hcl:"fingerprint"`
 	Image               *string           `mapstructure:"image" flag:"image" help:"disk image to change, qcow2 or raw" cty:"image" hcl:"image"`
+	Backing             *string           `mapstructure:"backing" flag:"backing" help:"golden image that --image is a qcow2 overlay on; the name in its header is not followed" cty:"backing" hcl:"backing"`
 	Bundle              *string           `mapstructure:"bundle" flag:"bundle" help:"launch bundle, tar.gz or tar" cty:"bundle" hcl:"bundle"`
 	Size                *string           `mapstructure:"size" flag:"size" help:"size of the partition, such as 512M (default as it is, or 512M)" cty:"size" hcl:"size"`
 	Update              *bool             `mapstructure:"update" flag:"update" help:"keep the active slot and use the other one" cty:"update" hcl:"update"`
@@ -51,6 +52,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"ca_file":                    &hcldec.AttrSpec{Name: "ca_file", Type: cty.String, Required: false},
 		"fingerprint":                &hcldec.AttrSpec{Name: "fingerprint", Type: cty.String, Required: false},
 		"image":                      &hcldec.AttrSpec{Name: "image", Type: cty.String, Required: false},
+		"backing":                    &hcldec.AttrSpec{Name: "backing", Type: cty.String, Required: false},
 		"bundle":                     &hcldec.AttrSpec{Name: "bundle", Type: cty.String, Required: false},
 		"size":                       &hcldec.AttrSpec{Name: "size", Type: cty.String, Required: false},
 		"update":                     &hcldec.AttrSpec{Name: "update", Type: cty.Bool, Required: false},

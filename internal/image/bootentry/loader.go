@@ -47,6 +47,16 @@ func readLoader(root, boot, esp fs.FS) ([]Entry, error) {
 	return []Entry{b.Entry}, nil
 }
 
+// hasLoader says whether systemd-boot would find something to boot on the EFI system
+// partition.
+func hasLoader(esp fs.FS) bool {
+	if esp == nil {
+		return false
+	}
+	list, err := place{esp, ".", true}.readEntries()
+	return err != nil || len(list) > 0
+}
+
 // readEntries lists what systemd-boot finds in one place.
 func (p place) readEntries() (list []*blsEntry, err error) {
 	files, err := listBLS(p.fsys, path.Join(p.dir, "loader/entries"), nil)
@@ -148,7 +158,7 @@ func finishLoader(list []*blsEntry, places []place) ([]Entry, error) {
 	for n, b := range list {
 		b.menu, b.Default = n, n == chosen
 		if strings.HasPrefix(wanted, "@") {
-			b.Doubts = append(b.Doubts, "the default "+quoteCommand([]string{wanted})+", which the firmware remembers")
+			b.Doubts = append(b.Doubts, fmt.Sprintf("the default %.64q, which the firmware remembers", wanted))
 		}
 		entries = append(entries, b.Entry)
 	}

@@ -67,12 +67,27 @@ func TestOrderOfSystemdBoot(t *testing.T) {
 	}
 	esp["loader/loader.conf"] = file("default @saved\n")
 	entries, err := bootentry.Read(fstest.MapFS{}, nil, esp)
-	if err != nil || len(entries[0].Doubts) != 1 || !strings.Contains(entries[0].Doubts[0], "the firmware remembers") {
+	if err != nil || len(entries[0].Doubts) != 1 || !strings.Contains(entries[0].Doubts[0], `the default "@saved", which the firmware remembers`) {
 		t.Errorf("%+v, %v", entries, err)
 	}
 	esp["loader/loader.conf"] = file("default " + strings.Repeat("*", 300))
 	if _, err := bootentry.Read(fstest.MapFS{}, nil, esp); !errors.Is(err, bootentry.ErrMalformed) {
 		t.Errorf("a long pattern: %v", err)
+	}
+}
+
+// TestTwoMenus has GRUB's menu, and one of systemd-boot that the firmware may start
+// instead.
+func TestTwoMenus(t *testing.T) {
+	root := fstest.MapFS{"boot/grub/grub.cfg": file("menuentry 'a' { linux /boot/vmlinuz-1 ro; initrd /boot/initrd.img-1; }\n")}
+	for doubts, esp := range map[int]fstest.MapFS{
+		0: {"EFI/debian/grub.cfg": file("configfile x"), "loader/loader.conf": file("default a")},
+		1: {"loader/entries/a.conf": file("linux /k\n")},
+	} {
+		entries, err := bootentry.Read(root, nil, esp)
+		if err != nil || len(entries) != 1 || entries[0].Title != "a" || len(entries[0].Doubts) != doubts {
+			t.Errorf("want %d doubts: %+v, %v", doubts, entries, err)
+		}
 	}
 }
 

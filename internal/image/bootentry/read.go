@@ -25,6 +25,9 @@ func Read(root, boot, esp fs.FS) ([]Entry, error) {
 		if m == nil || len(flatten(m.items)) == 0 {
 			continue
 		}
+		if hasLoader(esp) {
+			m.doubt("a menu of systemd-boot beside GRUB's, on the EFI system partition")
+		}
 		return finish(m, source)
 	}
 	entries, err := readLoader(root, boot, esp)

@@ -100,8 +100,8 @@ func kernelInstallFiles(kernel, initrd string) map[string]string {
 	return map[string]string{
 		"loader/loader.conf":                            "timeout 3\ndefault token-*\n",
 		"loader/entries/token-" + tinyRelease + ".conf": "title Tiny entry\nversion " + tinyRelease + "\noptions root=/dev/vda1 ro quiet\nlinux /" + dir + "linux\ninitrd /" + dir + "initrd\n",
-		"loader/entries/zz.conf":                        "title Another\nlinux /none\n",
-		dir + "linux":                                   kernel, dir + "initrd": initrd,
+		"etc/os-release":                                "ID=fat\n", "loader/entries/zz.conf": "title Another\nlinux /none\n",
+		dir + "linux": kernel, dir + "initrd": initrd,
 	}
 }
 

@@ -70,7 +70,7 @@ func unpack(ctx context.Context, source, dir string, events Events) (*unpacked, 
 
 // unpacker goes through the layers of one source.
 type unpacker struct {
-	ctx    context.Context //nolint:containedctx // of one call
+	ctx    context.Context // of one call
 	target string
 	most   int64    // bytes that any layer may give
 	how    []string // the layers around the disk image
@@ -195,7 +195,7 @@ func copySparse(f *os.File, in io.Reader) error {
 }
 
 // packedBuffer is how much is read at a time, in bytes.
-const packedBuffer = 1 << 20
+const packedBuffer = 128 << 10
 
 // Kinds of sources beside those of decompress.
 const (

@@ -74,7 +74,7 @@ func (f *sectionFile) Stat() (fs.FileInfo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("section %q: %w", f.name, err)
 	}
-	return &sectionInfo{info, f.name, f.SectionReader.Size()}, nil
+	return &sectionInfo{info, f.name, f.Size()}, nil
 }
 
 // sectionInfo is what the image's file says, but for name and size.

@@ -29,7 +29,7 @@ func TestImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer image.Close()
+	defer image.Close() //nolint:errcheck // it was only read
 	if line, err := image.CommandLine(); line != "root=/dev/vda1 quiet" || err != nil {
 		t.Errorf("command line %q, %v", line, err)
 	}

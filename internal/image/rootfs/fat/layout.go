@@ -58,48 +58,80 @@ func unsupported(format string, args ...any) error {
 	return fmt.Errorf("%w: FAT: %s", rootfs.ErrUnsupported, fmt.Sprintf(format, args...))
 }
 
-// parseBoot reads the boot sector of a volume that has so many bytes.
-func parseBoot(boot []byte, available int64) (*layout, error) {
-	u16 := func(at int) int64 { return int64(binary.LittleEndian.Uint16(boot[at:])) }
-	u32 := func(at int) int64 { return int64(binary.LittleEndian.Uint32(boot[at:])) }
-	sector, perCluster := u16(bpbBytesPerSector), int64(boot[bpbSectorsPerCluster])
-	reserved, tables := u16(bpbReservedSectors), int64(boot[bpbFATs])
+// bpb reads numbers of a boot sector.
+type bpb []byte
+
+func (b bpb) u16(at int) int64 { return int64(binary.LittleEndian.Uint16(b[at:])) }
+func (b bpb) u32(at int) int64 { return int64(binary.LittleEndian.Uint32(b[at:])) }
+
+// check refuses sizes that make no sense.
+func (b bpb) check() error {
+	sector, perCluster := b.u16(bpbBytesPerSector), b[bpbSectorsPerCluster]
 	switch {
-	case boot[bsMark] != 0x55 || boot[bsMark+1] != 0xAA:
-		return nil, corrupt("no mark at the end of its boot sector")
+	case b[bsMark] != 0x55 || b[bsMark+1] != 0xAA:
+		return corrupt("no mark at the end of its boot sector")
 	case sector < 512 || sector > 4096 || sector&(sector-1) != 0:
-		return nil, corrupt("sectors of %d bytes", sector)
+		return corrupt("sectors of %d bytes", sector)
 	case perCluster == 0 || perCluster&(perCluster-1) != 0:
-		return nil, corrupt("clusters of %d sectors", perCluster)
-	case reserved == 0 || tables == 0 || tables > 2:
-		return nil, corrupt("%d reserved sectors, %d tables", reserved, tables)
+		return corrupt("clusters of %d sectors", perCluster)
+	case b.u16(bpbReservedSectors) == 0 || b[bpbFATs] == 0 || b[bpbFATs] > 2:
+		return corrupt("%d reserved sectors, %d tables", b.u16(bpbReservedSectors), b[bpbFATs])
+	case b.wide() && b.u16(bpbVersion) != 0:
+		return unsupported("FAT32 of version %#x", b.u16(bpbVersion))
 	}
-	l := &layout{cluster: sector * perCluster, rootBytes: u16(bpbRootEntries) * entrySize}
-	sectors, tableSectors := u16(bpbSectors16), u16(bpbFATSectors16)
+	return nil
+}
+
+// wide says whether it is FAT32. Linux, too, tells by this and not by the count of
+// clusters.
+func (b bpb) wide() bool { return b.u16(bpbFATSectors16) == 0 }
+
+// parseBoot reads the boot sector of a volume that has so many bytes.
+func parseBoot(b bpb, available int64) (*layout, error) {
+	if err := b.check(); err != nil {
+		return nil, err
+	}
+	sector, tables := b.u16(bpbBytesPerSector), int64(b[bpbFATs])
+	l := &layout{cluster: sector * int64(b[bpbSectorsPerCluster]), rootBytes: b.u16(bpbRootEntries) * entrySize}
+	sectors, tableSectors, extended := b.u16(bpbSectors16), b.u16(bpbFATSectors16), bsSignature16
 	if sectors == 0 {
-		sectors = u32(bpbSectors32)
+		sectors = b.u32(bpbSectors32)
 	}
-	extended := bsSignature16
-	if tableSectors == 0 { // Linux, too, tells FAT32 by this and not by the count of clusters
-		l.bits, extended, tableSectors = 32, bsSignature32, u32(bpbFATSectors32)
-		if u16(bpbVersion) != 0 {
-			return nil, unsupported("FAT32 of version %#x", u16(bpbVersion))
-		}
-		l.rootFirst = uint32(u32(bpbRootCluster))
+	if b.wide() {
+		l.bits, extended, tableSectors = 32, bsSignature32, b.u32(bpbFATSectors32)
+		l.rootFirst = uint32(b.u32(bpbRootCluster))
 	}
-	l.size, l.table, l.tableBytes = sectors*sector, reserved*sector, tableSectors*sector
+	l.size, l.table, l.tableBytes = sectors*sector, b.u16(bpbReservedSectors)*sector, tableSectors*sector
 	l.root = l.table + tables*l.tableBytes
-	rootSectors := (l.rootBytes + sector - 1) / sector
-	l.data = l.root + rootSectors*sector
+	l.data = l.root + (l.rootBytes+sector-1)/sector*sector
+	if err := l.measure(available); err != nil {
+		return nil, err
+	}
+	if flags := b.u16(bpbExtendedFlags); l.bits == 32 && flags&0x80 != 0 { // one table is in use, not all
+		active := flags & 0xF
+		if active >= tables {
+			return nil, corrupt("table %d of %d is in use", active, tables)
+		}
+		l.table += active * l.tableBytes
+	}
+	if b[extended] == 0x29 {
+		l.serial = binary.LittleEndian.Uint32(b[extended+1:])
+		l.label = fatLabel(b[extended+5 : extended+16])
+	}
+	return l, nil
+}
+
+// measure counts the clusters and sees that everything has room.
+func (l *layout) measure(available int64) error {
 	if l.size > available {
-		return nil, corrupt("%d bytes on a partition of %d", l.size, available)
+		return corrupt("%d bytes on a partition of %d", l.size, available)
 	}
 	if l.data >= l.size {
-		return nil, corrupt("no room for files")
+		return corrupt("no room for files")
 	}
 	clusters := (l.size - l.data) / l.cluster
 	if clusters > maxClusters {
-		return nil, unsupported("more than %d clusters", maxClusters)
+		return unsupported("more than %d clusters", maxClusters)
 	}
 	l.clusters = uint32(clusters)
 	if l.bits == 0 {
@@ -108,20 +140,10 @@ func parseBoot(boot []byte, available int64) (*layout, error) {
 			l.bits = 12
 		}
 	}
-	if active := u16(bpbExtendedFlags); l.bits == 32 && active&0x80 != 0 { // one table is in use, not all
-		if active &= 0xF; active >= tables {
-			return nil, corrupt("table %d of %d is in use", active, tables)
-		}
-		l.table += (u16(bpbExtendedFlags) & 0xF) * l.tableBytes
-	}
 	if need := ((clusters+firstCluster)*int64(l.bits) + 7) / 8; l.tableBytes < need {
-		return nil, corrupt("a table of %d bytes, and %d clusters need %d", l.tableBytes, clusters, need)
+		return corrupt("a table of %d bytes, and %d clusters need %d", l.tableBytes, clusters, need)
 	}
-	if boot[extended] == 0x29 {
-		l.serial = binary.LittleEndian.Uint32(boot[extended+1:])
-		l.label = fatLabel(boot[extended+5 : extended+16])
-	}
-	return l, nil
+	return nil
 }
 
 // fatLabel reads a label, which NO NAME stands for none of.

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
 )
 
@@ -116,6 +117,7 @@ func TestUnpack(t *testing.T) {
 	ova := tarOf(t, member{name: "a.ovf", content: []byte("<Envelope/>")}, member{name: "a.mf", content: []byte("SHA256(a.ovf)= 00")}, member{name: "a.vmdk", content: disk})
 	for how, source := range map[string][]byte{
 		"": disk, "gzip": gzipOf(t, disk), "xz": xzOf(t, disk), "zstd": zstdOf(t, disk), "bzip2": bzip2Of(t, disk),
+		"lz4": packedBy(t, func(w io.Writer) (*lz4.Writer, error) { return lz4.NewWriter(w), nil }, disk),
 		"tar": ova, "xz, tar": xzOf(t, tarOf(t, member{name: "disk.raw", content: disk})), "gzip, tar": gzipOf(t, tarOf(t, member{name: "../../etc/disk", content: disk})),
 		"tar, gzip":      tarOf(t, member{name: "readme.gz", content: gzipOf(t, []byte("read me"))}, member{name: "disk.gz", content: gzipOf(t, disk)}),
 		"xz, tar, zstd":  xzOf(t, tarOf(t, member{name: "d", kind: tar.TypeDir}, member{name: "/abs", kind: tar.TypeSymlink}, member{name: "disk.zst", content: zstdOf(t, disk)})),

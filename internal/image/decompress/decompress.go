@@ -32,9 +32,8 @@ const (
 	Zstd  Format = "zstd"
 )
 
-// maxWindow bounds the memory that a zstd frame or the dictionary of an lzma file
-// may ask for; it is the most that the kernel grants. That of xz follows the
-// content, whatever the file declares: its pages are taken when they are written.
+// maxWindow bounds the memory that a zstd frame or the dictionary of an lzma or xz
+// file may ask for; it is the most that the kernel grants.
 const maxWindow = 128 << 20
 
 // MagicSize is how many bytes Detect looks at.
@@ -100,7 +99,7 @@ func open(r *bufio.Reader, format Format) (io.ReadCloser, error) {
 	case LZMA:
 		plain, err = lzma.ReaderConfig{DictCap: maxWindow}.NewReader(r)
 	case XZ:
-		plain, err = xz.NewReader(r)
+		plain, err = xz.NewReader(newXZGuard(r))
 	case LZ4:
 		plain = lz4.NewReader(r)
 	case Zstd:

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 )
 
 // Config is how the service runs.
@@ -61,7 +62,8 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.KDS, "kds", kds.AMD, "address of AMD's Key Distribution Service")
 	f.BoolVar(&c.KDSOffline, "kds-offline", false, "use cached and imported certificates alone")
 	f.StringVar(&c.CRL, "crl", "strict", "without a current revocation list: strict (refuse), cached (take an outdated one), off")
-	f.DurationVar(&c.CRLMaxStale, "crl-max-stale", 7*24*time.Hour, "with --crl cached, how long after its time a list passes")
+	c.CRLMaxStale = 7 * 24 * time.Hour
+	f.Var((*option.Duration)(&c.CRLMaxStale), "crl-max-stale", "with --crl cached, how long after its time a list passes")
 	f.StringVar(&c.InsecureRoot, "insecure-trust-root", "", "PEM file with a SIMULATED AMD's root, trusted in place of AMD's")
 	c.MaxFirmware, c.MaxKernel, c.MaxInitrd = 64<<20, 256<<20, 1<<30
 	f.Var((*bytesValue)(&c.MaxFirmware), "max-firmware", "largest firmware upload, such as 64M")

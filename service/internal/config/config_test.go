@@ -115,7 +115,8 @@ func TestRefuses(t *testing.T) {
 		file string
 		says string
 	}{
-		{"bad variable", nil, map[string]string{"SNPGUARD_CRL_MAX_STALE": "soon"}, "", `SNPGUARD_CRL_MAX_STALE: "soon" is not a duration; try 24h or 30m`},
+		{"bad variable", nil, map[string]string{"SNPGUARD_CRL_MAX_STALE": "soon"}, "", `SNPGUARD_CRL_MAX_STALE: "soon" is not a duration; try 24h or 30d`},
+		{"bad days", nil, map[string]string{"SNPGUARD_CRL_MAX_STALE": "xd"}, "", `"xd" is not a duration; try 24h or 30d`},
 		{"unknown option", []string{"--config", "file.yaml"}, nil, "lisen: :3000\n", `unknown option "lisen"`},
 		{"repeated option", []string{"--config", "file.yaml"}, nil, "listen: a\nlisten: b\n", "listen"},
 		{"nested option", []string{"--config", "file.yaml"}, nil, "listen: {port: 1}\n", "listen: want a word"},

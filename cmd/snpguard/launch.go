@@ -115,11 +115,8 @@ func runLaunch(cmd *cobra.Command, o *launchOptions) error {
 		return err
 	}
 	defer b.remove()
-	switch {
-	case o.simulate:
+	if o.simulate {
 		return o.runSimulated(cmd, b, machine)
-	case b.guest.Simulated && !b.manifest.Unsigned:
-		return fmt.Errorf("image %s was registered with a service that trusts a SIMULATED AMD; launch it with --simulate", b.manifest.Image)
 	}
 	return o.runSNP(cmd, b, machine)
 }

@@ -76,10 +76,25 @@ func (o *launchOptions) extractTo(cmd *cobra.Command, b *openedBundle, trust bun
 	} else if err != nil {
 		return err
 	}
+	if err := o.checkWorld(b); err != nil {
+		return err
+	}
 	if err := o.checkPrinted(b); err != nil {
 		return err
 	}
 	return o.settle(cmd, b, dir)
+}
+
+// checkWorld refuses a guest that could not attest where it is launched, before anything
+// is left behind for it.
+func (o *launchOptions) checkWorld(b *openedBundle) error {
+	switch {
+	case b.manifest.Unsigned || o.simulate == b.guest.Simulated:
+		return nil
+	case o.simulate:
+		return launch.ErrNotSimulated
+	}
+	return fmt.Errorf("image %s was registered with a service that trusts a SIMULATED AMD; launch it with --simulate", b.manifest.Image)
 }
 
 // checkPrinted refuses to print a launch that no host would get anywhere with, whatever

@@ -14,9 +14,6 @@ import (
 
 // runSimulated launches beside a simulated AMD-SP.
 func (o *launchOptions) runSimulated(cmd *cobra.Command, b *openedBundle, machine launch.Machine) error {
-	if !b.guest.Simulated && !b.manifest.Unsigned {
-		return launch.ErrNotSimulated
-	}
 	version, err := launch.QEMUVersion(cmd.Context(), o.qemu)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 func TestReasonsOfOperatorsRecords(t *testing.T) {
 	constant := regexp.MustCompile(`\b[rR]eason[A-Za-z]* *= "([a-z]+\.[a-z]+)"`)
 	var used []string
-	err := filepath.WalkDir(filepath.Join(root, "service"), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(root, "service"), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}

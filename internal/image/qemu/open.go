@@ -49,6 +49,9 @@ func open(ctx context.Context, source *Source, a access) (*Disk, error) {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("open image %s: %w", source.Path, ctx.Err())
 		}
+		if words := s.words.String(); words != "" && !errors.Is(err, nbd.ErrProtocol) {
+			return nil, fmt.Errorf("%w %s: qemu-nbd: %s", ErrImage, source.Path, words) // that nobody listens follows from it
+		}
 		return nil, fmt.Errorf("%w %s: qemu-nbd: %s: %w", ErrImage, source.Path, s.words, err)
 	}
 	d := &Disk{conn: conn, server: s, cluster: source.ClusterSize}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
@@ -70,6 +71,33 @@ func TestOverlay(t *testing.T) {
 		if !bytes.Equal(load(t, files.Backing), golden) {
 			t.Errorf("%s: the golden image has changed", name)
 		}
+	}
+}
+
+// TestGoldenImageInUse: many overlays are used at a time, and what they lie on is not
+// changed meanwhile.
+func TestGoldenImageInUse(t *testing.T) {
+	files := goldenOverlay(t, "qcow2")
+	second := qemu.Files{Image: files.Image + "-2", Backing: files.Backing}
+	tool(t, filepath.Dir(files.Image), "qemu-img", "create", "-q", "-f", "qcow2", "-b", "golden", "-F", "qcow2", second.Image)
+	for _, f := range []qemu.Files{files, second} {
+		s, err := f.Probe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := qemu.OpenWritable(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = w.Close() })
+	}
+	golden, err := qemu.Files{Image: files.Backing}.Probe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = qemu.OpenWritable(t.Context(), golden)
+	if !errors.Is(err, qemu.ErrImage) || !strings.Contains(err.Error(), "lock") || errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("got %v, want that of the lock alone", err)
 	}
 }
 

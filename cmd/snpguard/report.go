@@ -92,7 +92,7 @@ func readConfigfs(cmd *cobra.Command, dir string) ([]byte, error) {
 	provider := string(bytes.TrimSpace(parts[tsmProvider]))
 	switch {
 	case parts[tsmReport] == nil:
-		return nil, fmt.Errorf("%w: a directory without %s, which is what configfs-tsm calls a report", snp.ErrReportFormat, tsmReport)
+		return nil, fmt.Errorf("read %s: it is a directory without %s, want a file, or a directory of configfs-tsm", dir, tsmReport)
 	case provider != "" && provider != tsmSNP:
 		return nil, fmt.Errorf("%w: a report of %.40q, want one of %s", snp.ErrReportFormat, provider, tsmSNP)
 	}

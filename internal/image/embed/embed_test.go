@@ -135,7 +135,7 @@ func TestEmbedRefused(t *testing.T) {
 		"too large":     {image, func(o *Options) { o.Size = "1T" }, ErrTooLarge, "at most 64 GiB"},
 		"nothing there": {image, func(o *Options) { o.Update = true }, ErrNone, ""},
 		"no GPT":        {bare, nil, ErrDisk, "want GPT"},
-		"vmdk":          {vmdk, nil, nil, "only raw and qcow2"},
+		"vmdk":          {vmdk, nil, qemu.ErrImage, "it is in format vmdk, want qcow2 or raw"},
 		"missing":       {image + "x", nil, os.ErrNotExist, ""},
 	} {
 		before, _ := os.ReadFile(tc.image)

@@ -52,11 +52,9 @@ func SetDefaults(config any) {
 		case *string:
 			*p = text
 		case *time.Duration:
-			d, err := time.ParseDuration(text)
-			if err != nil {
+			if err := (*Duration)(p).Set(text); err != nil {
 				panic(fmt.Sprintf("default of %s: %v", f.name, err))
 			}
-			*p = d
 		default:
 			panic(fmt.Sprintf("%s, a %T, cannot have a default", f.name, p))
 		}

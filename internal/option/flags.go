@@ -39,7 +39,7 @@ func declare(set *pflag.FlagSet, f field, name string, commas bool) {
 	case *uint32:
 		set.Uint32Var(p, name, *p, help)
 	case *time.Duration:
-		set.DurationVar(p, name, *p, help)
+		set.Var((*Duration)(p), name, help)
 	case *[]int:
 		set.IntSliceVar(p, name, *p, help)
 	case *map[string]string:

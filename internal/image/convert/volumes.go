@@ -46,7 +46,7 @@ func partitions(disk device) (table *gpt.Table, converted bool, err error) {
 	case gpt.GPT:
 		table, err = gpt.Read(disk, disk.Size(), sectorSize)
 		if err == nil && table.Damage != nil {
-			err = fmt.Errorf("%w", table.Damage)
+			err = table.Damage
 		}
 		return table, false, err
 	case gpt.Master:

@@ -80,7 +80,7 @@ func runEmbed(cmd *cobra.Command, o *embedOptions) error {
 	}
 	result, err := embed.Embed(cmd.Context(), options)
 	if err != nil {
-		return notGenuine(cmd, o.Bundle+o.staging, err)
+		return notGenuine(cmd, o.Bundle+o.staging, nameFlags(cmd, err))
 	}
 	return o.print(cmd, result)
 }

@@ -26,6 +26,9 @@ type Config struct {
 	Update bool `mapstructure:"update" flag:"update" help:"keep the active slot and use the other one"`
 }
 
+// optionSize is Size in errors.
+const optionSize option.Name = "size"
+
 // Check finds what can be known to be wrong from the configuration. The error is an
 // *option.Error.
 func (c *Config) Check() error {
@@ -39,5 +42,5 @@ func (c *Config) bytes() (int64, error) {
 		return 0, nil
 	}
 	n, err := size.Parse(c.Size)
-	return n, option.Wrap("size", err)
+	return n, option.Wrap(optionSize, err)
 }

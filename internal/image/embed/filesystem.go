@@ -10,6 +10,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
@@ -34,7 +35,7 @@ func (e *embedding) lay(have int64) (*ext4.Layout, error) {
 	case need > maxSize:
 		return nil, fmt.Errorf("%w: a partition has at most %s", ErrTooLarge, size.Text(maxSize))
 	case need > have:
-		return nil, fmt.Errorf("%w: it has %s, %s are needed (--size %dM)", ErrTooLarge, size.Text(have), size.Text(need), need>>20)
+		return nil, option.Errorf(optionSize, "%w: it has %s, %s are needed (%s %dM)", ErrTooLarge, size.Text(have), size.Text(need), optionSize, need>>20)
 	}
 	return layout, err
 }

@@ -47,7 +47,7 @@ func TestFlags(t *testing.T) {
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)
 	}
-	if f := set.Lookup("deadline"); f.Usage != "how long" || f.DefValue != "15m0s" {
+	if f := set.Lookup("deadline"); f.Usage != "how long" || f.DefValue != "15m" {
 		t.Errorf("got %q, default %s", f.Usage, f.DefValue)
 	}
 	if set.Lookup("template") != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
@@ -82,26 +83,26 @@ func (p *past) unlock(n int, image store.Image, release store.Release, s *simula
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	u.Audit = store.Record{
+	u.Audit = audit.Record{
 		RequestID: fmt.Sprintf("%024x", n), Address: fmt.Sprintf("10.20.%d.%d", n%4, 10+n%90), ImageID: image.ID, ReleaseID: release.ID,
 		ChipID: p.chip, TCB: p.tcb, Report: signed,
 	}
 	u.Nonce.Expires = p.clock.Now().Add(time.Minute)
 	switch {
 	case n%17 == 5:
-		u.Grant = nil
+		u.Claim = nil
 		u.Audit.Reason, u.Audit.Rule = "measurement", "measurement"
 		u.Audit.Expected = fmt.Sprintf("%x or %x", release.Variants[0].Measurement, release.Variants[1].Measurement)
 		u.Audit.Found = fmt.Sprintf("%x", sha512.Sum384([]byte("another kernel")))
 	case n%23 == 9:
-		u.Grant = nil
+		u.Claim = nil
 		u.Audit.Reason, u.Audit.Rule, u.Audit.Expected, u.Audit.Found = "tcb_floors.reported", "tcb_floors.reported", "at least snp=22", "snp=21"
 	case n%31 == 11:
-		u.Grant = nil
+		u.Claim = nil
 		u.Audit.Reason, u.Audit.Rule, u.Audit.Expected, u.Audit.Found = "launch_unknown", "id_key_digest, author_key_digest, image_id", "a registered release", "others"
 		u.Audit.ImageID, u.Audit.ReleaseID = wire.UUID{}, wire.UUID{}
 	}
-	if _, err := p.store.RecordUnlock(p.t.Context(), u); err != nil {
+	if _, err := u.Write(p.t.Context(), p.store); err != nil {
 		p.t.Fatal(err)
 	}
 }

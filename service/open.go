@@ -23,6 +23,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/config"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/janitor"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
@@ -241,7 +242,7 @@ func (s *service) openAPI(ctx context.Context) error {
 	s.api = api.New(api.Config{
 		Store: s.store, Registry: images,
 		Tokens: access.NewTokens(s.store, s.keys.Lookup, time.Now), Sessions: access.NewSessions(s.store, s.keys.Lookup, time.Now), Passwords: passwords,
-		Unlocker: unlocker{s.newUnlocker(), s.log}, KDS: s.kds, KDSCache: s.cache,
+		Unlocker: s.newUnlocker(), KDS: s.kds, KDSCache: s.cache,
 		KDSInfo: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline},
 		Info:    s.info, Status: s.status, Limits: rates, Log: s.log, Observe: s.metrics.Request,
 	})
@@ -249,24 +250,23 @@ func (s *service) openAPI(ctx context.Context) error {
 }
 
 func (s *service) newUnlocker() *unlock.Service {
-	stored := unlock.Stored{Store: s.store}
-	s.tally = unlock.NewTally(stored, func(err error) { s.log.Error("counted denials are not recorded yet", "error", err) })
+	s.tally = unlock.NewTally(s.store, func(err error) { s.log.Error("counted denials are not recorded yet", "error", err) })
 	return unlock.New(unlock.Config{
-		Nonces: nonce.NewIssuer(s.keys.Nonce, time.Now), Launches: stored, Recorder: s.tally,
+		Nonces: nonce.NewIssuer(s.keys.Nonce, time.Now), Launches: s.store, Tally: s.tally,
 		Verifier: attest.NewVerifier(s.roots), Endorser: certchain.Source{Client: s.kds},
-		Ingestion: s.keys.Ingestion, Identity: s.keys.Identity, Simulated: s.info.Simulated, Now: time.Now,
-		Observe: func(reason unlock.Reason, took time.Duration) {
+		Ingestion: s.keys.Ingestion, Identity: s.keys.Identity, Simulated: s.info.Simulated, Now: time.Now, Log: s.log,
+		Observe: func(reason audit.Reason, took time.Duration) {
 			s.metrics.Unlock(outcome(reason), string(reason), took)
 		},
 	})
 }
 
 // outcome returns the outcome of a reason, for the metrics.
-func outcome(reason unlock.Reason) string {
+func outcome(reason audit.Reason) string {
 	switch reason {
-	case unlock.ReasonGranted, unlock.ReasonGrantedAgain:
+	case audit.ReasonGranted, audit.ReasonGrantedAgain:
 		return "granted"
-	case unlock.ReasonUndecided:
+	case audit.ReasonUndecided:
 		return "undecided"
 	}
 	return "denied"

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/config"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // reasonPasswordReset is what the audit log says of it.
@@ -34,8 +34,8 @@ func resetPassword(ctx context.Context, cfg config.Config, stdout io.Writer) (er
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
-	entry, err := s.Audited(ctx, func(ctx context.Context) (store.Record, error) {
-		return store.Record{Outcome: store.OutcomeDone, Reason: reasonPasswordReset, Actor: "command line"}, change.Apply(ctx)
+	entry, err := s.Audited(ctx, func(ctx context.Context) (audit.Record, error) {
+		return audit.Record{Outcome: audit.OutcomeDone, Reason: reasonPasswordReset, Actor: "command line"}, change.Apply(ctx)
 	})
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/config"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -81,14 +82,14 @@ func nextKEK(ctx context.Context, s *store.Store, from *keyring.KEK, path string
 }
 
 // reseal does it, and records it, in one transaction.
-func reseal(ctx context.Context, s *store.Store, r keyring.Rotation) (done store.Resealed, entry store.Entry, err error) {
-	entry, err = s.Audited(ctx, func(ctx context.Context) (store.Record, error) {
+func reseal(ctx context.Context, s *store.Store, r keyring.Rotation) (done store.Resealed, entry audit.Entry, err error) {
+	entry, err = s.Audited(ctx, func(ctx context.Context) (audit.Record, error) {
 		if err := r.Check(ctx, s, access.SecretPassword); err != nil {
-			return store.Record{}, err
+			return audit.Record{}, err
 		}
 		var err error
 		done, err = s.Reseal(ctx, r)
-		return store.Record{Outcome: store.OutcomeDone, Reason: reasonRotated, Actor: "command line", Details: map[string]string{
+		return audit.Record{Outcome: audit.OutcomeDone, Reason: reasonRotated, Actor: "command line", Details: map[string]string{
 			"secrets": fmt.Sprint(done.Secrets), "images": fmt.Sprint(done.Images),
 		}}, err
 	})

@@ -43,7 +43,7 @@ func TestTroublesAreReal(t *testing.T) {
 	_, steps, _ := strings.Cut(string(page), "\n## Steps of the agent\n")
 	steps, rest, _ := strings.Cut(steps, "\n## Denials\n")
 	denials, _, _ := strings.Cut(rest, "\n## ")
-	agent, service := sources(t, "agent", "internal"), sources(t, "service/internal/unlock", "internal/attestation/attest")
+	agent, service := sources(t, "agent", "internal"), sources(t, "service/internal/audit", "internal/attestation/attest")
 	code := regexp.MustCompile("`([^`]+)`")
 	checked := 0
 	for line := range strings.Lines(steps) {

@@ -17,21 +17,14 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
-// Unlocker carries out the attestation protocol. Its errors are *Denied or
-// *Unavailable where a client may know so much; every other one is a failure of
-// the service.
+// Unlocker decides who gets a key; *unlock.Service is one. Its errors are *unlock.Denial
+// or wrap unlock.ErrUnavailable.
 type Unlocker interface {
-	Challenge(ctx context.Context) (*wire.Challenge, error)
-	Unlock(ctx context.Context, r *wire.UnlockRequest, c Caller) (*wire.Grant, error)
-}
-
-// Caller is who asks for a key, for the audit record.
-type Caller struct {
-	RequestID string
-	Address   string
-	Block     string // what counts as one address, see limit.Origin
+	Challenge() *wire.Challenge
+	Unlock(ctx context.Context, r *wire.UnlockRequest, c unlock.Caller) (*wire.Grant, error)
 }
 
 // KDS is the cache of AMD's certificates; *kds.Client is one.

@@ -5,14 +5,11 @@ import (
 	"net/http"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
-func (a *API) challenge(w http.ResponseWriter, r *request) error {
-	challenge, err := a.Unlocker.Challenge(r.Context())
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, challenge)
+func (a *API) challenge(w http.ResponseWriter, _ *request) error {
+	return writeJSON(w, http.StatusOK, a.Unlocker.Challenge())
 }
 
 func (a *API) unlock(w http.ResponseWriter, r *request) error {
@@ -23,7 +20,7 @@ func (a *API) unlock(w http.ResponseWriter, r *request) error {
 	if err := body.Validate(); err != nil {
 		return malformed("%v", err)
 	}
-	grant, err := a.Unlocker.Unlock(r.Context(), &body, Caller{RequestID: r.id, Address: r.address, Block: r.origin})
+	grant, err := a.Unlocker.Unlock(r.Context(), &body, unlock.Caller{RequestID: r.id, Address: r.address, Block: r.origin})
 	if errors.Is(err, wire.ErrShape) {
 		return malformed("the request does not have the form that it must").because(err)
 	}

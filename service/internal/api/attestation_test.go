@@ -12,6 +12,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
 func unlockRequest() wire.UnlockRequest {
@@ -56,12 +57,12 @@ func TestUnlockErrors(t *testing.T) {
 		code  wire.Code
 		after string
 	}{
-		"denied":              {&api.Denied{Err: secret}, wire.CodeDenied, ""},
-		"denied, wrapped":     {fmt.Errorf("unlock: %w", &api.Denied{Err: fmt.Errorf("other: %w", secret)}), wire.CodeDenied, ""},
-		"denied, no reason":   {&api.Denied{}, wire.CodeDenied, ""},
-		"denied for a cause":  {&api.Denied{Err: &api.Unavailable{Err: secret}}, wire.CodeDenied, ""},
-		"unavailable":         {&api.Unavailable{Err: secret, RetryAfter: 1500 * time.Millisecond}, wire.CodeUnavailable, "2"},
-		"unavailable, so far": {fmt.Errorf("unlock: %w", &api.Unavailable{Err: secret}), wire.CodeUnavailable, "5"},
+		"denied":              {&unlock.Denial{Found: "secret reason"}, wire.CodeDenied, ""},
+		"denied, wrapped":     {fmt.Errorf("unlock: %w", &unlock.Denial{Reason: "secret"}), wire.CodeDenied, ""},
+		"denied, no reason":   {&unlock.Denial{}, wire.CodeDenied, ""},
+		"denied for a cause":  {fmt.Errorf("%w: %w", unlock.ErrUnavailable, &unlock.Denial{Reason: "secret"}), wire.CodeDenied, ""},
+		"unavailable":         {fmt.Errorf("%w: %w", unlock.ErrUnavailable, secret), wire.CodeUnavailable, "5"},
+		"unavailable, so far": {fmt.Errorf("unlock: %w", unlock.ErrUnavailable), wire.CodeUnavailable, "5"},
 		"shape":               {fmt.Errorf("%w: %w", wire.ErrShape, secret), wire.CodeMalformed, ""},
 		"failure":             {secret, wire.CodeInternal, ""},
 	} {

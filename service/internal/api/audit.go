@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -36,8 +37,8 @@ func auditFilterNames() []string {
 
 func readAuditFilter(q *query) store.AuditFilter {
 	filter := store.AuditFilter{
-		Kind:    q.oneOf("kind", store.KindUnlock, store.KindAdmin),
-		Outcome: q.oneOf("outcome", store.OutcomeGranted, store.OutcomeDenied, store.OutcomeDone),
+		Kind:    q.oneOf("kind", audit.KindUnlock, audit.KindAdmin),
+		Outcome: q.oneOf("outcome", audit.OutcomeGranted, audit.OutcomeDenied, audit.OutcomeDone),
 		Reason:  q.get("reason"), RequestID: q.get("request_id"), ImageID: q.uuid("image_id"),
 		Since: q.time("since"), Until: q.time("until"),
 	}
@@ -111,7 +112,7 @@ func (a *API) listAudit(w http.ResponseWriter, r *request) error {
 }
 
 // waitForAudit returns a page, after a while if there is nothing at first.
-func (a *API) waitForAudit(ctx context.Context, q auditQuery) ([]store.Entry, error) {
+func (a *API) waitForAudit(ctx context.Context, q auditQuery) ([]audit.Entry, error) {
 	until := time.Now().Add(q.wait)
 	for {
 		entries, err := a.Store.ListAudit(ctx, q.filter, q.page)
@@ -128,7 +129,7 @@ func (a *API) waitForAudit(ctx context.Context, q auditQuery) ([]store.Entry, er
 
 // next is the cursor of the page that follows: none behind a page that is not
 // full, unless the client waits for more.
-func (q auditQuery) next(entries []store.Entry) string {
+func (q auditQuery) next(entries []audit.Entry) string {
 	size := q.page.Limit
 	if size == 0 {
 		size = store.DefaultPage
@@ -145,7 +146,7 @@ func (q auditQuery) next(entries []store.Entry) string {
 
 // previousHash returns the hash of the record before entry i, which a neighbour
 // has when nothing lies between them.
-func (a *API) previousHash(ctx context.Context, entries []store.Entry, i int) ([32]byte, error) {
+func (a *API) previousHash(ctx context.Context, entries []audit.Entry, i int) ([32]byte, error) {
 	want := entries[i].Seq - 1
 	for _, n := range []int{i - 1, i + 1} {
 		if n >= 0 && n < len(entries) && entries[n].Seq == want {

@@ -14,7 +14,9 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
 // writeRecords writes n records, a minute apart; every third is a denied unlock
@@ -22,14 +24,14 @@ import (
 func (w *world) writeRecords(n int) {
 	w.t.Helper()
 	for i := range n {
-		r := store.Record{Outcome: store.OutcomeDone, Reason: "token.created", RequestID: fmt.Sprint("request ", i), Address: "192.0.2.1", Actor: "token x"}
+		r := audit.Record{Outcome: audit.OutcomeDone, Reason: "token.created", RequestID: fmt.Sprint("request ", i), Address: "192.0.2.1", Actor: "token x"}
 		var err error
 		if i%3 == 2 {
-			r = store.Record{
+			r = audit.Record{
 				Reason: "vmpl", Rule: "vmpl", Expected: "0", Found: "1", RequestID: fmt.Sprint("request ", i), Address: "192.0.2.2",
 				ImageID: wire.UUID{1}, ReleaseID: wire.UUID{2}, ChipID: bytes.Repeat([]byte{0xAB}, 64), TCB: "fmc 1", Report: make([]byte, 1184),
 			}
-			_, err = w.store.RecordUnlock(w.t.Context(), store.UnlockRecord{Audit: r})
+			_, err = unlock.Record{Audit: r}.Write(w.t.Context(), w.store)
 		} else {
 			_, err = w.store.RecordAdmin(w.t.Context(), r)
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -70,7 +71,7 @@ func (a *API) verifyAudit(w http.ResponseWriter, r *request) error {
 	if err == nil && kept != nil {
 		err = a.Store.VerifyAuditAgainst(r.Context(), *kept)
 	}
-	var broken *store.BrokenError
+	var broken *audit.BrokenError
 	switch {
 	case errors.As(err, &broken):
 		whole := max(broken.Seq-1, 0)
@@ -87,7 +88,7 @@ func (a *API) verifyAudit(w http.ResponseWriter, r *request) error {
 }
 
 // readKeptHead returns nil when the client sent none.
-func readKeptHead(r *request) (*store.Head, error) {
+func readKeptHead(r *request) (*audit.Head, error) {
 	if r.ContentLength == 0 {
 		return nil, nil
 	}
@@ -95,7 +96,7 @@ func readKeptHead(r *request) (*store.Head, error) {
 	if err := readJSON(r, &kept); err != nil {
 		return nil, err
 	}
-	head := &store.Head{Seq: kept.Seq}
+	head := &audit.Head{Seq: kept.Seq}
 	hash, err := hex.DecodeString(kept.Hash)
 	if err != nil || len(hash) != len(head.Hash) || kept.Seq < 1 {
 		return nil, malformed("want a head of seq, from 1, and hash, 64 hexadecimal digits")

@@ -18,6 +18,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
@@ -240,8 +241,8 @@ type failingStore struct {
 	err error
 }
 
-func (s *failingStore) Audited(ctx context.Context, do func(ctx context.Context) (store.Record, error)) (store.Entry, error) {
-	return s.Store.Audited(ctx, func(ctx context.Context) (store.Record, error) {
+func (s *failingStore) Audited(ctx context.Context, do func(ctx context.Context) (audit.Record, error)) (audit.Entry, error) {
+	return s.Store.Audited(ctx, func(ctx context.Context) (audit.Record, error) {
 		record, err := do(ctx)
 		return record, errors.Join(err, s.err)
 	})
@@ -270,10 +271,10 @@ type slowStore struct {
 	time.Duration
 }
 
-func (s *slowStore) Audited(ctx context.Context, do func(ctx context.Context) (store.Record, error)) (store.Entry, error) {
+func (s *slowStore) Audited(ctx context.Context, do func(ctx context.Context) (audit.Record, error)) (audit.Entry, error) {
 	time.Sleep(s.Duration)
 	if err := ctx.Err(); err != nil {
-		return store.Entry{}, err
+		return audit.Entry{}, err
 	}
 	return s.Store.Audited(ctx, do)
 }

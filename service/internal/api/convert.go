@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -62,14 +63,14 @@ func orNull(t time.Time) *time.Time {
 	return &t
 }
 
-func wireHead(h store.Head) wire.AuditHead {
+func wireHead(h audit.Head) wire.AuditHead {
 	return wire.AuditHead{Seq: h.Seq, Hash: hex.EncodeToString(h.Hash[:])}
 }
 
 // wireRecord needs the hash of the record before.
-func wireRecord(e store.Entry, previous [32]byte) wire.AuditRecord {
+func wireRecord(e audit.Entry, previous [32]byte) wire.AuditRecord {
 	return wire.AuditRecord{
-		Seq: e.Seq, Time: e.Time, Kind: e.Kind, Outcome: e.Outcome, Reason: e.Reason,
+		Seq: e.Seq, Time: e.Time, Kind: e.Kind, Outcome: e.Outcome, Reason: string(e.Reason),
 		Rule: e.Rule, Expected: e.Expected, Found: e.Found,
 		RequestID: e.RequestID, Address: e.Address, Actor: e.Actor,
 		ImageID: idOrEmpty(e.ImageID), ReleaseID: idOrEmpty(e.ReleaseID),

@@ -40,35 +40,6 @@ func (f *failure) because(err error) *failure {
 	return f
 }
 
-// Denied is an unlock that was refused and is on record. The client learns no
-// more than that.
-type Denied struct{ Err error }
-
-// Error returns the reason, which is for the log.
-func (d *Denied) Error() string { return "unlock denied: " + text(d.Err) }
-
-// Unwrap returns the reason.
-func (d *Denied) Unwrap() error { return d.Err }
-
-// Unavailable is what cannot be done now, but may be later.
-type Unavailable struct {
-	Err        error
-	RetryAfter time.Duration // zero: a few seconds
-}
-
-// Error returns the reason, which is for the log.
-func (u *Unavailable) Error() string { return "unavailable: " + text(u.Err) }
-
-// Unwrap returns the reason.
-func (u *Unavailable) Unwrap() error { return u.Err }
-
-func text(err error) string {
-	if err == nil {
-		return "no reason given"
-	}
-	return err.Error()
-}
-
 // as returns err as a T, when it is or wraps one.
 func as[T error](err error) (T, bool) {
 	var target T

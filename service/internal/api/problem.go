@@ -15,9 +15,11 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
 // defaultRetry is what clients are told to wait when nobody knows better.
@@ -75,12 +77,11 @@ func classify(err error) *failure {
 
 // classifyTyped knows the errors that carry something.
 func classifyTyped(err error) *failure {
-	if denied, ok := as[*Denied](err); ok {
-		_ = denied // why is for the audit log alone
-		return &failure{code: wire.CodeDenied}
+	if _, ok := as[*unlock.Denial](err); ok {
+		return &failure{code: wire.CodeDenied} // why is for the audit log alone
 	}
-	if u, ok := as[*Unavailable](err); ok {
-		return &failure{code: wire.CodeUnavailable, retry: u.RetryAfter}
+	if errors.Is(err, unlock.ErrUnavailable) {
+		return &failure{code: wire.CodeUnavailable}
 	}
 	if locked, ok := as[*access.LockedError](err); ok {
 		return &failure{code: wire.CodeLocked, retry: locked.RetryAfter}
@@ -143,7 +144,7 @@ func sentinels() []sentinel {
 		{os.ErrDeadlineExceeded, wire.CodeMalformed, "the body came too slowly"},
 		{context.DeadlineExceeded, wire.CodeUnavailable, "it took too long"},
 		{context.Canceled, wire.CodeUnavailable, "the request was given up"},
-		{store.ErrClosed, wire.CodeUnavailable, "the service is shutting down"},
+		{audit.ErrClosed, wire.CodeUnavailable, "the service is shutting down"},
 	}
 }
 

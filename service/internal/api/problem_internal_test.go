@@ -13,8 +13,10 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
 // TestClassify has an error of each kind, as it arrives: wrapped, and joined with
@@ -24,8 +26,8 @@ func TestClassify(t *testing.T) {
 		err  error
 		code wire.Code
 	}{
-		{&Denied{}, wire.CodeDenied},
-		{&Unavailable{}, wire.CodeUnavailable},
+		{&unlock.Denial{}, wire.CodeDenied},
+		{unlock.ErrUnavailable, wire.CodeUnavailable},
 		{fail(wire.CodeForbidden, "x"), wire.CodeForbidden},
 		{&access.LockedError{RetryAfter: time.Minute}, wire.CodeLocked},
 		{&access.InvalidError{Reason: "x"}, wire.CodeUnprocessable},
@@ -44,7 +46,7 @@ func TestClassify(t *testing.T) {
 		{store.ErrCursor, wire.CodeMalformed},
 		{store.ErrInvalid, wire.CodeUnprocessable},
 		{store.ErrArtifactGone, wire.CodeUnavailable},
-		{store.ErrClosed, wire.CodeUnavailable},
+		{audit.ErrClosed, wire.CodeUnavailable},
 		{kds.ErrArchive, wire.CodeUnprocessable},
 		{kds.ErrAnswer, wire.CodeUnprocessable},
 		{kds.ErrCRLSignature, wire.CodeUnprocessable},

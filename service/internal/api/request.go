@@ -11,7 +11,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // request is a request on its way to its handler.
@@ -64,9 +64,9 @@ func (r *request) uuid(name string) (wire.UUID, error) {
 }
 
 // audit begins the record of a change that the request makes.
-func (r *request) audit(reason string) store.Record {
-	return store.Record{
-		Kind: store.KindAdmin, Outcome: store.OutcomeDone, Reason: reason,
+func (r *request) audit(reason audit.Reason) audit.Record {
+	return audit.Record{
+		Kind: audit.KindAdmin, Outcome: audit.OutcomeDone, Reason: reason,
 		RequestID: r.id, Address: r.address, Actor: r.principal.Actor(),
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 func (a *API) login(w http.ResponseWriter, r *request) error {
@@ -20,9 +20,9 @@ func (a *API) login(w http.ResponseWriter, r *request) error {
 		return a.passwordError(r, err)
 	}
 	var session access.Session
-	_, err = a.Store.Audited(r.Context(), func(ctx context.Context) (_ store.Record, err error) {
+	_, err = a.Store.Audited(r.Context(), func(ctx context.Context) (_ audit.Record, err error) {
 		if session, err = a.Sessions.Start(ctx, given); err != nil {
-			return store.Record{}, err
+			return audit.Record{}, err
 		}
 		record := r.audit(reasonLogin)
 		record.Actor = access.Principal{Session: true, ID: session.ID}.Actor()
@@ -42,7 +42,7 @@ func (a *API) passwordError(r *request, err error) error {
 	}
 	a.failures.Spend(r.origin)
 	record := r.audit(reasonWrongPassword)
-	record.Outcome = store.OutcomeDenied
+	record.Outcome = audit.OutcomeDenied
 	if r.secret == "" {
 		record.Actor = ""
 	}
@@ -56,7 +56,7 @@ func (a *API) logout(w http.ResponseWriter, r *request) error {
 	if !r.principal.Session {
 		return fail(wire.CodeUnprocessable, "this ends sessions; tokens are revoked")
 	}
-	_, err := a.Store.Audited(r.Context(), func(ctx context.Context) (store.Record, error) {
+	_, err := a.Store.Audited(r.Context(), func(ctx context.Context) (audit.Record, error) {
 		return r.audit(reasonLogout), a.Sessions.End(ctx, r.secret)
 	})
 	if err != nil {
@@ -74,7 +74,7 @@ func (a *API) changePassword(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return a.passwordError(r, err)
 	}
-	_, err = a.Store.Audited(r.Context(), func(ctx context.Context) (store.Record, error) {
+	_, err = a.Store.Audited(r.Context(), func(ctx context.Context) (audit.Record, error) {
 		return r.audit(reasonPasswordChanged), change.Apply(ctx)
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -48,10 +49,10 @@ func (a *API) createToken(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	var created wire.NewToken
-	_, err := a.Store.Audited(r.Context(), func(ctx context.Context) (store.Record, error) {
+	_, err := a.Store.Audited(r.Context(), func(ctx context.Context) (audit.Record, error) {
 		token, secret, err := a.Tokens.Create(ctx, body)
 		if err != nil {
-			return store.Record{}, err
+			return audit.Record{}, err
 		}
 		created = wire.NewToken{Token: wireToken(token), Secret: secret}
 		record := r.audit(reasonTokenCreated)
@@ -69,10 +70,10 @@ func (a *API) revokeToken(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.Store.Audited(r.Context(), func(ctx context.Context) (store.Record, error) {
+	_, err = a.Store.Audited(r.Context(), func(ctx context.Context) (audit.Record, error) {
 		token, err := a.Store.TokenByID(ctx, id)
 		if err != nil {
-			return store.Record{}, err
+			return audit.Record{}, err
 		}
 		record := r.audit(reasonTokenRevoked)
 		record.Details = map[string]string{"token": id.String(), "name": token.Name}

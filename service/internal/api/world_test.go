@@ -21,6 +21,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
 // world is a service without its unlock pipeline, on HTTPS.
@@ -125,18 +126,18 @@ type fakeUnlocker struct {
 	grant  *wire.Grant
 	err    error
 	doing  func()
-	caller api.Caller
+	caller unlock.Caller
 	calls  int
 }
 
-func (f *fakeUnlocker) Challenge(context.Context) (*wire.Challenge, error) {
+func (f *fakeUnlocker) Challenge() *wire.Challenge {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls++
-	return &wire.Challenge{Nonce: make([]byte, wire.NonceSize), ExpiresIn: 60}, f.err
+	return &wire.Challenge{Nonce: make([]byte, wire.NonceSize), ExpiresIn: 60}
 }
 
-func (f *fakeUnlocker) Unlock(ctx context.Context, _ *wire.UnlockRequest, c api.Caller) (*wire.Grant, error) {
+func (f *fakeUnlocker) Unlock(ctx context.Context, _ *wire.UnlockRequest, c unlock.Caller) (*wire.Grant, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls++

@@ -4,12 +4,12 @@ import (
 	"context"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // DeleteImage deletes an image with its releases and their artifacts. The record
 // says who does it. The error wraps store.ErrNotFound.
-func (r *Registry) DeleteImage(ctx context.Context, id wire.UUID, who store.Record) error {
+func (r *Registry) DeleteImage(ctx context.Context, id wire.UUID, who audit.Record) error {
 	image, err := r.Store.ImageByID(ctx, id)
 	if err != nil {
 		return err
@@ -20,7 +20,7 @@ func (r *Registry) DeleteImage(ctx context.Context, id wire.UUID, who store.Reco
 
 // DeleteRelease deletes a release of an image and its artifacts. The record says
 // who does it. The error wraps store.ErrNotFound.
-func (r *Registry) DeleteRelease(ctx context.Context, image, id wire.UUID, who store.Record) error {
+func (r *Registry) DeleteRelease(ctx context.Context, image, id wire.UUID, who audit.Record) error {
 	if _, err := r.Release(ctx, image, id); err != nil {
 		return err
 	}
@@ -31,9 +31,9 @@ func (r *Registry) DeleteRelease(ctx context.Context, image, id wire.UUID, who s
 // delete deletes rows, and then the artifacts that nothing refers to any more.
 // The deletion is done and on record when an artifact cannot be removed; the
 // next sweep finds it.
-func (r *Registry) delete(ctx context.Context, who store.Record, rows func(ctx context.Context) ([][32]byte, error)) error {
+func (r *Registry) delete(ctx context.Context, who audit.Record, rows func(ctx context.Context) ([][32]byte, error)) error {
 	var free [][32]byte
-	_, err := r.Store.Audited(ctx, func(ctx context.Context) (_ store.Record, err error) {
+	_, err := r.Store.Audited(ctx, func(ctx context.Context) (_ audit.Record, err error) {
 		free, err = rows(ctx)
 		return who, err
 	})

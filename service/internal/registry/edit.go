@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -29,15 +30,15 @@ func (c *change) add(detail, text string, do func(ctx context.Context) error) {
 }
 
 // apply makes the whole change and its record, or nothing.
-func (r *Registry) apply(ctx context.Context, c change, who store.Record) error {
+func (r *Registry) apply(ctx context.Context, c change, who audit.Record) error {
 	if len(c.do) == 0 {
 		return refused("it changes nothing")
 	}
 	who.Details = c.details
-	_, err := r.Store.Audited(ctx, func(ctx context.Context) (store.Record, error) {
+	_, err := r.Store.Audited(ctx, func(ctx context.Context) (audit.Record, error) {
 		for _, do := range c.do {
 			if err := do(ctx); err != nil {
-				return store.Record{}, err
+				return audit.Record{}, err
 			}
 		}
 		return who, nil
@@ -47,7 +48,7 @@ func (r *Registry) apply(ctx context.Context, c change, who store.Record) error 
 
 // PatchImage changes an image. The record says who does it. The error is a
 // *RefusedError or wraps store.ErrNotFound or store.ErrNameTaken.
-func (r *Registry) PatchImage(ctx context.Context, id wire.UUID, patch wire.ImagePatch, who store.Record) error {
+func (r *Registry) PatchImage(ctx context.Context, id wire.UUID, patch wire.ImagePatch, who audit.Record) error {
 	var c change
 	if patch.Name != nil {
 		if err := CheckName(*patch.Name); err != nil {
@@ -118,7 +119,7 @@ func (c *change) addPolicy(policy []byte, revision int64, do func(ctx context.Co
 
 // PatchRelease changes a release of an image. The record says who does it. The
 // error is a *RefusedError or wraps store.ErrNotFound or store.ErrChanged.
-func (r *Registry) PatchRelease(ctx context.Context, image, id wire.UUID, patch wire.ReleasePatch, who store.Record) error {
+func (r *Registry) PatchRelease(ctx context.Context, image, id wire.UUID, patch wire.ReleasePatch, who audit.Record) error {
 	if _, err := r.Release(ctx, image, id); err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (r *Registry) PatchRelease(ctx context.Context, image, id wire.UUID, patch 
 // Approve lets a proposed release of an image into force, if its content still has the
 // hash that was seen. The record says who does it. The error is a *RefusedError or
 // wraps store.ErrNotFound or store.ErrChanged.
-func (r *Registry) Approve(ctx context.Context, image, id wire.UUID, approval wire.Approval, who store.Record) error {
+func (r *Registry) Approve(ctx context.Context, image, id wire.UUID, approval wire.Approval, who audit.Record) error {
 	release, err := r.Release(ctx, image, id)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -27,7 +28,7 @@ const (
 // it; the rest of it is filled in. The error is a *RefusedError or wraps
 // store.ErrNameTaken, store.ErrExists (also a *SameReleaseError), store.ErrDeleted, store.ErrNotFound (the image was deleted
 // meanwhile) or store.ErrArtifactGone.
-func (u *Upload) Finish(ctx context.Context, who store.Record) (store.Image, store.Release, error) {
+func (u *Upload) Finish(ctx context.Context, who audit.Record) (store.Image, store.Release, error) {
 	for _, part := range []string{PartFirmware, PartKernel, PartCmdline, PartUnsealingKey} {
 		if !u.parts[part] && (part != PartUnsealingKey || u.image == nil) {
 			return store.Image{}, store.Release{}, refused("part %s is missing", part)
@@ -71,7 +72,7 @@ func (u *Upload) commit() (store.Release, error) {
 }
 
 // store measures and signs the release and writes it down with its audit record.
-func (u *Upload) store(ctx context.Context, release store.Release, who store.Record) (store.Image, store.Release, error) {
+func (u *Upload) store(ctx context.Context, release store.Release, who audit.Record) (store.Image, store.Release, error) {
 	digests, err := u.measured(release.Kernel, release.Initrd)
 	if err != nil {
 		return store.Image{}, store.Release{}, err
@@ -94,7 +95,7 @@ func (u *Upload) store(ctx context.Context, release store.Release, who store.Rec
 	}
 	var storedImage store.Image
 	var storedRelease store.Release
-	_, err = u.registry.Store.Audited(ctx, func(ctx context.Context) (_ store.Record, err error) {
+	_, err = u.registry.Store.Audited(ctx, func(ctx context.Context) (_ audit.Record, err error) {
 		if u.image == nil {
 			// Keys sealed under a KEK that was rotated meanwhile would never open.
 			if err := u.registry.KEK.Check(ctx, u.registry.Store); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -41,7 +42,7 @@ type Store interface {
 	LockSecret(ctx context.Context, name string) (sealed []byte, err error)
 
 	// Audited makes a change and writes its record, both or neither.
-	Audited(ctx context.Context, do func(ctx context.Context) (store.Record, error)) (store.Entry, error)
+	Audited(ctx context.Context, do func(ctx context.Context) (audit.Record, error)) (audit.Entry, error)
 }
 
 // Limits bound what is uploaded, in bytes.

@@ -19,6 +19,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -74,9 +75,9 @@ type goneStore struct {
 	gone context.CancelFunc
 }
 
-func (s *goneStore) Audited(ctx context.Context, _ func(ctx context.Context) (store.Record, error)) (store.Entry, error) {
+func (s *goneStore) Audited(ctx context.Context, _ func(ctx context.Context) (audit.Record, error)) (audit.Entry, error) {
 	s.gone()
-	return store.Entry{}, ctx.Err()
+	return audit.Entry{}, ctx.Err()
 }
 
 // TestClientGoes gives the request up when the files are stored already: they are
@@ -277,8 +278,8 @@ func TestForeignIDBlock(t *testing.T) {
 	}
 }
 
-func who() store.Record {
-	return store.Record{Outcome: store.OutcomeDone, Reason: "x", RequestID: "r", Address: "a", Actor: "token x"}
+func who() audit.Record {
+	return audit.Record{Outcome: audit.OutcomeDone, Reason: "x", RequestID: "r", Address: "a", Actor: "token x"}
 }
 
 // TestMissingArtifact exports a release one of whose files is gone.

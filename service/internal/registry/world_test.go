@@ -14,6 +14,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -39,8 +40,8 @@ type faultyStore struct {
 	*faults
 }
 
-func (s *faultyStore) Audited(ctx context.Context, do func(ctx context.Context) (store.Record, error)) (store.Entry, error) {
-	return s.Store.Audited(ctx, func(ctx context.Context) (store.Record, error) {
+func (s *faultyStore) Audited(ctx context.Context, do func(ctx context.Context) (audit.Record, error)) (audit.Entry, error) {
+	return s.Store.Audited(ctx, func(ctx context.Context) (audit.Record, error) {
 		r, err := do(ctx)
 		return r, errors.Join(err, s.audited)
 	})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // auditColumns find records. Each repeats what the body says.
@@ -16,8 +17,8 @@ type columns struct {
 	imageID, chipID                  []byte
 }
 
-func columnsOf(r Record) columns {
-	c := columns{micros(r.Time), r.Kind, r.Outcome, r.Reason, r.RequestID, nil, nil}
+func columnsOf(r audit.Record) columns {
+	c := columns{micros(r.Time), r.Kind, r.Outcome, string(r.Reason), r.RequestID, nil, nil}
 	if r.ImageID != (wire.UUID{}) {
 		c.imageID = bytes.Clone(r.ImageID[:])
 	}

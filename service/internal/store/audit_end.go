@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // end is the end of the audit chain and the sum of the authenticated rows, which one
 // MAC covers: neither is set back without the other, nor by anybody but the service.
 type end struct {
-	Head
+	audit.Head
 	rows rowSum
 }
 

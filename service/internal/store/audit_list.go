@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // AuditFilter says which records to list. The zero value lists all.
@@ -27,7 +28,7 @@ type AuditRange struct {
 
 // ListAudit returns a page of records. The page that follows begins after, or
 // before, the last one's number.
-func (s *Store) ListAudit(ctx context.Context, filter AuditFilter, page AuditRange) ([]Entry, error) {
+func (s *Store) ListAudit(ctx context.Context, filter AuditFilter, page AuditRange) ([]audit.Entry, error) {
 	var b builder
 	b.add("SELECT body, hash, (SELECT hash FROM audit prev WHERE prev.seq = audit.seq - 1) FROM audit WHERE TRUE")
 	filter.restrict(&b)
@@ -42,7 +43,7 @@ func (s *Store) ListAudit(ctx context.Context, filter AuditFilter, page AuditRan
 		order = ""
 	}
 	b.add(" ORDER BY seq"+order+" LIMIT ?", pageSize(page.Limit))
-	var entries []Entry
+	var entries []audit.Entry
 	err := s.view(ctx, func(ctx context.Context, q querier) (err error) {
 		entries, err = collect(ctx, q, b.query(), scanEntry)
 		return err
@@ -58,7 +59,7 @@ func (f *AuditFilter) restrict(b *builder) {
 		{"kind", f.Kind}, {"outcome", f.Outcome}, {"reason", f.Reason}, {"request_id", f.RequestID},
 	} {
 		if text.want != "" {
-			b.add(" AND "+text.column+" = ?", storable(text.want))
+			b.add(" AND "+text.column+" = ?", audit.Storable(text.want))
 		}
 	}
 	if !f.ImageID.IsZero() {
@@ -89,15 +90,15 @@ func (f *AuditFilter) restrictTime(b *builder) {
 	}
 }
 
-func scanEntry(row scanner) (Entry, error) {
-	var e Entry
+func scanEntry(row scanner) (audit.Entry, error) {
+	var e audit.Entry
 	var prev []byte // NULL before the first record
 	if err := row.Scan(&e.Body, exactly(e.Hash[:]), &prev); err != nil {
-		return Entry{}, err
+		return audit.Entry{}, err
 	}
 	copy(e.PrevHash[:], prev)
 	if err := json.Unmarshal(e.Body, &e.Record); err != nil {
-		return Entry{}, fmt.Errorf("%w: audit record: %w", ErrCorrupt, err)
+		return audit.Entry{}, fmt.Errorf("%w: audit record: %w", ErrCorrupt, err)
 	}
 	return e, nil
 }
@@ -108,7 +109,7 @@ const followPoll = time.Second
 // FollowAudit calls show for each record after the given number, and for those
 // that are written while it waits, until ctx ends or show fails. It returns that
 // error.
-func (s *Store) FollowAudit(ctx context.Context, filter AuditFilter, after int64, show func(Entry) error) error {
+func (s *Store) FollowAudit(ctx context.Context, filter AuditFilter, after int64, show func(audit.Entry) error) error {
 	for {
 		entries, err := s.ListAudit(ctx, filter, AuditRange{After: after, OldestFirst: true, Limit: MaxPage})
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
@@ -23,12 +24,12 @@ func load(t *testing.T, s *store.Store) (stop func() int64) {
 	go func() {
 		var seq int64
 		for {
-			decision, err := s.RecordUnlock(ctx, storetest.GrantedOf(launch))
+			decision, err := storetest.GrantedOf(launch).Write(ctx, s)
 			if err != nil {
 				last <- seq
 				return
 			}
-			if seq = decision.Entry.Seq; seq == 1 {
+			if seq = decision.Seq; seq == 1 {
 				close(first)
 			}
 		}
@@ -39,7 +40,7 @@ func load(t *testing.T, s *store.Store) (stop func() int64) {
 
 // checkBackup checks that a copy is whole and has at least the record that was
 // last when it was begun.
-func checkBackup(t *testing.T, copied *store.Store, begun store.Head) {
+func checkBackup(t *testing.T, copied *store.Store, begun audit.Head) {
 	t.Helper()
 	head, err := copied.VerifyAudit(t.Context(), 1, nil)
 	if err != nil || head.Seq < begun.Seq {
@@ -51,12 +52,12 @@ func checkBackup(t *testing.T, copied *store.Store, begun store.Head) {
 	if _, err := copied.ImageByName(t.Context(), "image"); err != nil {
 		t.Error(err)
 	}
-	if decision, err := copied.RecordUnlock(t.Context(), storetest.Granted(t, copied)); err != nil || !decision.Granted {
+	if decision, err := storetest.Granted(t, copied).Write(t.Context(), copied); err != nil || !decision.Granted() {
 		t.Errorf("got %+v, %v", decision, err)
 	}
 }
 
-func begin(t *testing.T, s *store.Store) store.Head {
+func begin(t *testing.T, s *store.Store) audit.Head {
 	t.Helper()
 	if _, _, err := s.CreateImage(t.Context(), storetest.Image("image"), storetest.Release("f", "k", "i"), storetest.Present); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/ratio"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
@@ -24,17 +25,17 @@ func register(b *testing.B, images int) *registered {
 	b.Helper()
 	r := &registered{store: storetest.SQLite(b).Open(b)}
 	for len(r.images) < images {
-		_, err := r.store.Audited(b.Context(), func(ctx context.Context) (store.Record, error) {
+		_, err := r.store.Audited(b.Context(), func(ctx context.Context) (audit.Record, error) {
 			for range min(1000, images) {
 				release := storetest.Release("f", "k", "i")
 				release.Variants = release.Variants[:1]
 				image, release, err := r.store.CreateImage(ctx, storetest.Image(fmt.Sprint("image ", len(r.images))), release, storetest.Present)
 				if err != nil {
-					return store.Record{}, err
+					return audit.Record{}, err
 				}
 				r.images, r.releases = append(r.images, image), append(r.releases, release)
 			}
-			return store.Record{Outcome: store.OutcomeDone}, nil
+			return audit.Record{Outcome: audit.OutcomeDone}, nil
 		})
 		if err != nil {
 			b.Fatal(err)
@@ -91,7 +92,7 @@ func BenchmarkRatioGroupCommit(b *testing.B) {
 			wg.Go(func() {
 				u := storetest.GrantedOf(launch)
 				u.Audit.ImageID = fleet
-				if decision, err := s.RecordUnlock(b.Context(), u); err != nil || !decision.Granted {
+				if decision, err := u.Write(b.Context(), s); err != nil || !decision.Granted() {
 					b.Error(decision, err)
 				}
 			})

@@ -6,6 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // Errors that callers branch on. Every other error is a failure of the database.
@@ -15,10 +17,9 @@ var (
 	ErrExists       = errors.New("exists already")
 	ErrDeleted      = errors.New("was deleted, and does not come back")
 	ErrChanged      = errors.New("changed meanwhile")
-	ErrInvalid      = errors.New("invalid value")
+	ErrInvalid      = audit.ErrInvalid // records are refused with it too
 	ErrCursor       = errors.New("invalid cursor")
 	ErrCorrupt      = errors.New("damaged row")
-	ErrClosed       = errors.New("store is closed")
 	ErrArtifactGone = errors.New("artifact was deleted meanwhile")
 	ErrNewer        = errors.New("database was written by a newer version of this program")
 	ErrUnsupported  = errors.New("not supported by this database")

@@ -1,8 +1,9 @@
 package store
 
 import (
-	"context"
 	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // SynchronousCommit returns the setting of a connection.
@@ -28,22 +29,19 @@ func text(t *testing.T, s *Store, query string) string {
 
 // RecordTogether writes records in one transaction, as those are that wait at the
 // same time.
-func RecordTogether(t *testing.T, s *Store, unlocks []UnlockRecord) []Decision {
+func RecordTogether(t *testing.T, s *Store, unlocks []Unlock) []audit.Entry {
 	t.Helper()
 	for i := range unlocks {
-		if err := unlocks[i].validate(s.clock()); err != nil {
+		var err error
+		if unlocks[i].Audit, err = unlocks[i].checked(s.clock()); err != nil {
 			t.Fatal(err)
 		}
-		unlocks[i].Audit.Kind = KindUnlock
 	}
-	var decisions []Decision
-	if err := s.inTx(t.Context(), func(ctx context.Context, q querier) (err error) {
-		decisions, err = s.record(ctx, q, unlocks, s.clock())
-		return err
-	}); err != nil {
+	entries, err := s.commit(t.Context(), unlocks)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return decisions
+	return entries
 }
 
 // WriteByReader tries to write with a connection that reads.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // ImageActivity is what a list of images tells of each.
@@ -36,7 +37,7 @@ func (s *Store) ImageActivity(ctx context.Context, images []Image) (map[wire.UUI
 		for _, run := range runs(ids) {
 			var b builder
 			b.add(`SELECT id, (SELECT COUNT(*) FROM releases WHERE image_id = images.id), `+lastOf+`, `+lastOf+` FROM images WHERE id IN `,
-				OutcomeGranted, OutcomeGranted, OutcomeDenied, OutcomeDenied)
+				audit.OutcomeGranted, audit.OutcomeGranted, audit.OutcomeDenied, audit.OutcomeDenied)
 			b.list(run)
 			_, err := collect(ctx, q, b.query(), func(row scanner) (struct{}, error) {
 				var id wire.UUID

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // ImageFilter says which images to list. The zero value lists all.
@@ -65,7 +67,7 @@ func (s *Store) CountImages(ctx context.Context, filter ImageFilter) (n int64, e
 	if filter.oneLabel() { // which is what a click on a label asks for: its index has them all
 		b.add("SELECT COUNT(*) FROM image_labels WHERE TRUE")
 		for label, content := range filter.Labels {
-			b.add(" AND label = ? AND content = ?", storable(label), storable(content))
+			b.add(" AND label = ? AND content = ?", audit.Storable(label), audit.Storable(content))
 		}
 	} else {
 		b.add("SELECT COUNT(*) FROM images WHERE TRUE")
@@ -97,7 +99,7 @@ func (s *Store) commonLabels(ctx context.Context, labels map[string]string) (map
 		for label, content := range labels {
 			var n int64
 			if err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM image_labels WHERE label = $1 AND content = $2 LIMIT $3) found`,
-				storable(label), storable(content), commonLabel).Scan(&n); err != nil {
+				audit.Storable(label), audit.Storable(content), commonLabel).Scan(&n); err != nil {
 				return err
 			}
 			common[label] = n == commonLabel
@@ -119,16 +121,10 @@ func (f *ImageFilter) restrict(b *builder, common map[string]bool) {
 		if common[label] {
 			how = " AND EXISTS (SELECT 1 FROM image_labels WHERE image_id = images.id AND label = ? AND content = ?)"
 		}
-		b.add(how, storable(label), storable(f.Labels[label]))
+		b.add(how, audit.Storable(label), audit.Storable(f.Labels[label]))
 	}
 }
 
 func escapeLike(text string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(storable(text))
-}
-
-// storable replaces what a database would refuse, so that a search for it finds
-// nothing rather than failing.
-func storable(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(audit.Storable(text))
 }

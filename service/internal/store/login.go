@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // LoginFailures are counts of wrong passwords within a window of time that
@@ -67,7 +69,7 @@ func (s *Store) LoginFailures(ctx context.Context, address string, window time.D
 		return q.QueryRowContext(ctx, `SELECT COALESCE(SUM(CASE WHEN origin = $1 THEN failures ELSE 0 END), 0),
 			COALESCE(SUM(CASE WHEN origin = '' THEN failures ELSE 0 END), 0)
 			FROM login_failures WHERE origin IN ($1, '') AND window_start > $2`,
-			storable(address), micros(s.clock().Add(-window))).Scan(&counts.Address, &counts.Global)
+			audit.Storable(address), micros(s.clock().Add(-window))).Scan(&counts.Address, &counts.Global)
 	})
 	if err != nil {
 		return LoginFailures{}, fmt.Errorf("count login: %w", err)
@@ -82,7 +84,7 @@ func (s *Store) ForgiveLoginFailure(ctx context.Context, address string) error {
 		if _, err := q.ExecContext(ctx, `UPDATE login_failures SET failures = failures - 1 WHERE origin = '' AND failures > 0`); err != nil {
 			return err
 		}
-		_, err := q.ExecContext(ctx, `DELETE FROM login_failures WHERE origin = $1 AND origin <> ''`, storable(address))
+		_, err := q.ExecContext(ctx, `DELETE FROM login_failures WHERE origin = $1 AND origin <> ''`, audit.Storable(address))
 		return err
 	})
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 
 // useNonces uses up the nonces of unlocks, and returns for each whether its nonce,
 // if it has one, was not used before, nor by an earlier one of them.
-func useNonces(ctx context.Context, q querier, unlocks []UnlockRecord) ([]bool, error) {
+func useNonces(ctx context.Context, q querier, unlocks []Unlock) ([]bool, error) {
 	var rows [][]any
 	first := map[[32]byte]int{}
 	for i, u := range unlocks {

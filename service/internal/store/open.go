@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // Options change what Open does; the zero value is good.
@@ -29,7 +31,8 @@ type Store struct {
 	write     *sql.DB // SQLite: one connection
 	read      *sql.DB // PostgreSQL: the same as write
 	now       func() time.Time
-	committer *committer
+	committer *audit.Committer[Unlock, audit.Entry]
+	pruned    time.Time // when nonces were forgotten last; of commit alone
 
 	rowKey rowKey       // set by Authenticate
 	seen   atomic.Int64 // the last record that was the end of the log
@@ -68,7 +71,7 @@ func open(ctx context.Context, dsn string, options Options) (*Store, error) {
 	if err := s.Ping(ctx); err != nil {
 		return nil, errors.Join(err, s.closePools())
 	}
-	s.committer = startCommitter(s)
+	s.committer = audit.NewCommitter(s.commit)
 	return s, nil
 }
 
@@ -87,9 +90,9 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Close commits what waits to be recorded and closes the database. Records that
-// come later get ErrClosed.
+// come later get audit.ErrClosed.
 func (s *Store) Close() error {
-	s.committer.close()
+	s.committer.Close()
 	return s.closePools()
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -19,20 +18,6 @@ func FuzzCursor(f *testing.F) {
 		p, err := parseCursor(text)
 		if err == nil && p.cursor() != text || err != nil && !errors.Is(err, ErrCursor) {
 			t.Errorf("%q: got %v, %v", text, p, err)
-		}
-	})
-}
-
-// FuzzHead reads heads. What is taken is the one way to write it, but for the case
-// of letters.
-func FuzzHead(f *testing.F) {
-	f.Add("1:" + strings.Repeat("aF", 32))
-	f.Add("-9223372036854775808:" + strings.Repeat("00", 32))
-	f.Add("01:" + strings.Repeat("00", 32))
-	f.Fuzz(func(t *testing.T, text string) {
-		h, err := ParseHead(text)
-		if err == nil && (h.String() != strings.ToLower(text) || h.Seq < 0) || err != nil && !errors.Is(err, ErrInvalid) {
-			t.Errorf("%q: got %s, %v", text, h, err)
 		}
 	})
 }

@@ -29,8 +29,8 @@ func TestPostgresRestart(t *testing.T) {
 	for range 8 {
 		go func() {
 			for ctx.Err() == nil {
-				switch decision, err := s.RecordUnlock(ctx, storetest.GrantedOf(launch)); {
-				case err == nil && decision.Granted:
+				switch decision, err := storetest.GrantedOf(launch).Write(ctx, s); {
+				case err == nil && decision.Granted():
 					acknowledged.Add(1)
 				case ctx.Err() == nil:
 					failed.Add(1)
@@ -99,13 +99,13 @@ func TestPostgresTimeouts(t *testing.T) {
 	if _, err := tx.ExecContext(t.Context(), `UPDATE audit_head SET seq = seq`); err != nil {
 		t.Fatal(err)
 	}
-	if decision, err := s.RecordUnlock(t.Context(), storetest.Granted(t, s)); err == nil || !strings.Contains(err.Error(), "lock timeout") {
+	if decision, err := storetest.Granted(t, s).Write(t.Context(), s); err == nil || !strings.Contains(err.Error(), "lock timeout") {
 		t.Errorf("got %+v, %v", decision, err)
 	}
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	if decision, err := s.RecordUnlock(t.Context(), storetest.Granted(t, s)); err != nil || !decision.Granted {
+	if decision, err := storetest.Granted(t, s).Write(t.Context(), s); err != nil || !decision.Granted() {
 		t.Errorf("got %+v, %v", decision, err)
 	}
 }

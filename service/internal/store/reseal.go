@@ -8,13 +8,14 @@ import (
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // LockSecret returns a sealed secret and, in the transaction of ctx, keeps others
 // from resealing until that ends. The error wraps ErrNotFound.
 func (s *Store) LockSecret(ctx context.Context, name string) (sealed []byte, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, q querier) error {
-		err := q.QueryRowContext(ctx, `UPDATE secrets SET name = name WHERE name = $1 RETURNING sealed`, storable(name)).Scan(&sealed)
+		err := q.QueryRowContext(ctx, `UPDATE secrets SET name = name WHERE name = $1 RETURNING sealed`, audit.Storable(name)).Scan(&sealed)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrNotFound
 		}

@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // PutSecretIfAbsent keeps a sealed secret under a name, unless there is one, and
@@ -38,7 +40,7 @@ func (s *Store) PutSecretIfAbsent(ctx context.Context, name string, sealed []byt
 
 // Secret returns a sealed secret, if there is one of the name.
 func (s *Store) Secret(ctx context.Context, name string) (sealed []byte, found bool, err error) {
-	sealed, err = s.bytes(ctx, "secret "+name, query{`SELECT sealed FROM secrets WHERE name = $1`, []any{storable(name)}})
+	sealed, err = s.bytes(ctx, "secret "+name, query{`SELECT sealed FROM secrets WHERE name = $1`, []any{audit.Storable(name)}})
 	if errors.Is(err, ErrNotFound) {
 		return nil, false, nil
 	}
@@ -106,7 +108,7 @@ func (s *Store) SetSetting(ctx context.Context, name string, content []byte) err
 
 // Setting returns a setting. The error wraps ErrNotFound.
 func (s *Store) Setting(ctx context.Context, name string) ([]byte, error) {
-	return s.bytes(ctx, "setting "+name, query{`SELECT content FROM settings WHERE name = $1`, []any{storable(name)}})
+	return s.bytes(ctx, "setting "+name, query{`SELECT content FROM settings WHERE name = $1`, []any{audit.Storable(name)}})
 }
 
 // bytes reads one column of one row. The error wraps ErrNotFound.

@@ -45,7 +45,7 @@ func TestSQLiteMode(t *testing.T) {
 	dir := t.TempDir()
 	d := storetest.Database{DSN: filepath.Join(dir, "x.db")}
 	s := d.OpenStanding(t)
-	if _, err := s.RecordUnlock(t.Context(), storetest.Granted(t, s)); err != nil {
+	if _, err := storetest.Granted(t, s).Write(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	files, err := os.ReadDir(dir)

@@ -35,9 +35,9 @@ type Stats struct {
 
 // Stats returns the figures of now.
 func (s *Store) Stats() Stats {
+	batches, records, failures := s.committer.Written()
 	return Stats{
 		Write: s.write.Stats(), Read: s.read.Stats(),
-		Waiting: len(s.committer.queue),
-		Batches: s.committer.batches.Load(), Records: s.committer.records.Load(), Failures: s.committer.failures.Load(),
+		Waiting: s.committer.Waiting(), Batches: batches, Records: records, Failures: failures,
 	}
 }

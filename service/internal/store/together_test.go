@@ -1,12 +1,23 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
+
+// kept is a log that keeps what it should record.
+type kept []store.Unlock
+
+func (k *kept) RecordUnlock(_ context.Context, u store.Unlock) (audit.Entry, error) {
+	*k = append(*k, u)
+	return audit.Entry{}, nil
+}
 
 // TestDecideTogether has unlocks in one transaction that depend on each other.
 func TestDecideTogether(t *testing.T) {
@@ -16,12 +27,18 @@ func TestDecideTogether(t *testing.T) {
 			first, sameNonce, otherKey, retry, denied, deniedNonce := storetest.Granted(t, s), storetest.Granted(t, s), storetest.Granted(t, s),
 				storetest.Granted(t, s), storetest.Denied("measurement"), storetest.Granted(t, s)
 			sameNonce.Nonce = first.Nonce
-			otherKey.Grant.ReportID, otherKey.Grant.ReleaseID = first.Grant.ReportID, first.Grant.ReleaseID
-			retry.Grant = first.Grant
+			otherKey.Claim.ReportID, otherKey.Claim.ReleaseID = first.Claim.ReportID, first.Claim.ReleaseID
+			retry.Claim = first.Claim
 			deniedNonce.Nonce = denied.Nonce
 			var got []string
-			for _, d := range store.RecordTogether(t, s, []store.UnlockRecord{first, sameNonce, otherKey, retry, denied, deniedNonce}) {
-				got = append(got, fmt.Sprintf("%d %t %s %s", d.Entry.Seq, d.Entry.Retry, d.Entry.Outcome, d.Entry.Reason))
+			var together kept
+			for _, r := range []unlock.Record{first, sameNonce, otherKey, retry, denied, deniedNonce} {
+				if _, err := r.Write(t.Context(), &together); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, d := range store.RecordTogether(t, s, together) {
+				got = append(got, fmt.Sprintf("%d %t %s %s", d.Seq, d.Retry, d.Outcome, d.Reason))
 			}
 			want := []string{
 				"1 false granted ", "2 false denied nonce_used", "3 false denied report_id_released", "4 true granted ",

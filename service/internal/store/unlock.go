@@ -7,31 +7,36 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
-// Reasons that the store itself gives for a denial.
-const (
-	ReasonNonceUsed = "nonce_used"         // the nonce came before
-	ReasonReleased  = "report_id_released" // this launch has had its key, under another guest key
-)
+// Unlock is a guest's request for its key that is to be recorded.
+type Unlock struct {
+	// Audit describes the request. Seq, Time and Kind are set by the store.
+	Audit audit.Record
 
-// UnlockRecord is a guest's request for its key and what the service decided.
-type UnlockRecord struct {
-	// Audit describes the request. With a Claim, the store makes it a grant, or
-	// a denial that it finds itself; without one it is a denial and has a Reason.
-	// Seq, Time, Kind, Outcome and Retry are set by the store.
-	Audit Record
+	Nonce *Nonce      // that it uses up; nil when there is none that the service made
+	Claim *Claim      // that it makes; nil when it is denied whatever the database has
+	Limit LaunchLimit // of the image of the claim, for Facts.Launches
 
-	Nonce *Nonce // nil when there is none that the service made
-	Grant *Claim // nil for a denial
+	// Decide returns the record as it is written, from Audit and what the database
+	// has at that moment. A grant keeps the claim. It may run more than once.
+	Decide func(record audit.Record, facts Facts) audit.Record
+}
 
-	// Seen is how FindLaunch returned the launch that a grant rests on, and Limit
-	// that of its image.
-	Seen  Seen
-	Limit LaunchLimit
+// Facts is what the database has about an unlock, while nobody else records one or
+// changes anything that an unlock rests on.
+type Facts struct {
+	NonceUsed bool
+	Standing  *Standing // of the release of the claim; nil when it was deleted
+	First     *Grant    // the grant that this launch has had, if it had one
+	Launches  int64     // of the image that were given their key within the limit's period; 0 without a limit
+}
 
-	// What the record says when the store denies.
-	NonceUsed, Released Denial
+// Standing is what an operator may change of a release at any time.
+type Standing struct {
+	Seen                         Seen
+	ImageEnabled, ReleaseEnabled bool
 }
 
 // Nonce is used up by a record, be it a grant or a denial.
@@ -40,8 +45,7 @@ type Nonce struct {
 	Expires time.Time
 }
 
-// Claim is a launch that asks for its key. The first key hash to be granted for a
-// REPORT_ID and release is the only one.
+// Claim is a launch that asks for its key.
 type Claim struct {
 	ReportID  [32]byte  // REPORT_ID of the report
 	KeyHash   [32]byte  // SHA-256 of the guest's ephemeral public key
@@ -49,56 +53,52 @@ type Claim struct {
 	ImageID   wire.UUID // and its image
 }
 
-// Denial is the texts of a denial. The zero value leaves them empty.
-type Denial struct{ Rule, Expected, Found string }
-
-// Decision is what was decided, and is on the disk.
-type Decision struct {
-	Granted bool
-	Entry   Entry
+// Grant is a launch that has been given its key.
+type Grant struct {
+	Claim
+	Seq int64 // of the record of that
+	at  time.Time
 }
 
-// RecordUnlock writes a record and returns, when it is durable, what it says: a
-// grant only if nonce and launch allow it, and the release still stands. Without an error and Granted the key
-// must not leave. It waits as long as ctx lets it; a record that is waiting when
-// ctx ends may still be written. The error wraps ErrInvalid or ErrClosed.
-func (s *Store) RecordUnlock(ctx context.Context, unlock UnlockRecord) (Decision, error) {
+// RecordUnlock has an unlock decided and returns the record of it when it is durable.
+// Without an error and a record that is a grant the key must not leave. It waits as
+// long as ctx lets it; a record that is waiting when ctx ends may still be written.
+// The error wraps ErrInvalid or audit.ErrClosed.
+func (s *Store) RecordUnlock(ctx context.Context, unlock Unlock) (audit.Entry, error) {
 	var err error
-	if unlock.Audit, err = unlock.Audit.checked(); err == nil {
-		err = unlock.validate(s.clock())
+	if unlock.Audit, err = unlock.checked(s.clock()); err != nil {
+		return audit.Entry{}, fmt.Errorf("record unlock: %w", err)
 	}
-	if err != nil {
-		return Decision{}, fmt.Errorf("record unlock: %w", err)
-	}
-	unlock.Audit.Kind = KindUnlock
 	return s.submit(ctx, unlock)
 }
 
 // RecordAdmin writes a record of what an operator did or was refused: outcome
-// done or denied. The error wraps ErrInvalid or ErrClosed.
-func (s *Store) RecordAdmin(ctx context.Context, record Record) (Entry, error) {
+// done or denied. The error wraps ErrInvalid or audit.ErrClosed.
+func (s *Store) RecordAdmin(ctx context.Context, record audit.Record) (audit.Entry, error) {
 	record, err := adminRecord(record)
 	if err != nil {
-		return Entry{}, fmt.Errorf("record operation: %w", err)
+		return audit.Entry{}, fmt.Errorf("record operation: %w", err)
 	}
-	decision, err := s.submit(ctx, UnlockRecord{Audit: record})
-	return decision.Entry, err
+	return s.submit(ctx, Unlock{Audit: record, Decide: asItIs})
 }
 
-func adminRecord(record Record) (Record, error) {
-	record.Kind = KindAdmin
-	if record.Outcome != OutcomeDone && record.Outcome != OutcomeDenied {
-		return Record{}, invalidf("outcome %.20q", record.Outcome)
+// asItIs is Unlock.Decide of what is decided.
+func asItIs(record audit.Record, _ Facts) audit.Record { return record }
+
+func adminRecord(record audit.Record) (audit.Record, error) {
+	record.Kind = audit.KindAdmin
+	if record.Outcome != audit.OutcomeDone && record.Outcome != audit.OutcomeDenied {
+		return audit.Record{}, invalidf("outcome %.20q", record.Outcome)
 	}
-	return record.checked()
+	return record.Checked()
 }
 
 // Audited makes a change and writes the record of it, both or neither. The change
 // is made by methods of the store that get the context that do is given; do
 // returns the record, and may run more than once. The error is do's, or wraps
 // ErrInvalid.
-func (s *Store) Audited(ctx context.Context, do func(ctx context.Context) (Record, error)) (Entry, error) {
-	var entry Entry
+func (s *Store) Audited(ctx context.Context, do func(ctx context.Context) (audit.Record, error)) (audit.Entry, error) {
+	var entry audit.Entry
 	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
 		record, err := do(ctx)
 		if err != nil {
@@ -113,7 +113,7 @@ func (s *Store) Audited(ctx context.Context, do func(ctx context.Context) (Recor
 			return err
 		}
 		record.Time = s.clock()
-		entries, err := s.appendRecords(ctx, q, at, []Record{record})
+		entries, err := s.appendRecords(ctx, q, at, []audit.Record{record})
 		if err != nil {
 			return err
 		}
@@ -123,43 +123,28 @@ func (s *Store) Audited(ctx context.Context, do func(ctx context.Context) (Recor
 	return entry, err
 }
 
-// submit hands a record to the committer and waits for its decision.
-func (s *Store) submit(ctx context.Context, unlock UnlockRecord) (Decision, error) {
+// submit hands a record to the committer and waits until it is written.
+func (s *Store) submit(ctx context.Context, unlock Unlock) (audit.Entry, error) {
 	if _, ok := s.joined(ctx); ok {
 		// The committer would wait for the transaction, and it for the committer.
-		return Decision{}, errors.New("record inside of a transaction")
+		return audit.Entry{}, errors.New("record inside of a transaction")
 	}
-	decision, err := s.committer.submit(ctx, unlock)
+	entry, err := s.committer.Submit(ctx, unlock)
 	if err != nil {
-		return Decision{}, fmt.Errorf("record %s: %w", unlock.Audit.Kind, err)
+		return audit.Entry{}, fmt.Errorf("record %s: %w", unlock.Audit.Kind, err)
 	}
-	return decision, nil
+	return entry, nil
 }
 
 // nonceMargin is how long a used nonce is remembered after it expired, in case
 // the clocks of replicas differ.
 const nonceMargin = 10 * time.Minute
 
-// The error wraps ErrInvalid.
-func (u *UnlockRecord) validate(now time.Time) error {
-	for _, d := range []*Denial{&u.NonceUsed, &u.Released} {
-		d.Rule, d.Expected, d.Found = clean(d.Rule), clean(d.Expected), clean(d.Found)
+// checked returns the record of an unlock that can be kept. The error wraps ErrInvalid.
+func (u *Unlock) checked(now time.Time) (audit.Record, error) {
+	if u.Nonce != nil && !u.Nonce.Expires.After(now.Add(-nonceMargin)) {
+		return u.Audit, invalidf("the nonce expired at %s", u.Nonce.Expires)
 	}
-	switch {
-	case u.Nonce != nil && !u.Nonce.Expires.After(now.Add(-nonceMargin)):
-		return invalidf("the nonce expired at %s", u.Nonce.Expires)
-	case u.Grant == nil && u.Audit.Reason == "":
-		return invalidf("denied without a reason")
-	case u.Grant == nil:
-		u.Audit.Outcome = OutcomeDenied
-		return nil
-	case u.Nonce == nil:
-		return invalidf("granted without a nonce")
-	case u.Audit.Count != 0:
-		return invalidf("%d grants in one record", u.Audit.Count)
-	case u.Audit.Reason != "":
-		return invalidf("granted with a reason to deny: %.40q", u.Audit.Reason)
-	}
-	u.Audit.Outcome = OutcomeGranted
-	return nil
+	u.Audit.Kind = audit.KindUnlock
+	return u.Audit.Checked()
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // UnlockCount is how many unlocks of one outcome and reason were recorded in an
@@ -44,7 +46,7 @@ const secondsPerHour = 3600
 func hourOf(t time.Time) int64 { return t.Unix() / secondsPerHour }
 
 // countUnlocks adds records that were just appended to the counts.
-func countUnlocks(ctx context.Context, q querier, entries []Entry) error {
+func countUnlocks(ctx context.Context, q querier, entries []audit.Entry) error {
 	for _, run := range runs(countRows(entries)) {
 		var b builder
 		b.add("INSERT INTO unlock_counts (hour, outcome, reason, records) VALUES ")
@@ -59,15 +61,15 @@ func countUnlocks(ctx context.Context, q querier, entries []Entry) error {
 
 // countRows counts unlocks, a row for each hour, outcome and reason. A record may
 // stand for many.
-func countRows(entries []Entry) [][]any {
+func countRows(entries []audit.Entry) [][]any {
 	type key struct {
 		hour            int64
 		outcome, reason string
 	}
 	counts := map[key]int64{}
 	for _, e := range entries {
-		if e.Kind == KindUnlock {
-			counts[key{hourOf(e.Time), e.Outcome, e.Reason}] += max(1, e.Count)
+		if e.Kind == audit.KindUnlock {
+			counts[key{hourOf(e.Time), e.Outcome, string(e.Reason)}] += max(1, e.Count)
 		}
 	}
 	var rows [][]any

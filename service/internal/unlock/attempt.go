@@ -11,6 +11,8 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // attempt is one request while it is decided.
@@ -20,7 +22,7 @@ type attempt struct {
 	caller     Caller
 	report     *snp.Report
 	reportData [64]byte
-	launch     *Launch
+	launch     *store.Launch
 	release    *openedRelease
 	verified   *attest.Verified
 	record     Record
@@ -41,7 +43,10 @@ func (a *attempt) decide(ctx context.Context) (*wire.Grant, error) {
 	if err != nil {
 		return nil, a.deny(err)
 	}
-	a.record.ReportID, a.record.PublicKey, a.record.Launch = a.report.ReportID, a.request.PublicKey, a.launch
+	a.record.Claim = &store.Claim{
+		ReportID: a.report.ReportID, KeyHash: sha256.Sum256(a.request.PublicKey), ReleaseID: a.launch.Release.ID, ImageID: a.launch.Image.ID,
+	}
+	a.record.Seen, a.record.Limit = a.launch.Seen, a.launch.Image.LaunchLimit
 	return grant, nil
 }
 
@@ -51,19 +56,19 @@ func (a *attempt) deny(err error) error {
 	if !errors.As(err, &denial) {
 		return err
 	}
-	a.record.Denial = denial.bounded()
+	a.record.Audit = a.record.Audit.Denied(denial.Reason, denial.Rule, denial.Expected, denial.Found)
 	return nil
 }
 
 func (a *attempt) checkNonce(context.Context) error {
 	expires, err := a.Nonces.Check(a.request.Nonce)
 	if err == nil {
-		a.record.Nonce, a.record.NonceExpires = a.request.Nonce, expires
+		a.record.Nonce = &store.Nonce{Hash: sha256.Sum256(a.request.Nonce), Expires: expires}
 		return nil
 	}
-	reason := ReasonNonceForged
+	reason := audit.ReasonNonceForged
 	if !expires.IsZero() {
-		reason = ReasonNonceExpired
+		reason = audit.ReasonNonceExpired
 	}
 	return &Denial{Reason: reason, Rule: "nonce", Expected: "a fresh nonce of this service", Found: err.Error()}
 }
@@ -71,11 +76,11 @@ func (a *attempt) checkNonce(context.Context) error {
 func (a *attempt) checkReport(context.Context) error {
 	report, err := snp.ParseReport(a.request.Report)
 	if err != nil {
-		return &Denial{Reason: ReasonReportFormat, Rule: "report", Expected: "an attestation report of version 2 or later", Found: err.Error()}
+		return &Denial{Reason: audit.ReasonReportFormat, Rule: "report", Expected: "an attestation report of version 2 or later", Found: err.Error()}
 	}
 	a.report = report
-	a.record.ChipID = report.ChipID[:]
-	a.record.TCB = fmt.Sprintf("%x", report.ReportedTCB)
+	a.record.Audit.ChipID = report.ChipID[:]
+	a.record.Audit.TCB = fmt.Sprintf("%x", report.ReportedTCB)
 	return nil
 }
 
@@ -86,7 +91,7 @@ func (a *attempt) checkBinding(context.Context) error {
 		Image: wire.UUID(a.report.FamilyID), SealedVMK: sha256.Sum256(a.request.SealedVMK),
 	}.ReportData()
 	if a.report.ReportData != a.reportData {
-		return &Denial{Reason: ReasonBinding, Rule: "report_data", Expected: fmt.Sprintf("%x", a.reportData), Found: fmt.Sprintf("%x", a.report.ReportData)}
+		return &Denial{Reason: audit.ReasonBinding, Rule: "report_data", Expected: fmt.Sprintf("%x", a.reportData), Found: fmt.Sprintf("%x", a.report.ReportData)}
 	}
 	return nil
 }
@@ -95,7 +100,7 @@ func (a *attempt) checkBinding(context.Context) error {
 // levels of a guest never get the key, whatever a policy says.
 func (a *attempt) checkVMPL(context.Context) error {
 	if a.report.VMPL != 0 {
-		return &Denial{Reason: ReasonVMPL, Rule: "vmpl", Expected: "0", Found: fmt.Sprint(a.report.VMPL)}
+		return &Denial{Reason: audit.ReasonVMPL, Rule: "vmpl", Expected: "0", Found: fmt.Sprint(a.report.VMPL)}
 	}
 	return nil
 }
@@ -103,35 +108,35 @@ func (a *attempt) checkVMPL(context.Context) error {
 func (a *attempt) findLaunch(ctx context.Context) error {
 	r := a.report
 	unknown := &Denial{
-		Reason: ReasonLaunchUnknown, Rule: "id_key_digest, author_key_digest, image_id", Expected: "a registered release",
+		Reason: audit.ReasonLaunchUnknown, Rule: "id_key_digest, author_key_digest, image_id", Expected: "a registered release",
 		Found: fmt.Sprintf("%x, %x, %x", r.IDKeyDigest, r.AuthorKeyDigest, r.ImageID),
 	}
 	if !r.AuthorKeyEn {
 		return unknown
 	}
-	launch, err := a.Launches.Launch(ctx, r.IDKeyDigest, r.AuthorKeyDigest, wire.UUID(r.ImageID))
+	launch, err := a.Launches.FindLaunch(ctx, r.IDKeyDigest, r.AuthorKeyDigest, wire.UUID(r.ImageID))
+	if errors.Is(err, store.ErrNotFound) {
+		return unknown
+	}
 	if err != nil {
 		return unavailable("look up launch", err)
 	}
-	if launch == nil {
-		return unknown
-	}
-	a.launch = launch
-	a.record.Image, a.record.Release = launch.Image, launch.Release
+	a.launch = &launch
+	a.record.Audit.ImageID, a.record.Audit.ReleaseID = launch.Image.ID, launch.Release.ID
 	return a.checkStanding()
 }
 
 // checkStanding wants what the operators decided of image and release.
 func (a *attempt) checkStanding() error {
 	switch {
-	case a.launch.Simulated != a.Simulated:
-		return &Denial{Reason: ReasonSimulated, Rule: "simulated", Expected: kind(a.Simulated), Found: kind(a.launch.Simulated)}
-	case !a.launch.ImageEnabled:
-		return &Denial{Reason: ReasonImageDisabled, Rule: "enabled", Expected: "an enabled image", Found: "disabled"}
-	case a.launch.ReleaseProposed:
-		return &Denial{Reason: ReasonReleaseProposed, Rule: "approved", Expected: "an approved release", Found: "proposed"}
-	case !a.launch.ReleaseEnabled:
-		return &Denial{Reason: ReasonReleaseDisabled, Rule: "enabled", Expected: "an enabled release", Found: "disabled"}
+	case a.launch.Image.Simulated != a.Simulated:
+		return &Denial{Reason: audit.ReasonSimulated, Rule: "simulated", Expected: kind(a.Simulated), Found: kind(a.launch.Image.Simulated)}
+	case !a.launch.Image.Enabled:
+		return &Denial{Reason: audit.ReasonImageDisabled, Rule: "enabled", Expected: "an enabled image", Found: "disabled"}
+	case a.launch.Release.Proposed():
+		return &Denial{Reason: audit.ReasonReleaseProposed, Rule: "approved", Expected: "an approved release", Found: "proposed"}
+	case !a.launch.Release.Enabled:
+		return &Denial{Reason: audit.ReasonReleaseDisabled, Rule: "enabled", Expected: "an enabled release", Found: "disabled"}
 	}
 	return nil
 }
@@ -146,18 +151,18 @@ func kind(simulated bool) string {
 
 // checkLaunch compares what was launched with what was registered.
 func (a *attempt) checkLaunch(context.Context) error {
-	r, l := a.report, a.launch
-	if r.FamilyID != l.Image {
-		return &Denial{Reason: ReasonFamilyID, Rule: "family_id", Expected: l.Image.String(), Found: wire.UUID(r.FamilyID).String()}
+	r, image, release := a.report, &a.launch.Image, &a.launch.Release
+	if r.FamilyID != image.ID {
+		return &Denial{Reason: audit.ReasonFamilyID, Rule: "family_id", Expected: image.ID.String(), Found: wire.UUID(r.FamilyID).String()}
 	}
-	if !measured(l.Measurements, r.Measurement) {
-		return &Denial{Reason: ReasonMeasurement, Rule: "measurement", Expected: hexList(l.Measurements), Found: fmt.Sprintf("%x", r.Measurement)}
+	if !measured(release.Variants, r.Measurement) {
+		return &Denial{Reason: audit.ReasonMeasurement, Rule: "measurement", Expected: measurements(release.Variants), Found: fmt.Sprintf("%x", r.Measurement)}
 	}
-	if r.Policy != l.GuestPolicy {
-		return &Denial{Reason: ReasonGuestPolicy, Rule: "guest_policy", Expected: fmt.Sprintf("%#x", l.GuestPolicy), Found: fmt.Sprintf("%#x", r.Policy)}
+	if r.Policy != release.GuestPolicy {
+		return &Denial{Reason: audit.ReasonGuestPolicy, Rule: "guest_policy", Expected: fmt.Sprintf("%#x", release.GuestPolicy), Found: fmt.Sprintf("%#x", r.Policy)}
 	}
-	if r.GuestSVN != l.GuestSVN {
-		return &Denial{Reason: ReasonGuestSVN, Rule: "guest_svn", Expected: fmt.Sprint(l.GuestSVN), Found: fmt.Sprint(r.GuestSVN)}
+	if r.GuestSVN != release.GuestSVN {
+		return &Denial{Reason: audit.ReasonGuestSVN, Rule: "guest_svn", Expected: fmt.Sprint(release.GuestSVN), Found: fmt.Sprint(r.GuestSVN)}
 	}
 	return nil
 }
@@ -165,7 +170,7 @@ func (a *attempt) checkLaunch(context.Context) error {
 // checkPolicy judges the genuine report by the report policies of the image and of
 // the release: what a release adds can only tighten.
 func (a *attempt) checkPolicy(context.Context) error {
-	a.record.TCB = a.verified.ReportedTCB.String()
+	a.record.Audit.TCB = a.verified.ReportedTCB.String()
 	release, err := a.opened.get(a.launch, a.Ingestion)
 	if err != nil {
 		return unavailable("open release", err)
@@ -186,7 +191,7 @@ func judge(results attest.Results) error {
 	}
 	if failed := results.Failed(); len(failed) > 0 {
 		f := failed[0]
-		return &Denial{Reason: Reason(f.Name), Rule: f.Name, Expected: f.Expected, Found: f.Found}
+		return &Denial{Reason: audit.Reason(f.Name), Rule: f.Name, Expected: f.Expected, Found: f.Found}
 	}
 	return unavailable("evaluate policy", errors.New("no rule was applied"))
 }
@@ -195,11 +200,11 @@ func judge(results attest.Results) error {
 func (a *attempt) seal() (*wire.Grant, error) {
 	guest, err := seal.ParsePublicKey(a.request.PublicKey)
 	if err != nil {
-		return nil, &Denial{Reason: ReasonPublicKey, Rule: "public_key", Expected: "an MLKEM768-X25519 key", Found: err.Error()}
+		return nil, &Denial{Reason: audit.ReasonPublicKey, Rule: "public_key", Expected: "an MLKEM768-X25519 key", Found: err.Error()}
 	}
-	vmk, err := a.release.key.Open(wire.SealedVMKInfo(a.launch.Image), a.request.SealedVMK)
+	vmk, err := a.release.key.Open(wire.SealedVMKInfo(a.launch.Image.ID), a.request.SealedVMK)
 	if err != nil {
-		return nil, &Denial{Reason: ReasonSealedVMK, Rule: "sealed_vmk", Expected: "a VMK sealed to this release's key", Found: err.Error()}
+		return nil, &Denial{Reason: audit.ReasonSealedVMK, Rule: "sealed_vmk", Expected: "a VMK sealed to this release's key", Found: err.Error()}
 	}
 	defer clear(vmk)
 	sealed, err := guest.Seal(wire.GrantInfo(a.reportData), vmk)

@@ -9,6 +9,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // maxOpened bounds how many releases are kept open.
@@ -31,9 +32,9 @@ type openedReleases struct {
 // openedKey is the SHA-256 over what a release was opened from.
 type openedKey [sha256.Size]byte
 
-func openedKeyOf(l *Launch) openedKey {
+func openedKeyOf(l *store.Launch) openedKey {
 	h := sha256.New()
-	for _, part := range [][]byte{l.Image[:], l.ImagePolicy, l.ReleasePolicy, l.UnsealingKey} {
+	for _, part := range [][]byte{l.Image.ID[:], l.Image.Policy, l.Release.Policy, l.Image.UnsealingKeySealed} {
 		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
 		h.Write(part)
 	}
@@ -41,7 +42,7 @@ func openedKeyOf(l *Launch) openedKey {
 }
 
 // get returns a release, opened.
-func (o *openedReleases) get(l *Launch, ingestion *seal.PrivateKey) (*openedRelease, error) {
+func (o *openedReleases) get(l *store.Launch, ingestion *seal.PrivateKey) (*openedRelease, error) {
 	key := openedKeyOf(l)
 	o.mu.Lock()
 	opened, found := o.releases[key]
@@ -62,12 +63,12 @@ func (o *openedReleases) get(l *Launch, ingestion *seal.PrivateKey) (*openedRele
 	return opened, nil
 }
 
-func open(l *Launch, ingestion *seal.PrivateKey) (*openedRelease, error) {
-	policies, err := Policies(l.ImagePolicy, l.ReleasePolicy)
+func open(l *store.Launch, ingestion *seal.PrivateKey) (*openedRelease, error) {
+	policies, err := Policies(l.Image.Policy, l.Release.Policy)
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := ingestion.Open(wire.UnsealingKeyInfo(l.Image), l.UnsealingKey)
+	encoded, err := ingestion.Open(wire.UnsealingKeyInfo(l.Image.ID), l.Image.UnsealingKeySealed)
 	if err != nil {
 		return nil, fmt.Errorf("unsealing key: %w", err)
 	}

@@ -3,12 +3,14 @@ package unlock
 import (
 	"context"
 	"crypto/ed25519"
-	"fmt"
+	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
 )
 
@@ -16,16 +18,17 @@ import (
 type Config struct {
 	Nonces    *nonce.Issuer
 	Launches  Launches
+	Tally     *Tally // which has the log
 	Verifier  *attest.Verifier
 	Endorser  Endorser
-	Recorder  Recorder
 	Ingestion *seal.PrivateKey
 	Identity  ed25519.PrivateKey
 	Simulated bool // the verifier trusts a simulated AMD; false for AMD's own roots
 	Now       func() time.Time
+	Log       *slog.Logger
 
 	// Observe is told each outcome, ReasonUndecided too, and how long it took.
-	Observe func(reason Reason, took time.Duration)
+	Observe func(reason audit.Reason, took time.Duration)
 }
 
 // Service releases volume keys. It is safe for concurrent use.
@@ -37,7 +40,7 @@ type Service struct {
 // New returns a Service.
 func New(config Config) *Service {
 	if config.Observe == nil {
-		config.Observe = func(Reason, time.Duration) {}
+		config.Observe = func(audit.Reason, time.Duration) {}
 	}
 	return &Service{Config: config}
 }
@@ -48,44 +51,52 @@ func (s *Service) Challenge() *wire.Challenge {
 }
 
 // Unlock decides a request whose fields have their right sizes. The error is a
-// *Denial, which the Recorder has, or wraps ErrUnavailable.
+// *Denial, which is on record, or wraps ErrUnavailable.
 func (s *Service) Unlock(ctx context.Context, request *wire.UnlockRequest, caller Caller) (*wire.Grant, error) {
 	start := s.Now()
 	grant, reason, err := s.unlock(ctx, request, caller, start)
 	s.Observe(reason, s.Now().Sub(start))
+	s.log(caller, err)
 	return grant, err
 }
 
 // unlock returns the reason too, for Observe.
-func (s *Service) unlock(ctx context.Context, request *wire.UnlockRequest, caller Caller, start time.Time) (*wire.Grant, Reason, error) {
+func (s *Service) unlock(ctx context.Context, request *wire.UnlockRequest, caller Caller, start time.Time) (*wire.Grant, audit.Reason, error) {
 	a := &attempt{Service: s, request: request, caller: caller, record: Record{
-		Time: start, RequestID: caller.RequestID, Address: caller.Address, Block: caller.Block, Report: request.Report,
+		Audit: audit.Record{Time: start, RequestID: caller.RequestID, Address: caller.Address, Report: request.Report}, Block: caller.Block,
 	}}
 	grant, err := a.decide(ctx)
 	if err != nil {
-		return nil, ReasonUndecided, err
+		return nil, audit.ReasonUndecided, err
 	}
 	a.record.Verified = a.verified != nil
-	if a.record.Denial != nil && !a.record.Verified {
+	if a.record.denied() && !a.record.Verified {
 		// Nothing was given that a replay could have again, and whoever repeats the
 		// request is denied again. A forged one must leave nothing behind.
 		a.record.Nonce = nil
 	}
-	reason, err := s.Recorder.Record(ctx, a.record)
-	if err != nil {
-		return nil, ReasonUndecided, unavailable("record the outcome", err)
+	recorded, err := s.Tally.Record(ctx, a.record)
+	switch {
+	case err != nil:
+		return nil, audit.ReasonUndecided, unavailable("record the outcome", err)
+	case !recorded.Granted():
+		return nil, recorded.Reason, &Denial{recorded.Reason, recorded.Rule, recorded.Expected, recorded.Found}
+	case recorded.Retry:
+		return grant, audit.ReasonGrantedAgain, nil
 	}
-	switch reason {
-	case ReasonGranted, ReasonGrantedAgain:
-		return grant, reason, nil
-	case ReasonNonceUsed, ReasonReportIDReleased, ReasonLaunchUnknown, ReasonImageDisabled, ReasonReleaseDisabled, ReasonPolicyChanged, ReasonLaunchLimit:
-		if d := a.record.Denial; d != nil && d.Reason == reason {
-			return nil, reason, d
-		}
-		return nil, reason, &Denial{Reason: reason}
+	return grant, audit.ReasonGranted, nil
+}
+
+// log says what became of a request.
+func (s *Service) log(caller Caller, err error) {
+	log := s.Log.With("request_id", caller.RequestID, "address", caller.Address)
+	var denial *Denial
+	switch {
+	case err == nil:
+		log.Info("unlock granted")
+	case errors.As(err, &denial):
+		log.Warn("unlock denied", "reason", denial.Reason, "rule", denial.Rule, "expected", denial.Expected, "found", denial.Found)
+	default:
+		log.Error("unlock not decided", "error", err)
 	}
-	if a.record.Denial == nil {
-		return nil, ReasonUndecided, unavailable("record the outcome", fmt.Errorf("unknown reason %q", reason))
-	}
-	return nil, reason, a.record.Denial
 }

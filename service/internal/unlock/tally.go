@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // Bounds of what strangers can make the audit log grow by, between two flushes.
@@ -24,68 +26,69 @@ const (
 // came when there were enough rows already.
 const OtherBlocks = "other"
 
-// Count is denials of one reason and address that are recorded together.
-type Count struct {
-	Reason      Reason
-	Block       string // what counts as one address, or OtherBlocks
-	Requests    int64
-	First, Last time.Time
+// count is denials of one reason and address that are recorded together.
+type count struct {
+	reason      audit.Reason
+	block       string // what counts as one address, or OtherBlocks
+	requests    int64
+	first, last time.Time
 }
 
-// CountRecorder is a Recorder that can record counts too.
-type CountRecorder interface {
-	Recorder
-
-	// RecordCount returns once the count is durable.
-	RecordCount(ctx context.Context, c Count) error
+// record returns the one record of all of them.
+func (c *count) record() Record {
+	return Record{Audit: audit.Record{
+		Reason: c.reason, Address: c.block, Count: c.requests,
+		Details: map[string]string{"first": c.first.UTC().Format(time.RFC3339), "last": c.last.UTC().Format(time.RFC3339)},
+	}}
 }
 
-// Tally is a Recorder that records grants, and denials of genuine reports, each by
+// Tally records grants, and denials of genuine reports, each by
 // itself. Of all other denials it lets a few through and counts the rest by reason
 // and address; Run records the counts every minute. It is safe for concurrent use.
 type Tally struct {
-	recorder CountRecorder
-	failed   func(error)
+	log    Log
+	failed func(error)
 
 	mu      sync.Mutex
 	sampled int
-	reasons map[Reason]int // sampled
-	blocks  map[string]int // sampled
-	counts  map[tallied]*Count
+	reasons map[audit.Reason]int // sampled
+	blocks  map[string]int       // sampled
+	counts  map[tallied]*count
 }
 
 type tallied struct {
-	reason Reason
+	reason audit.Reason
 	block  string
 }
 
 // NewTally returns a Tally. failed is told when counts could not be recorded; they
 // are kept then.
-func NewTally(recorder CountRecorder, failed func(error)) *Tally {
-	t := &Tally{recorder: recorder, failed: failed, counts: make(map[tallied]*Count)}
+func NewTally(log Log, failed func(error)) *Tally {
+	t := &Tally{log: log, failed: failed, counts: make(map[tallied]*count)}
 	t.fresh()
 	return t
 }
 
 // fresh lets samples through again.
 func (t *Tally) fresh() {
-	t.sampled, t.reasons, t.blocks = 0, make(map[Reason]int), make(map[string]int)
+	t.sampled, t.reasons, t.blocks = 0, make(map[audit.Reason]int), make(map[string]int)
 }
 
-// Record implements Recorder.
-func (t *Tally) Record(ctx context.Context, r Record) (Reason, error) {
-	if r.Denial == nil || r.Verified || t.sample(r) {
-		return t.recorder.Record(ctx, r)
+// Record writes a record, or counts it, and returns what was decided.
+func (t *Tally) Record(ctx context.Context, r Record) (audit.Record, error) {
+	if !r.denied() || r.Verified || t.sample(r) {
+		entry, err := r.Write(ctx, t.log)
+		return entry.Record, err
 	}
-	t.count(Count{r.Denial.Reason, r.Block, 1, r.Time, r.Time})
-	return r.Denial.Reason, nil
+	t.add(count{r.Audit.Reason, r.Block, 1, r.Audit.Time, r.Audit.Time})
+	return r.Audit, nil
 }
 
 // sample reports whether a denial is to be recorded in full.
 func (t *Tally) sample(r Record) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	reason := r.Denial.Reason
+	reason := r.Audit.Reason
 	if t.sampled >= maxSamples || t.reasons[reason] >= maxReasonSamples || t.blocks[r.Block] >= maxBlockSamples {
 		return false
 	}
@@ -95,26 +98,26 @@ func (t *Tally) sample(r Record) bool {
 	return true
 }
 
-// count adds denials. Reasons are those of this package and attest's, so there are
+// add counts denials. Reasons are those of package audit and attest's, so there are
 // not many.
-func (t *Tally) count(c Count) {
+func (t *Tally) add(c count) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	key := tallied{c.Reason, c.Block}
+	key := tallied{c.reason, c.block}
 	if t.counts[key] == nil && len(t.counts) >= maxCounts {
 		key.block = OtherBlocks
 	}
 	sum := t.counts[key]
 	if sum == nil {
-		sum = &Count{Reason: key.reason, Block: key.block, First: c.First, Last: c.Last}
+		sum = &count{reason: key.reason, block: key.block, first: c.first, last: c.last}
 		t.counts[key] = sum
 	}
-	sum.Requests += c.Requests
-	if c.First.Before(sum.First) {
-		sum.First = c.First
+	sum.requests += c.requests
+	if c.first.Before(sum.first) {
+		sum.first = c.first
 	}
-	if c.Last.After(sum.Last) {
-		sum.Last = c.Last
+	if c.last.After(sum.last) {
+		sum.last = c.last
 	}
 }
 
@@ -146,7 +149,7 @@ func (t *Tally) flush(ctx context.Context) {
 func (t *Tally) Flush(ctx context.Context) error {
 	t.mu.Lock()
 	counts := t.counts
-	t.counts = make(map[tallied]*Count)
+	t.counts = make(map[tallied]*count)
 	t.fresh()
 	t.mu.Unlock()
 	var mu sync.Mutex
@@ -155,8 +158,8 @@ func (t *Tally) Flush(ctx context.Context) error {
 	for _, c := range counts {
 		// Together, so that they go into one transaction.
 		done.Go(func() {
-			if err := t.recorder.RecordCount(ctx, *c); err != nil {
-				t.count(*c)
+			if _, err := c.record().Write(ctx, t.log); err != nil {
+				t.add(*c)
 				mu.Lock()
 				defer mu.Unlock()
 				failures = errors.Join(failures, err)

@@ -12,54 +12,49 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
-// memory is a recorder that keeps everything, or fails.
+// memory is a log that keeps everything, or fails.
 type memory struct {
 	mu      sync.Mutex
-	records []unlock.Record
-	counts  []unlock.Count
+	records []audit.Record
+	counts  []audit.Record
 	err     error
 }
 
-func (m *memory) Record(_ context.Context, r unlock.Record) (unlock.Reason, error) {
+func (m *memory) RecordUnlock(_ context.Context, u store.Unlock) (audit.Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.records = append(m.records, r)
-	if r.Denial != nil {
-		return r.Denial.Reason, m.err
+	if u.Audit.Count == 0 {
+		m.records = append(m.records, u.Audit)
+	} else if m.err == nil {
+		m.counts = append(m.counts, u.Audit)
 	}
-	return unlock.ReasonGranted, m.err
-}
-
-func (m *memory) RecordCount(_ context.Context, c unlock.Count) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.err == nil {
-		m.counts = append(m.counts, c)
-	}
-	return m.err
+	u.Audit.Kind = audit.KindUnlock
+	return audit.Entry{Record: u.Decide(u.Audit, store.Facts{Standing: &store.Standing{}})}, m.err
 }
 
 func (m *memory) requests() (n int64) {
 	for _, c := range m.counts {
-		n += c.Requests
+		n += c.Count
 	}
 	return n
 }
 
-func denied(reason unlock.Reason, block string, at time.Time) unlock.Record {
-	return unlock.Record{Time: at, Block: block, Address: block, Denial: &unlock.Denial{Reason: reason}}
+func denied(reason audit.Reason, block string, at time.Time) unlock.Record {
+	return unlock.Record{Block: block, Audit: audit.Record{Outcome: audit.OutcomeDenied, Reason: reason, Time: at, Address: block}}
 }
 
 func record(t *testing.T, tally *unlock.Tally, r unlock.Record) {
 	t.Helper()
-	reason, err := tally.Record(t.Context(), r)
-	if err != nil || r.Denial != nil && reason != r.Denial.Reason {
-		t.Fatalf("got %s, %v", reason, err)
+	got, err := tally.Record(t.Context(), r)
+	if err != nil || got.Granted() != (r.Claim != nil) || got.Reason != r.Audit.Reason {
+		t.Fatalf("got %+v, %v", got, err)
 	}
 }
 
@@ -71,7 +66,7 @@ func TestTallyIsBounded(t *testing.T) {
 	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	const reasons, requests = 12, 50_000
 	for i := range requests {
-		record(t, tally, denied(unlock.Reason(fmt.Sprint("reason ", i%reasons)), fmt.Sprint("block ", i%5000), start.Add(time.Duration(i)*time.Millisecond)))
+		record(t, tally, denied(audit.Reason(fmt.Sprint("reason ", i%reasons)), fmt.Sprint("block ", i%5000), start.Add(time.Duration(i)*time.Millisecond)))
 	}
 	if err := tally.Flush(t.Context()); err != nil {
 		t.Fatal(err)
@@ -84,11 +79,13 @@ func TestTallyIsBounded(t *testing.T) {
 	}
 	others := 0
 	for _, c := range m.counts {
-		if c.Block == unlock.OtherBlocks {
+		if c.Address == unlock.OtherBlocks {
 			others++
 		}
-		if c.First.Before(start) || c.Last.Before(c.First) || c.Last.After(start.Add(requests*time.Millisecond)) {
-			t.Errorf("from %s to %s", c.First, c.Last)
+		first, firstErr := time.Parse(time.RFC3339, c.Details["first"])
+		last, lastErr := time.Parse(time.RFC3339, c.Details["last"])
+		if errors.Join(firstErr, lastErr) != nil || first.Before(start) || last.Before(first) || last.After(start.Add(requests*time.Millisecond)) {
+			t.Errorf("from %s to %s", c.Details["first"], c.Details["last"])
 		}
 	}
 	if others != reasons {
@@ -115,7 +112,7 @@ func TestTallySamples(t *testing.T) {
 		t.Errorf("%d denials for one reason are recorded in full, want 10", len(m.records))
 	}
 	record(t, tally, denied("b", "guest", now))
-	if r := m.records[len(m.records)-1]; len(m.records) != 11 || r.Block != "guest" {
+	if r := m.records[len(m.records)-1]; len(m.records) != 11 || r.Address != "guest" {
 		t.Errorf("a denial for another reason is not recorded in full: %+v", r)
 	}
 	if err := tally.Flush(t.Context()); err != nil {
@@ -136,7 +133,7 @@ func TestVerifiedIsRecorded(t *testing.T) {
 		r := denied("measurement", "a", time.Now())
 		r.Verified = true
 		record(t, tally, r)
-		record(t, tally, unlock.Record{Verified: true})
+		record(t, tally, unlock.Record{Verified: true, Nonce: &store.Nonce{}, Claim: &store.Claim{}})
 	}
 	if err := tally.Flush(t.Context()); err != nil || len(m.records) != 200 || len(m.counts) != 0 {
 		t.Errorf("%d records, %d counts, %v", len(m.records), len(m.counts), err)
@@ -170,12 +167,10 @@ func TestTallySurvives(t *testing.T) {
 // address may and as a botnet would, and looks at what the database grows by.
 func TestFloodOfForgedNonces(t *testing.T) {
 	w := newWorld(t)
-	stored := unlock.Stored{Store: w.database}
-	tally := unlock.NewTally(stored, nil)
 	observed := 0
 	config := w.service.Config
-	config.Recorder, config.Nonces = tally, nonce.NewIssuer([]byte("nonce key"), w.clock)
-	config.Observe = func(unlock.Reason, time.Duration) { observed++ }
+	config.Nonces = nonce.NewIssuer([]byte("nonce key"), w.clock)
+	config.Observe = func(audit.Reason, time.Duration) { observed++ }
 	service := unlock.New(config)
 	request := w.guest(t).Request(t, service.Challenge().Nonce)
 	before, err := w.database.AuditHead(t.Context())
@@ -190,11 +185,11 @@ func TestFloodOfForgedNonces(t *testing.T) {
 			rand.Read(forged.Nonce) // never fails, see crypto/rand
 			caller := unlock.Caller{RequestID: fmt.Sprint(i), Address: fmt.Sprint(i % 500), Block: fmt.Sprint(i % 500)}
 			var denial *unlock.Denial
-			if _, err := service.Unlock(t.Context(), &forged, caller); !errors.As(err, &denial) || denial.Reason != unlock.ReasonNonceForged {
+			if _, err := service.Unlock(t.Context(), &forged, caller); !errors.As(err, &denial) || denial.Reason != audit.ReasonNonceForged {
 				t.Fatalf("minute %d: %v", minute, err)
 			}
 		}
-		if err := tally.Flush(t.Context()); err != nil {
+		if err := w.tally.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		w.now = w.now.Add(time.Minute)
@@ -236,16 +231,11 @@ func TestNonceOfUnverified(t *testing.T) {
 			t.Fatal("a changed request is granted")
 		}
 	}
-	for _, r := range w.records {
-		if r.Verified || r.Nonce != nil {
-			t.Errorf("recorded %+v", r)
-		}
-	}
 	if _, err := w.unlock(t, request); err != nil {
 		t.Errorf("the guest whose nonce was shown before is denied: %v", err)
 	}
 	var denial *unlock.Denial
-	if _, err := w.unlock(t, request); !errors.As(err, &denial) || denial.Reason != unlock.ReasonNonceUsed {
+	if _, err := w.unlock(t, request); !errors.As(err, &denial) || denial.Reason != audit.ReasonNonceUsed {
 		t.Errorf("a replay gets %v", err)
 	}
 }
@@ -255,13 +245,13 @@ func TestGrowth(t *testing.T) {
 	db := storetest.SQLite(t)
 	s := db.Open(t)
 	file := strings.TrimPrefix(db.DSN, "sqlite:")
-	tally := unlock.NewTally(unlock.Stored{Store: s}, nil)
+	tally := unlock.NewTally(s, nil)
 	const minutes, reasons = 60, 20
 	for range minutes {
 		for i := range 2000 {
-			r := denied(unlock.Reason(fmt.Sprint("reason_", i%reasons)), fmt.Sprintf("2001:db8:%x::/64", i), time.Now())
-			r.Report, r.ChipID, r.RequestID, r.TCB = make([]byte, 1184), make([]byte, 64), wire.NewUUID().String(), "0123456789abcdef"
-			r.Denial.Expected, r.Denial.Found = string(make([]byte, 96)), string(make([]byte, 96))
+			r := denied(audit.Reason(fmt.Sprint("reason_", i%reasons)), fmt.Sprintf("2001:db8:%x::/64", i), time.Now())
+			r.Audit.Report, r.Audit.ChipID, r.Audit.RequestID, r.Audit.TCB = make([]byte, 1184), make([]byte, 64), wire.NewUUID().String(), "0123456789abcdef"
+			r.Audit.Expected, r.Audit.Found = string(make([]byte, 96)), string(make([]byte, 96))
 			record(t, tally, r)
 		}
 		if err := tally.Flush(t.Context()); err != nil {

@@ -11,6 +11,8 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // verify proves that the report is genuine, with the certificates that came
@@ -50,7 +52,7 @@ func (a *attempt) givenChain() (attest.Chain, error) {
 }
 
 func (a *attempt) verifyWith(chain attest.Chain) error {
-	verified, err := a.Verifier.Verify(a.report, chain, a.record.Time)
+	verified, err := a.Verifier.Verify(a.report, chain, a.record.Audit.Time)
 	if err == nil {
 		a.verified = verified
 	}
@@ -61,9 +63,9 @@ func (a *attempt) verifyWith(chain attest.Chain) error {
 func denialOf(err error) error {
 	var refusal *attest.Refusal
 	if errors.As(err, &refusal) {
-		return &Denial{Reason: Reason(refusal.Reason), Rule: cmp.Or(refusal.Subject, string(refusal.Reason)), Expected: cmp.Or(refusal.Expected, "a genuine report"), Found: refusal.Error()}
+		return &Denial{Reason: audit.Reason(refusal.Reason), Rule: cmp.Or(refusal.Subject, string(refusal.Reason)), Expected: cmp.Or(refusal.Expected, "a genuine report"), Found: refusal.Error()}
 	}
-	return &Denial{Reason: Reason(attest.ReasonNoCertificate), Rule: "certificates", Expected: "a well-formed certificate table", Found: err.Error()}
+	return &Denial{Reason: audit.Reason(attest.ReasonNoCertificate), Rule: "certificates", Expected: "a well-formed certificate table", Found: err.Error()}
 }
 
 func (a *attempt) checkRevocation(ctx context.Context) error {
@@ -72,21 +74,23 @@ func (a *attempt) checkRevocation(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, kds.ErrRevoked):
-		return &Denial{Reason: ReasonRevoked, Rule: "certificates", Expected: "not on AMD's revocation list", Found: err.Error()}
+		return &Denial{Reason: audit.ReasonRevoked, Rule: "certificates", Expected: "not on AMD's revocation list", Found: err.Error()}
 	case errors.Is(err, kds.ErrCRLSignature), errors.Is(err, kds.ErrCRLRollback):
-		return &Denial{Reason: ReasonCRL, Rule: "revocation list", Expected: "AMD's current list", Found: err.Error()}
+		return &Denial{Reason: audit.ReasonCRL, Rule: "revocation list", Expected: "AMD's current list", Found: err.Error()}
 	}
 	return unavailable("check revocation", err)
 }
 
 // measured reports whether a measurement is one of a release's.
-func measured(registered [][48]byte, found [48]byte) bool { return slices.Contains(registered, found) }
+func measured(variants []store.Variant, found [48]byte) bool {
+	return slices.ContainsFunc(variants, func(v store.Variant) bool { return v.Measurement == found })
+}
 
-// hexList names the measurements of a release.
-func hexList(values [][48]byte) string {
-	words := make([]string, len(values))
-	for i, v := range values {
-		words[i] = fmt.Sprintf("%x", v)
+// measurements names those of a release.
+func measurements(variants []store.Variant) string {
+	words := make([]string, len(variants))
+	for i, v := range variants {
+		words[i] = fmt.Sprintf("%x", v.Measurement)
 	}
 	return strings.Join(words, " or ")
 }

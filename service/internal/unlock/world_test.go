@@ -4,8 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/x509"
-	"fmt"
-	"sync"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/guesttest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -23,30 +23,25 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
-// world is a service with one registered release, a host and its guest, all in
-// memory. It stands in for the database, AMD's KDS and the clock.
+// world is a service with one registered release, a host and its guest. It stands
+// between service and database, and in for AMD's KDS and the clock.
 type world struct {
 	now       time.Time
-	launch    *unlock.Launch
+	launch    *store.Launch
 	identity  ed25519.PrivateKey
 	amd       *sim.AMD
 	image     *guesttest.Image
 	host      *guesttest.Host
 	service   *unlock.Service
-	records   []unlock.Record
-	reasons   []unlock.Reason
-	nonces    map[string]bool
-	released  map[[32]byte]string
-	mu        sync.Mutex
+	tally     *unlock.Tally
+	records   []audit.Entry // as the database wrote them
 	kds       []attest.Chain
 	kdsError  error
 	revoked   error
 	lookups   error
 	recording error
-	answer    unlock.Reason // of the database, in place of its own
-	observed  []unlock.Reason
-	meanwhile func()        // happens while AMD's KDS is asked
-	changed   unlock.Reason // what happened meanwhile makes of a grant
+	observed  []audit.Reason
+	meanwhile func() // happens while AMD's KDS is asked
 	database  *store.Store
 	askers    []kds.Asker
 	table     []byte // of certificates, in place of the guest's own
@@ -65,36 +60,33 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), identity: ed25519.NewKeyFromSeed(make([]byte, 32)),
-		nonces: make(map[string]bool), released: make(map[[32]byte]string),
-	}
+		now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), identity: ed25519.NewKeyFromSeed(make([]byte, 32))}
 	w.database = storetest.SQLite(t).Open(t, store.Options{Now: w.clock})
 	w.amd = simtest.AMD(t).At(w.now)
 	tcb := snp.TCB{BootLoader: 4, TEE: 1, SNP: 24, Microcode: 219}
 	w.host = guesttest.NewHost(t, w.amd, sim.NewChip(snp.Milan, "chip", tcb))
 	w.image = guesttest.NewImage(t, ingestion.Public())
-	w.launch = &unlock.Launch{
-		Image: w.image.ID, ImageEnabled: true, Release: wire.NewUUID(), ReleaseEnabled: true,
-		GuestPolicy: 0x30000, GuestSVN: 7, Measurements: [][48]byte{{9}, measured}, ImagePolicy: []byte(`{"version":1}`), UnsealingKey: w.image.UnsealingKey,
-	}
 	image, release := storetest.Image("image"), storetest.Release("f", "k", "i")
-	image.ID, release.ID = w.launch.Image, w.launch.Release
-	if _, _, err := w.database.CreateImage(t.Context(), image, release, storetest.Present); err != nil {
+	image.ID, image.UnsealingKeySealed = w.image.ID, w.image.UnsealingKey
+	release.GuestPolicy, release.GuestSVN = 0x30000, 7
+	release.Variants[1].Measurement = measured
+	if image, release, err = w.database.CreateImage(t.Context(), image, release, storetest.Present); err != nil {
 		t.Fatal(err)
 	}
-	stored, err := w.database.FindLaunch(t.Context(), image.IDKeyDigest, image.AuthorKeyDigest, release.ID)
+	launch, err := w.database.FindLaunch(t.Context(), image.IDKeyDigest, image.AuthorKeyDigest, release.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.launch.Seen = stored.Seen
+	w.launch = &launch
 	roots, err := attest.NewRoots([]*x509.Certificate{w.amd.Line(snp.Milan).ARK.Certificate})
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.tally = unlock.NewTally(w, nil)
 	w.service = unlock.New(unlock.Config{
 		Nonces: nonce.NewIssuer([]byte("nonce key"), w.clock), Launches: w, Verifier: attest.NewVerifier(roots),
-		Endorser: w, Recorder: w, Ingestion: ingestion, Identity: w.identity, Now: w.clock,
-		Observe: func(reason unlock.Reason, _ time.Duration) { w.observed = append(w.observed, reason) },
+		Endorser: w, Tally: w.tally, Ingestion: ingestion, Identity: w.identity, Now: w.clock, Log: slog.New(slog.DiscardHandler),
+		Observe: func(reason audit.Reason, _ time.Duration) { w.observed = append(w.observed, reason) },
 	})
 	return w
 }
@@ -114,50 +106,27 @@ func (w *world) leased(t *testing.T, g *guesttest.Guest) {
 
 func (w *world) clock() time.Time { return w.now }
 
-func (w *world) Launch(_ context.Context, id, author [48]byte, release wire.UUID) (*unlock.Launch, error) {
-	if w.lookups != nil || id != idKey || author != authorKey || release != w.launch.Release {
-		return nil, w.lookups
+func (w *world) FindLaunch(_ context.Context, id, author [48]byte, release wire.UUID) (store.Launch, error) {
+	switch {
+	case w.lookups != nil:
+		return store.Launch{}, w.lookups
+	case id != idKey || author != authorKey:
+		return store.Launch{}, store.ErrNoImage
+	case release != w.launch.Release.ID:
+		return store.Launch{Image: w.launch.Image}, store.ErrNoRelease
 	}
-	return w.launch, nil
+	return *w.launch, nil
 }
 
-func (w *world) Record(ctx context.Context, r unlock.Record) (unlock.Reason, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (w *world) RecordUnlock(ctx context.Context, u store.Unlock) (audit.Entry, error) {
 	if w.recording != nil {
-		return "", w.recording
+		return audit.Entry{}, w.recording
 	}
-	reason := w.decide(r)
-	if w.answer != "" {
-		return w.answer, nil
+	entry, err := w.database.RecordUnlock(ctx, u)
+	if err == nil {
+		w.records = append(w.records, entry)
 	}
-	w.records, w.reasons = append(w.records, r), append(w.reasons, reason)
-	if stored, err := (unlock.Stored{Store: w.database}).Record(ctx, r); err != nil || stored != reason {
-		return "", fmt.Errorf("the database decided %q, not %q: %w", stored, reason, err)
-	}
-	return reason, nil
-}
-
-// decide keeps the promises of unlock.Recorder.
-func (w *world) decide(r unlock.Record) unlock.Reason {
-	used := w.nonces[string(r.Nonce)]
-	if r.Nonce != nil {
-		w.nonces[string(r.Nonce)] = true
-	}
-	switch key, released := w.released[r.ReportID]; {
-	case r.Denial != nil:
-		return r.Denial.Reason
-	case used:
-		return unlock.ReasonNonceUsed
-	case w.changed != "":
-		return w.changed
-	case released && key != string(r.PublicKey):
-		return unlock.ReasonReportIDReleased
-	case released:
-		return unlock.ReasonGrantedAgain
-	}
-	w.released[r.ReportID] = string(r.PublicKey)
-	return unlock.ReasonGranted
+	return entry, err
 }
 
 func (w *world) Chains(_ context.Context, asker kds.Asker, _ *snp.Report, _ []byte) ([]attest.Chain, error) {
@@ -176,7 +145,7 @@ func (w *world) CheckRevocation(context.Context, *attest.Verified) error {
 func (w *world) guest(t *testing.T) *guesttest.Guest {
 	g := w.host.Launch(t, w.image)
 	g.Report.IDKeyDigest, g.Report.AuthorKeyDigest, g.Report.AuthorKeyEn = idKey, authorKey, true
-	g.Report.ImageID, g.Report.Measurement, g.Report.GuestSVN = w.launch.Release, measured, 7
+	g.Report.ImageID, g.Report.Measurement, g.Report.GuestSVN = w.launch.Release.ID, measured, 7
 	return g
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -45,7 +46,7 @@ type Watch struct {
 	Gauges *metrics.Watched
 	Log    *slog.Logger
 
-	head store.Head // of the last verification
+	head audit.Head // of the last verification
 }
 
 // Run looks at everything at once and then each at its time, until ctx ends. What
@@ -140,7 +141,7 @@ func (w *Watch) Verify(ctx context.Context) error {
 	if err == nil && w.head.Seq > 0 {
 		err = w.Store.VerifyAuditAgainst(ctx, w.head)
 	}
-	var broken *store.BrokenError
+	var broken *audit.BrokenError
 	if err != nil && !errors.As(err, &broken) {
 		return err
 	}

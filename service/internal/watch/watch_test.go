@@ -16,6 +16,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -49,7 +50,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := s.RecordUnlock(t.Context(), storetest.Denied("vmpl")); err != nil {
+		if _, err := storetest.Denied("vmpl").Write(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -105,7 +106,7 @@ func TestVerifyRows(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	w.shows("snpguard_audit_chain_valid", 0)
-	if got, err := w.Store.RecordUnlock(t.Context(), storetest.Denied("vmpl")); !errors.Is(err, store.ErrTampered) {
+	if got, err := storetest.Denied("vmpl").Write(t.Context(), w.Store); !errors.Is(err, store.ErrTampered) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
@@ -167,7 +168,7 @@ func TestVerify(t *testing.T) {
 		for _, s := range statements {
 			w.exec(s)
 		}
-		if err := w.Verify(t.Context()); !errors.As(err, new(*store.BrokenError)) {
+		if err := w.Verify(t.Context()); !errors.As(err, new(*audit.BrokenError)) {
 			t.Errorf("%s: got %v", name, err)
 		}
 		w.shows("snpguard_audit_chain_valid", 0)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
 
@@ -40,7 +41,7 @@ func constants(t *testing.T, path, name string) []string {
 
 // TestAdvice wants advice on every reason that a denial can have.
 func TestAdvice(t *testing.T) {
-	reasons := append(constants(t, "../unlock/denial.go", "Reason"), constants(t, "../../../internal/attestation/attest/reason.go", "Reason")...)
+	reasons := append(constants(t, "../audit/reason.go", "Reason"), constants(t, "../../../internal/attestation/attest/reason.go", "Reason")...)
 	if len(reasons) < 35 {
 		t.Fatalf("found %q", reasons)
 	}
@@ -50,7 +51,7 @@ func TestAdvice(t *testing.T) {
 		if reason == "granted" || reason == "granted_again" || reason == "undecided" {
 			continue // no denial has it
 		}
-		a := adviceOn(reason)
+		a := adviceOn(audit.Reason(reason))
 		if strings.HasPrefix(a.Meaning, "The rule of this name") || a.Title == "" || a.Meaning == "" || a.Do == "" {
 			t.Errorf("%s: %+v", reason, a)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -18,7 +19,7 @@ type auditPage struct {
 	Filter                auditFields
 	Filtered              bool
 	Records               []shownRecord
-	Head                  store.Head
+	Head                  audit.Head
 	First, Previous, Next string
 	Export                string // path
 	Verified              *wire.AuditVerification
@@ -132,7 +133,7 @@ const newerThan = "after-"
 
 // auditEntries returns the records of the page that the request's cursor names, and
 // whether it is the first one.
-func (w *Web) auditEntries(r *request, filter store.AuditFilter) (entries []store.Entry, first bool, err error) {
+func (w *Web) auditEntries(r *request, filter store.AuditFilter) (entries []audit.Entry, first bool, err error) {
 	text, newer := strings.CutPrefix(r.URL.Query().Get("cursor"), newerThan)
 	page := store.AuditRange{}
 	if text != "" || newer {
@@ -165,7 +166,7 @@ func (w *Web) verifyAudit(rw http.ResponseWriter, r *request) error {
 	body := auditPage{Kept: strings.TrimSpace(r.PostForm.Get("head")), Verified: &wire.AuditVerification{}}
 	var kept any
 	if body.Kept != "" {
-		head, err := store.ParseHead(body.Kept)
+		head, err := audit.ParseHead(body.Kept)
 		if err != nil {
 			body.Verified = nil
 			return w.renderAudit(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{

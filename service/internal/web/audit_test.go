@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
@@ -14,7 +15,7 @@ import (
 func TestAuditPages(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	for range 2*store.DefaultPage + 5 {
-		_, err := w.store.RecordAdmin(t.Context(), store.Record{Outcome: store.OutcomeDone, Reason: "x"})
+		_, err := w.store.RecordAdmin(t.Context(), audit.Record{Outcome: audit.OutcomeDone, Reason: "x"})
 		must(t, err)
 	}
 	listed := func(path string) (string, []string) {

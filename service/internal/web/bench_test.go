@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/ratio"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
@@ -25,7 +26,7 @@ const (
 func (w *world) fill(b *testing.B, db storetest.Database) (last store.Image, release store.Release) {
 	b.Helper()
 	for done := 0; done < benchImages; {
-		_, err := w.store.Audited(b.Context(), func(ctx context.Context) (store.Record, error) {
+		_, err := w.store.Audited(b.Context(), func(ctx context.Context) (audit.Record, error) {
 			for range 1000 {
 				image := storetest.Image(fmt.Sprintf("image %06d of team %d", done, done%97))
 				image.Labels = map[string]string{"stage": []string{"production", "staging", "ci"}[done%3]}
@@ -34,10 +35,10 @@ func (w *world) fill(b *testing.B, db storetest.Database) (last store.Image, rel
 				r.Variants, r.Policy = r.Variants[:1], []byte(`{"version":1}`)
 				var err error
 				if last, release, err = w.store.CreateImage(ctx, image, r, storetest.Present); err != nil {
-					return store.Record{}, err
+					return audit.Record{}, err
 				}
 			}
-			return store.Record{Outcome: store.OutcomeDone, Reason: "image.registered"}, nil
+			return audit.Record{Outcome: audit.OutcomeDone, Reason: "image.registered"}, nil
 		})
 		must(b, err)
 	}

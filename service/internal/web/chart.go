@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -95,7 +96,7 @@ func newChart(span chartSpan, begin time.Time, counts []store.UnlockCount) chart
 		i := int(n.Hour.Sub(begin) / span.each)
 		switch {
 		case n.Hour.Before(begin) || i >= len(c.Bars): // the clock of another replica is ahead
-		case n.Outcome == store.OutcomeGranted:
+		case n.Outcome == audit.OutcomeGranted:
 			c.Bars[i].Granted += n.Records
 			c.Granted += n.Records
 		default:

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
 
@@ -78,7 +78,7 @@ func newMultipart(t *testing.T, path, token string) *http.Request {
 func TestGetChangesNothing(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	image, release := w.image("image")
-	if _, err := w.store.RecordAdmin(t.Context(), store.Record{Outcome: store.OutcomeDone, Reason: "x"}); err != nil {
+	if _, err := w.store.RecordAdmin(t.Context(), audit.Record{Outcome: audit.OutcomeDone, Reason: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	w.api.status = http.StatusOK

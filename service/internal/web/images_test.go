@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
@@ -36,15 +37,15 @@ func names(page string) []string {
 func (w *world) fillList() (total int) {
 	w.t.Helper()
 	total = 2*store.DefaultPage + 3
-	_, err := w.store.Audited(w.t.Context(), func(ctx context.Context) (store.Record, error) {
+	_, err := w.store.Audited(w.t.Context(), func(ctx context.Context) (audit.Record, error) {
 		for n := range total {
 			image := storetest.Image(fmt.Sprintf("image %03d", n))
 			image.Labels = map[string]string{"stage": []string{"production", "ci & cd"}[n%2]}
 			if _, _, err := w.store.CreateImage(ctx, image, storetest.Release("f", "k", "i"), storetest.Present); err != nil {
-				return store.Record{}, err
+				return audit.Record{}, err
 			}
 		}
-		return store.Record{Outcome: store.OutcomeDone, Reason: "image.registered"}, nil
+		return audit.Record{Outcome: audit.OutcomeDone, Reason: "image.registered"}, nil
 	})
 	must(w.t, err)
 	return total

@@ -15,6 +15,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/reportview"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
@@ -137,7 +138,7 @@ func (w *Web) inspectReport(ctx context.Context, data []byte) (*inspection, erro
 // leave says why a report was not proven genuine: it is not, or nobody knows.
 func (i *inspection) leave(err error) {
 	if errors.As(err, &i.Refusal) {
-		i.Advice = adviceOn(string(i.Refusal.Reason))
+		i.Advice = adviceOn(audit.Reason(i.Refusal.Reason))
 		return
 	}
 	i.Open = err.Error()

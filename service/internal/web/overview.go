@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -61,7 +62,7 @@ func (w *Web) overview(rw http.ResponseWriter, r *request) error {
 	if body.Counts, err = w.Store.Count(ctx); err != nil {
 		return err
 	}
-	denied := store.AuditFilter{Kind: store.KindUnlock, Outcome: store.OutcomeDenied}
+	denied := store.AuditFilter{Kind: audit.KindUnlock, Outcome: audit.OutcomeDenied}
 	entries, err := w.Store.ListAudit(ctx, denied, store.AuditRange{Limit: shownDenials})
 	if err != nil {
 		return err
@@ -82,13 +83,13 @@ func (w *Web) overview(rw http.ResponseWriter, r *request) error {
 func countReasons(counts []store.UnlockCount) []reasonCount {
 	sums := map[string]int64{}
 	for _, c := range counts {
-		if c.Outcome == store.OutcomeDenied {
+		if c.Outcome == audit.OutcomeDenied {
 			sums[c.Reason] += c.Records
 		}
 	}
 	var all []reasonCount
 	for reason, n := range sums {
-		all = append(all, reasonCount{Reason: reason, Text: adviceOn(reason).Title, Records: n})
+		all = append(all, reasonCount{Reason: reason, Text: adviceOn(audit.Reason(reason)).Title, Records: n})
 	}
 	slices.SortFunc(all, func(a, b reasonCount) int {
 		return cmp.Or(cmp.Compare(b.Records, a.Records), cmp.Compare(a.Reason, b.Reason))
@@ -114,7 +115,7 @@ func (w *Web) replicas(ctx context.Context) ([]shownReplica, error) {
 
 // shownRecord is an audit record in a list.
 type shownRecord struct {
-	store.Entry
+	audit.Entry
 	Image imageRef
 	Text  string // of the reason
 	Who   string // the actor, or the address
@@ -128,7 +129,7 @@ type imageRef struct {
 }
 
 // showRecords finds the names of the records' images.
-func (w *Web) showRecords(ctx context.Context, entries []store.Entry) ([]shownRecord, error) {
+func (w *Web) showRecords(ctx context.Context, entries []audit.Entry) ([]shownRecord, error) {
 	var ids []wire.UUID
 	for _, e := range entries {
 		if !e.ImageID.IsZero() && !slices.Contains(ids, e.ImageID) {
@@ -141,8 +142,8 @@ func (w *Web) showRecords(ctx context.Context, entries []store.Entry) ([]shownRe
 	}
 	var all []shownRecord
 	for _, e := range entries {
-		text := strings.ReplaceAll(e.Reason, ".", " ")
-		if e.Kind == store.KindUnlock {
+		text := strings.ReplaceAll(string(e.Reason), ".", " ")
+		if e.Kind == audit.KindUnlock {
 			text = adviceOn(e.Reason).Title
 		}
 		all = append(all, shownRecord{e, imageRef{e.ImageID, names[e.ImageID]}, text, cmp.Or(shortActor(e.Actor), e.Address)})

@@ -112,7 +112,7 @@ func (w *Web) funcs() template.FuncMap {
 		"count": grouped, "plural": plural,
 		"short": shortened,
 		"hex":   func(b any) string { return fmt.Sprintf("%x", b) },
-		"words": func(code string) string { return strings.NewReplacer("_", " ", ".", " ").Replace(code) },
+		"words": func(code any) string { return strings.NewReplacer("_", " ", ".", " ").Replace(fmt.Sprint(code)) },
 		"args":  args, "sentence": sentence,
 	}
 }

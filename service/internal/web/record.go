@@ -10,6 +10,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/reportview"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -36,7 +37,7 @@ func (w *Web) showRecord(rw http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	shown, err := w.showRecords(r.Context(), []store.Entry{entry})
+	shown, err := w.showRecords(r.Context(), []audit.Entry{entry})
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,7 @@ func (w *Web) showRecord(rw http.ResponseWriter, r *request) error {
 		return err
 	}
 	body := recordPage{
-		shownRecord: shown[0], Denied: entry.Kind == store.KindUnlock && entry.Outcome == store.OutcomeDenied,
+		shownRecord: shown[0], Denied: entry.Kind == audit.KindUnlock && entry.Outcome == audit.OutcomeDenied,
 		Expected: strings.Split(entry.Expected, " or "), Chip: hex.EncodeToString(entry.ChipID),
 		Previous: entry.Seq - 1, HashText: hex.EncodeToString(entry.Hash[:]),
 	}
@@ -74,21 +75,21 @@ func (w *Web) showRecord(rw http.ResponseWriter, r *request) error {
 }
 
 // recordOf returns the audit record in the path.
-func (w *Web) recordOf(r *request) (store.Entry, error) {
+func (w *Web) recordOf(r *request) (audit.Entry, error) {
 	return w.record(r, r.params.ByName("seq"))
 }
 
-func (w *Web) record(r *request, number string) (store.Entry, error) {
+func (w *Web) record(r *request, number string) (audit.Entry, error) {
 	seq, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || seq < 1 {
-		return store.Entry{}, missing(err)
+		return audit.Entry{}, missing(err)
 	}
 	found, err := w.Store.ListAudit(r.Context(), store.AuditFilter{}, store.AuditRange{After: seq - 1, Before: seq + 1, Limit: 1})
 	if err != nil {
-		return store.Entry{}, err
+		return audit.Entry{}, err
 	}
 	if len(found) == 0 {
-		return store.Entry{}, missing(nil)
+		return audit.Entry{}, missing(nil)
 	}
 	return found[0], nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -44,12 +45,12 @@ func TestChart(t *testing.T) {
 	for _, span := range chartSpans() {
 		begin := span.begin(now)
 		c := newChart(span, begin, []store.UnlockCount{
-			{Hour: begin, Outcome: store.OutcomeGranted, Records: 1000},
-			{Hour: begin, Outcome: store.OutcomeDenied, Reason: "a", Records: 1},
-			{Hour: begin, Outcome: store.OutcomeDenied, Reason: "b", Records: 1},
-			{Hour: now.Truncate(time.Hour), Outcome: store.OutcomeGranted, Records: 7},
-			{Hour: begin.Add(-time.Hour), Outcome: store.OutcomeGranted, Records: 50},
-			{Hour: now.Add(1000 * time.Hour), Outcome: store.OutcomeGranted, Records: 50},
+			{Hour: begin, Outcome: audit.OutcomeGranted, Records: 1000},
+			{Hour: begin, Outcome: audit.OutcomeDenied, Reason: "a", Records: 1},
+			{Hour: begin, Outcome: audit.OutcomeDenied, Reason: "b", Records: 1},
+			{Hour: now.Truncate(time.Hour), Outcome: audit.OutcomeGranted, Records: 7},
+			{Hour: begin.Add(-time.Hour), Outcome: audit.OutcomeGranted, Records: 50},
+			{Hour: now.Add(1000 * time.Hour), Outcome: audit.OutcomeGranted, Records: 50},
 		})
 		first, last := c.Bars[0], c.Bars[len(c.Bars)-1]
 		if c.Granted != 1007 || c.Denied != 2 || first.Granted != 1000 || first.Denied != 2 || last.Granted != 7 || len(c.Ticks) != span.ticks {
@@ -86,7 +87,7 @@ func TestChartIsFull(t *testing.T) {
 		{1001, 0, "granted", barHeight}, {1, 0, "granted", barHeight}, {0, 7, "denied", 0}, {0, 0, "granted", barHeight},
 	} {
 		c := newChart(span, begin, []store.UnlockCount{
-			{Hour: begin, Outcome: store.OutcomeGranted, Records: tc.granted}, {Hour: begin, Outcome: store.OutcomeDenied, Records: tc.denied},
+			{Hour: begin, Outcome: audit.OutcomeGranted, Records: tc.granted}, {Hour: begin, Outcome: audit.OutcomeDenied, Records: tc.denied},
 		})
 		b := c.Bars[0]
 		if c.Shape() != tc.shape || c.Line != tc.line {

@@ -15,6 +15,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -33,8 +34,8 @@ type Store interface {
 	ReleaseByID(ctx context.Context, id wire.UUID) (store.Release, error)
 	FindLaunch(ctx context.Context, idKey, authorKey [48]byte, release wire.UUID) (store.Launch, error)
 
-	AuditHead(ctx context.Context) (store.Head, error)
-	ListAudit(ctx context.Context, filter store.AuditFilter, page store.AuditRange) ([]store.Entry, error)
+	AuditHead(ctx context.Context) (audit.Head, error)
+	ListAudit(ctx context.Context, filter store.AuditFilter, page store.AuditRange) ([]audit.Entry, error)
 	TokenByID(ctx context.Context, id wire.UUID) (store.Token, error)
 	ListTokens(ctx context.Context, filter store.TokenFilter) (store.Page[store.Token], error)
 	CountTokens(ctx context.Context) (int64, error)

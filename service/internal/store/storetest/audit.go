@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -32,9 +33,9 @@ func auditTests() map[string]func(*testing.T, Database) {
 }
 
 // fullRecord has every field.
-func fullRecord() store.Record {
-	return store.Record{
-		Outcome: store.OutcomeDenied, Reason: "measurement", RequestID: "req-1", Address: "192.0.2.1", Actor: "token ci",
+func fullRecord() audit.Record {
+	return audit.Record{
+		Outcome: audit.OutcomeDenied, Reason: "measurement", RequestID: "req-1", Address: "192.0.2.1", Actor: "token ci",
 		ImageID: wire.NewUUID(), ReleaseID: wire.NewUUID(), ChipID: bytes.Repeat([]byte{0xC1}, 64), TCB: "snp=23 <&>",
 		Rule: "measurement", Expected: "\"aa\"", Found: "größer", Report: bytes.Repeat([]byte{7}, 1184),
 		Details: map[string]string{"b": "2", "a": "1", "": ""},
@@ -50,12 +51,12 @@ func testAuditRoundTrip(t *testing.T, d Database) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.Seq, want.Kind, want.Time = 1, store.KindAdmin, clock.Now()
+	want.Seq, want.Kind, want.Time = 1, audit.KindAdmin, clock.Now()
 	listed, err := s.ListAudit(t.Context(), store.AuditFilter{}, store.AuditRange{})
 	if err != nil || len(listed) != 1 {
 		t.Fatalf("got %d records, %v", len(listed), err)
 	}
-	for _, e := range []store.Entry{got, listed[0]} {
+	for _, e := range []audit.Entry{got, listed[0]} {
 		if !reflect.DeepEqual(e.Record, want) {
 			t.Errorf("got  %+v\nwant %+v", e.Record, want)
 		}
@@ -64,7 +65,7 @@ func testAuditRoundTrip(t *testing.T, d Database) {
 		t.Errorf("got %+v, listed %+v", got, listed[0])
 	}
 	head, err := s.AuditHead(t.Context())
-	if err != nil || head != (store.Head{Seq: 1, Hash: got.Hash}) {
+	if err != nil || head != (audit.Head{Seq: 1, Hash: got.Hash}) {
 		t.Errorf("head %s, %v, want that of %x", head, err, got.Hash)
 	}
 	if body, err := json.Marshal(want); err != nil || !bytes.Equal(body, got.Body) {
@@ -75,29 +76,29 @@ func testAuditRoundTrip(t *testing.T, d Database) {
 func testAuditLimits(t *testing.T, d Database) {
 	s := d.Open(t)
 	long := fullRecord()
-	long.Reason, long.RequestID = strings.Repeat("ä", store.MaxAuditText), "a\x00b\xFFc"
-	long.Details = map[string]string{"x\x00": strings.Repeat("y", store.MaxAuditText+1)}
+	long.Reason, long.RequestID = audit.Reason(strings.Repeat("ä", audit.MaxText)), "a\x00b\xFFc"
+	long.Details = map[string]string{"x\x00": strings.Repeat("y", audit.MaxText+1)}
 	got, err := s.RecordAdmin(t.Context(), long)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Reason) > store.MaxAuditText || !strings.HasSuffix(got.Reason, "ä...") || got.RequestID != "a\uFFFDb\uFFFDc" ||
-		len(got.Details["x\uFFFD"]) != store.MaxAuditText {
+	if len(got.Reason) > audit.MaxText || !strings.HasSuffix(string(got.Reason), "ä...") || got.RequestID != "a\uFFFDb\uFFFDc" ||
+		len(got.Details["x\uFFFD"]) != audit.MaxText {
 		t.Errorf("got %+v", got.Record)
 	}
 	if listed, err := s.ListAudit(t.Context(), store.AuditFilter{RequestID: "a\x00b\xFFc"}, store.AuditRange{}); err != nil || len(listed) != 1 {
 		t.Errorf("not found by its request ID: %v", err)
 	}
 	many := map[string]string{}
-	for n := range store.MaxAuditDetails + 1 {
+	for n := range audit.MaxDetails + 1 {
 		many[fmt.Sprint(n)] = ""
 	}
-	for name, change := range map[string]func(*store.Record){
-		"outcome":   func(r *store.Record) { r.Outcome = store.OutcomeGranted },
-		"no reason": func(r *store.Record) { r.Reason = "" },
-		"report":    func(r *store.Record) { r.Report = make([]byte, store.MaxAuditReport+1) },
-		"chip ID":   func(r *store.Record) { r.ChipID = make([]byte, store.MaxAuditText+1) },
-		"details":   func(r *store.Record) { r.Details = many },
+	for name, change := range map[string]func(*audit.Record){
+		"outcome":   func(r *audit.Record) { r.Outcome = audit.OutcomeGranted },
+		"no reason": func(r *audit.Record) { r.Reason = "" },
+		"report":    func(r *audit.Record) { r.Report = make([]byte, audit.MaxReport+1) },
+		"chip ID":   func(r *audit.Record) { r.ChipID = make([]byte, audit.MaxText+1) },
+		"details":   func(r *audit.Record) { r.Details = many },
 	} {
 		record := fullRecord()
 		change(&record)
@@ -108,9 +109,9 @@ func testAuditLimits(t *testing.T, d Database) {
 }
 
 // recordAll writes records and returns them.
-func recordAll(t *testing.T, s *store.Store, records ...store.Record) []store.Entry {
+func recordAll(t *testing.T, s *store.Store, records ...audit.Record) []audit.Entry {
 	t.Helper()
-	var entries []store.Entry
+	var entries []audit.Entry
 	for _, r := range records {
 		e, err := s.RecordAdmin(t.Context(), r)
 		if err != nil {
@@ -121,7 +122,7 @@ func recordAll(t *testing.T, s *store.Store, records ...store.Record) []store.En
 	return entries
 }
 
-func numbers(entries []store.Entry) []int64 {
+func numbers(entries []audit.Entry) []int64 {
 	var all []int64
 	for _, e := range entries {
 		all = append(all, e.Seq)
@@ -132,12 +133,12 @@ func numbers(entries []store.Entry) []int64 {
 func testAuditFilters(t *testing.T, d Database) {
 	s := d.Open(t, store.Options{Now: NewClock(time.Second).Now})
 	image, chip := wire.NewUUID(), bytes.Repeat([]byte{1}, 64)
-	done := store.Record{Outcome: store.OutcomeDone}
+	done := audit.Record{Outcome: audit.OutcomeDone}
 	entries := recordAll(t, s,
-		store.Record{Outcome: store.OutcomeDenied, Reason: "a", RequestID: "x", ImageID: image},
-		store.Record{Outcome: store.OutcomeDenied, Reason: "b", RequestID: "y", ChipID: chip},
-		store.Record{Outcome: store.OutcomeDone, Reason: "a", ImageID: image, ChipID: chip}, done)
-	if _, err := s.RecordUnlock(t.Context(), Denied("a")); err != nil {
+		audit.Record{Outcome: audit.OutcomeDenied, Reason: "a", RequestID: "x", ImageID: image},
+		audit.Record{Outcome: audit.OutcomeDenied, Reason: "b", RequestID: "y", ChipID: chip},
+		audit.Record{Outcome: audit.OutcomeDone, Reason: "a", ImageID: image, ChipID: chip}, done)
+	if _, err := Denied("a").Write(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct {
@@ -145,8 +146,8 @@ func testAuditFilters(t *testing.T, d Database) {
 		want   []int64
 	}{
 		"all":        {store.AuditFilter{}, []int64{5, 4, 3, 2, 1}},
-		"kind":       {store.AuditFilter{Kind: store.KindUnlock}, []int64{5}},
-		"outcome":    {store.AuditFilter{Outcome: store.OutcomeDenied}, []int64{5, 2, 1}},
+		"kind":       {store.AuditFilter{Kind: audit.KindUnlock}, []int64{5}},
+		"outcome":    {store.AuditFilter{Outcome: audit.OutcomeDenied}, []int64{5, 2, 1}},
 		"reason":     {store.AuditFilter{Reason: "a"}, []int64{5, 3, 1}},
 		"request ID": {store.AuditFilter{RequestID: "y"}, []int64{2}},
 		"image":      {store.AuditFilter{ImageID: image}, []int64{3, 1}},
@@ -154,7 +155,7 @@ func testAuditFilters(t *testing.T, d Database) {
 		"since":      {store.AuditFilter{Since: entries[2].Time}, []int64{5, 4, 3}},
 		"until":      {store.AuditFilter{Until: entries[2].Time}, []int64{2, 1}},
 		"between":    {store.AuditFilter{Since: entries[1].Time, Until: entries[3].Time}, []int64{3, 2}},
-		"several":    {store.AuditFilter{Reason: "a", ImageID: image, Outcome: store.OutcomeDone}, []int64{3}},
+		"several":    {store.AuditFilter{Reason: "a", ImageID: image, Outcome: audit.OutcomeDone}, []int64{3}},
 		"none":       {store.AuditFilter{Reason: "c"}, nil},
 	} {
 		got, err := s.ListAudit(t.Context(), tc.filter, store.AuditRange{})
@@ -172,7 +173,7 @@ func testAuditFilters(t *testing.T, d Database) {
 func testAuditPages(t *testing.T, d Database) {
 	s := d.Open(t)
 	for range 7 {
-		recordAll(t, s, store.Record{Outcome: store.OutcomeDone})
+		recordAll(t, s, audit.Record{Outcome: audit.OutcomeDone})
 	}
 	for _, tc := range []struct {
 		page store.AuditRange
@@ -201,11 +202,11 @@ func testAuditPages(t *testing.T, d Database) {
 
 func testAuditFollow(t *testing.T, d Database) {
 	s := d.Open(t)
-	denied, done := store.Record{Outcome: store.OutcomeDenied, Reason: "a"}, store.Record{Outcome: store.OutcomeDone}
+	denied, done := audit.Record{Outcome: audit.OutcomeDenied, Reason: "a"}, audit.Record{Outcome: audit.OutcomeDone}
 	recordAll(t, s, denied, done, denied)
 	var seen []int64
 	enough := errors.New("enough")
-	err := s.FollowAudit(t.Context(), store.AuditFilter{Outcome: store.OutcomeDenied}, 1, func(e store.Entry) error {
+	err := s.FollowAudit(t.Context(), store.AuditFilter{Outcome: audit.OutcomeDenied}, 1, func(e audit.Entry) error {
 		if seen = append(seen, e.Seq); len(seen) == 1 {
 			recordAll(t, s, done, denied) // while it follows
 			return nil
@@ -225,8 +226,8 @@ func testAuditFollow(t *testing.T, d Database) {
 // A change and its record are made together or not at all.
 func testAudited(t *testing.T, d Database) {
 	s := d.Open(t)
-	change := func(record store.Record, failure error) (store.Entry, error) {
-		return s.Audited(t.Context(), func(ctx context.Context) (store.Record, error) {
+	change := func(record audit.Record, failure error) (audit.Entry, error) {
+		return s.Audited(t.Context(), func(ctx context.Context) (audit.Record, error) {
 			if _, _, err := s.CreateImage(ctx, Image("image"), Release("f", "k", "i"), Present); err != nil {
 				t.Error(err)
 			}
@@ -236,24 +237,24 @@ func testAudited(t *testing.T, d Database) {
 			return record, failure
 		})
 	}
-	done := store.Record{Outcome: store.OutcomeDone, Actor: "token ci"}
+	done := audit.Record{Outcome: audit.OutcomeDone, Actor: "token ci"}
 	if _, err := change(done, errors.ErrUnsupported); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := change(store.Record{Outcome: "maybe"}, nil); !errors.Is(err, store.ErrInvalid) {
+	if _, err := change(audit.Record{Outcome: "maybe"}, nil); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("got %v", err)
 	}
 	if counts, err := s.Count(t.Context()); err != nil || counts != (store.Counts{}) {
 		t.Fatalf("got %+v, %v, want nothing", counts, err)
 	}
 	e, err := change(done, nil)
-	if err != nil || e.Seq != 1 || e.Kind != store.KindAdmin || e.Actor != done.Actor || e.Time.IsZero() {
+	if err != nil || e.Seq != 1 || e.Kind != audit.KindAdmin || e.Actor != done.Actor || e.Time.IsZero() {
 		t.Errorf("got %+v, %v", e, err)
 	}
 	if counts, err := s.Count(t.Context()); err != nil || counts != (store.Counts{Images: 1, Releases: 1, AuditRecords: 1}) {
 		t.Errorf("got %+v, %v", counts, err)
 	}
-	_, err = s.Audited(t.Context(), func(ctx context.Context) (store.Record, error) {
+	_, err = s.Audited(t.Context(), func(ctx context.Context) (audit.Record, error) {
 		_, err := s.RecordAdmin(ctx, done)
 		return done, err
 	})

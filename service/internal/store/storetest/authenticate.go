@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -185,7 +186,7 @@ func testOldRows(t *testing.T, d Database) {
 		if err := s.Authenticate(t.Context(), RowKey()); !errors.Is(err, store.ErrTampered) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if got, err := s.RecordUnlock(t.Context(), GrantedOf(launch)); !errors.Is(err, store.ErrTampered) {
+		if got, err := GrantedOf(launch).Write(t.Context(), s); !errors.Is(err, store.ErrTampered) {
 			t.Errorf("%s: recorded %+v, %v", name, got, err)
 		}
 		// What is deleted would take off the sum what a forger chose, were it not checked.
@@ -221,7 +222,7 @@ func testForgedEnd(t *testing.T, d Database) {
 		if err := again.Authenticate(t.Context(), RowKey()); !errors.Is(err, store.ErrTampered) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		var broken *store.BrokenError
+		var broken *audit.BrokenError
 		if _, err := again.VerifyAudit(t.Context(), 1, nil); !errors.As(err, &broken) {
 			t.Errorf("%s: verified: %v", name, err)
 		}
@@ -236,13 +237,13 @@ func testForgedEnd(t *testing.T, d Database) {
 // later records notices.
 func testSetBack(t *testing.T, d Database) {
 	s := d.OpenStanding(t)
-	unlock(t, s, Granted(t, s))
+	record(t, s, Granted(t, s))
 	d.exec(t, q(`CREATE TABLE old_head AS SELECT * FROM audit_head`)...)
-	unlock(t, s, Granted(t, s))
-	unlock(t, s, Granted(t, s))
+	record(t, s, Granted(t, s))
+	record(t, s, Granted(t, s))
 	d.exec(t, append(q(`DELETE FROM audit WHERE seq > 1`), append(q(`DELETE FROM audit_head`),
 		q(`INSERT INTO audit_head SELECT * FROM old_head`)...)...)...)
-	if got, err := s.RecordUnlock(t.Context(), Granted(t, s)); !errors.Is(err, store.ErrTampered) {
+	if got, err := Granted(t, s).Write(t.Context(), s); !errors.Is(err, store.ErrTampered) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
@@ -260,7 +261,7 @@ func testForgedMeanwhile(t *testing.T, d Database) {
 		t.Fatal(err)
 	}
 	d.exec(t, append(q(`UPDATE images SET enabled = TRUE`), q(`UPDATE releases SET enabled = TRUE`)...)...)
-	if got := unlock(t, s, GrantedOf(stale)); got.Granted || got.Entry.Reason != store.ReasonPolicyChanged {
+	if got := record(t, s, GrantedOf(stale)); got.Granted() || got.Reason != audit.ReasonPolicyChanged {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -318,27 +319,27 @@ func testLaunchLimit(t *testing.T, d Database) {
 		t.Fatal(err)
 	}
 	launch := launchOf(t, s, image, release)
-	ask := func(claim *store.Claim) store.Decision {
+	ask := func(claim *store.Claim) audit.Entry {
 		t.Helper()
 		u := GrantedOf(launch)
 		u.Nonce.Expires = clock.Now().Add(time.Minute)
 		if claim != nil {
-			u.Grant = claim
+			u.Claim = claim
 		}
-		return unlock(t, s, u)
+		return record(t, s, u)
 	}
 	first := GrantedOf(launch)
-	for i, want := range []string{"", "", "", "", store.ReasonLaunchLimit, store.ReasonLaunchLimit} {
-		claim := first.Grant
+	for i, want := range []audit.Reason{"", "", "", "", audit.ReasonLaunchLimit, audit.ReasonLaunchLimit} {
+		claim := first.Claim
 		if i == 3 || i > 3 {
 			claim = nil
 		}
-		if got := ask(claim); got.Granted != (want == "") || got.Entry.Reason != want {
+		if got := ask(claim); got.Granted() != (want == "") || got.Reason != want {
 			t.Errorf("%d: got %+v, want %q", i, got, want)
 		}
 	}
 	clock.Advance(time.Hour + time.Second)
-	if got := ask(nil); !got.Granted {
+	if got := ask(nil); !got.Granted() {
 		t.Errorf("in the next period: got %+v", got)
 	}
 }

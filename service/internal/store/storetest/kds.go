@@ -62,8 +62,8 @@ func testKDSSeen(t *testing.T, d Database) {
 	}
 	grant, denial := Granted(t, s), Denied("vmpl")
 	grant.Audit.ChipID, denial.Audit.ChipID = granted.ChipID[:], denied.ChipID[:]
-	unlock(t, s, grant)
-	unlock(t, s, denial)
+	record(t, s, grant)
+	record(t, s, denial)
 	want(key(1, 7), true)
 	want(key(2, 7), true)
 	want(denied, false)

@@ -57,7 +57,7 @@ func testOpenAgain(t *testing.T, d Database) {
 	}
 	image, release := create(t, s, Image("image"), Release("f", "k", "i"))
 	u := GrantedOf(launchOf(t, s, image, release))
-	unlock(t, s, u)
+	record(t, s, u)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func testOpenAgain(t *testing.T, d Database) {
 	if _, err := s.ImageByID(t.Context(), image.ID); err != nil {
 		t.Error(err)
 	}
-	if got := unlock(t, s, u); got.Granted || got.Entry.Seq != 2 {
+	if got := record(t, s, u); got.Granted() || got.Seq != 2 {
 		t.Errorf("got %+v", got)
 	}
 	if string(s.Backend()) != strings.NewReplacer("postgres:", "postgres ", "sqlite:", "sqlite ").Replace(d.DSN)[:len(s.Backend())] {
@@ -93,7 +93,7 @@ func testCounts(t *testing.T, d Database) {
 		t.Fatal(err)
 	}
 	newToken(t, s, Token("ci"))
-	unlock(t, s, Denied("vmpl"))
+	record(t, s, Denied("vmpl"))
 	want := store.Counts{Images: 2, Releases: 3, Tokens: 1, AuditRecords: 1}
 	if got, err := s.Count(t.Context()); err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)

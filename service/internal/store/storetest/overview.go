@@ -14,7 +14,9 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
 func overviewTests() map[string]func(*testing.T, Database) {
@@ -41,13 +43,13 @@ func testUnlockCounts(t *testing.T, d Database) {
 	clock := NewClock(0)
 	s := d.OpenStanding(t, store.Options{Now: clock.Now})
 	first := clock.Now().Truncate(time.Hour)
-	unlock(t, s, Denied("measurement"))
-	unlock(t, s, Denied("measurement"))
-	unlock(t, s, Denied("binding"))
+	record(t, s, Denied("measurement"))
+	record(t, s, Denied("measurement"))
+	record(t, s, Denied("binding"))
 	clock.Advance(time.Hour)
-	unlock(t, s, Granted(t, s))
-	unlock(t, s, Denied("binding"))
-	recordAll(t, s, store.Record{Outcome: store.OutcomeDenied, Reason: "password.wrong"}) // no unlock
+	record(t, s, Granted(t, s))
+	record(t, s, Denied("binding"))
+	recordAll(t, s, audit.Record{Outcome: audit.OutcomeDenied, Reason: "password.wrong"}) // no unlock
 	want := []store.UnlockCount{
 		{Hour: first, Outcome: "denied", Reason: "binding", Records: 1},
 		{Hour: first, Outcome: "denied", Reason: "measurement", Records: 2},
@@ -111,11 +113,11 @@ func testImageActivity(t *testing.T, d Database) {
 		t.Fatal(err)
 	}
 	var want store.ImageActivity
-	for _, u := range []store.UnlockRecord{Granted(t, s), Denied("vmpl"), Granted(t, s)} {
+	for _, u := range []unlock.Record{Granted(t, s), Denied("vmpl"), Granted(t, s)} {
 		u.Audit.ImageID = busy.ID
-		decision := unlock(t, s, u)
-		if want.GrantedAt = decision.Entry.Time; !decision.Granted {
-			want.DeniedAt = decision.Entry.Time
+		decision := record(t, s, u)
+		if want.GrantedAt = decision.Time; !decision.Granted() {
+			want.DeniedAt = decision.Time
 		}
 	}
 	want.Releases = 2
@@ -166,7 +168,7 @@ func testSkewedClocks(t *testing.T, d Database) {
 	begin := clock.Now()
 	for _, minute := range []int{0, 40, 10, 50, 20, 30} {
 		clock.Advance(begin.Add(time.Duration(minute) * time.Minute).Sub(clock.Now()))
-		recordAll(t, s, store.Record{Outcome: store.OutcomeDone})
+		recordAll(t, s, audit.Record{Outcome: audit.OutcomeDone})
 	}
 	at := func(minute int) time.Time { return begin.Add(time.Duration(minute) * time.Minute) }
 	for _, tc := range []struct {
@@ -185,13 +187,13 @@ func testCommonLabels(t *testing.T, d Database) {
 	s := d.Open(t)
 	create(t, s, labelled("common first", "common"), Release("f", "k", "i"))
 	create(t, s, labelled("rare", "rare"), Release("f", "k", "i"))
-	if _, err := s.Audited(t.Context(), func(ctx context.Context) (store.Record, error) {
+	if _, err := s.Audited(t.Context(), func(ctx context.Context) (audit.Record, error) {
 		for n := range 2000 {
 			if _, _, err := s.CreateImage(ctx, labelled(fmt.Sprint("common ", n), "common"), Release("f", "k", "i"), Present); err != nil {
-				return store.Record{}, err
+				return audit.Record{}, err
 			}
 		}
-		return store.Record{Outcome: store.OutcomeDone}, nil
+		return audit.Record{Outcome: audit.OutcomeDone}, nil
 	}); err != nil {
 		t.Fatal(err)
 	}

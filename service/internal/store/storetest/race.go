@@ -4,23 +4,25 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
 // grants counts, of unlocks made at the same time, those that are granted.
-func grants(t *testing.T, stores []*store.Store, unlocks []store.UnlockRecord) (granted int) {
+func grants(t *testing.T, stores []*store.Store, unlocks []unlock.Record) (granted int) {
 	t.Helper()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for i, u := range unlocks {
 		wg.Go(func() {
-			decision, err := stores[i%len(stores)].RecordUnlock(t.Context(), u)
+			decision, err := u.Write(t.Context(), stores[i%len(stores)])
 			if err != nil {
 				t.Error(err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if decision.Granted {
+			if decision.Granted() {
 				granted++
 			}
 		})
@@ -33,7 +35,7 @@ func testOneNonce(t *testing.T, d Database) {
 	stores := []*store.Store{d.OpenStanding(t), d.Open(t)}
 	for range 3 {
 		nonce := Granted(t, stores[0]).Nonce
-		var unlocks []store.UnlockRecord
+		var unlocks []unlock.Record
 		for range 40 {
 			u := Granted(t, stores[0])
 			u.Nonce = nonce
@@ -49,15 +51,15 @@ func testOneNonce(t *testing.T, d Database) {
 // alone may ask again.
 func testOneLaunch(t *testing.T, d Database) {
 	stores := []*store.Store{d.OpenStanding(t), d.Open(t)}
-	claim := *Granted(t, stores[0]).Grant
-	var unlocks, again []store.UnlockRecord
+	claim := *Granted(t, stores[0]).Claim
+	var unlocks, again []unlock.Record
 	for range 40 {
 		u, retry := Granted(t, stores[0]), Granted(t, stores[0])
-		u.Grant.ReportID, u.Grant.ReleaseID = claim.ReportID, claim.ReleaseID
-		retry.Grant = u.Grant
+		u.Claim.ReportID, u.Claim.ReleaseID = claim.ReportID, claim.ReleaseID
+		retry.Claim = u.Claim
 		unlocks, again = append(unlocks, u), append(again, retry)
 	}
-	for _, all := range [][]store.UnlockRecord{unlocks, again} {
+	for _, all := range [][]unlock.Record{unlocks, again} {
 		if n := grants(t, stores, all); n != 1 {
 			t.Errorf("%d guests were granted one launch", n)
 		}
@@ -81,7 +83,7 @@ func testBatches(t *testing.T, d Database) {
 // Two replicas write at the same time: one chain, nothing lost.
 func testTwoStores(t *testing.T, d Database) {
 	stores := []*store.Store{d.OpenStanding(t), d.Open(t)}
-	var unlocks []store.UnlockRecord
+	var unlocks []unlock.Record
 	for range 300 {
 		unlocks = append(unlocks, Granted(t, stores[0]))
 	}
@@ -98,7 +100,7 @@ func testTwoStores(t *testing.T, d Database) {
 	}
 	for _, u := range unlocks {
 		found, err := stores[0].ListAudit(t.Context(), store.AuditFilter{RequestID: u.Audit.RequestID}, store.AuditRange{OldestFirst: true})
-		if err != nil || len(found) != 2 || found[0].Outcome != store.OutcomeGranted || found[1].Reason != store.ReasonNonceUsed {
+		if err != nil || len(found) != 2 || found[0].Outcome != audit.OutcomeGranted || found[1].Reason != audit.ReasonNonceUsed {
 			t.Fatalf("%s: got %d records, %v", u.Audit.RequestID, len(found), err)
 		}
 	}

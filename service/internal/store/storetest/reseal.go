@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -59,15 +60,15 @@ func fillSealed(t *testing.T, s *store.Store) {
 			t.Fatal(err)
 		}
 	}
-	_, err := s.Audited(t.Context(), func(ctx context.Context) (store.Record, error) {
+	_, err := s.Audited(t.Context(), func(ctx context.Context) (audit.Record, error) {
 		for n := range sealedImages {
 			image, release := Image(fmt.Sprint("image ", n)), Release("f", "k", "i")
 			image.IDKeySealed, image.AuthorKeySealed, release.Variants = []byte("id "+image.Name), []byte("author "+image.Name), release.Variants[:1]
 			if _, _, err := s.CreateImage(ctx, image, release, Present); err != nil {
-				return store.Record{}, err
+				return audit.Record{}, err
 			}
 		}
-		return store.Record{Outcome: store.OutcomeDone}, nil
+		return audit.Record{Outcome: audit.OutcomeDone}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +189,7 @@ func testResealLocked(t *testing.T, d Database) {
 	}
 	late := Image("late")
 	resealed := make(chan error)
-	_, err := s.Audited(t.Context(), func(ctx context.Context) (store.Record, error) {
+	_, err := s.Audited(t.Context(), func(ctx context.Context) (audit.Record, error) {
 		if sealed, err := s.LockSecret(ctx, "a"); err != nil || string(sealed) != "sealed" {
 			t.Errorf("got %q, %v", sealed, err)
 		}
@@ -197,7 +198,7 @@ func testResealLocked(t *testing.T, d Database) {
 			resealed <- err
 		}()
 		_, _, err := s.CreateImage(ctx, late, Release("f", "k", "i"), Present)
-		return store.Record{Outcome: store.OutcomeDone}, err
+		return audit.Record{Outcome: audit.OutcomeDone}, err
 	})
 	if err := errors.Join(err, <-resealed); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
 // What an operator changed after the service has decided, and before the grant is
@@ -15,8 +17,9 @@ import (
 func testChangedMeanwhile(t *testing.T, d Database) {
 	s := d.Open(t)
 	for name, tc := range map[string]struct {
-		change       func(image store.Image, release store.Release) error
-		reason, rule string
+		change func(image store.Image, release store.Release) error
+		reason audit.Reason
+		rule   string
 	}{
 		"nothing":          {func(store.Image, store.Release) error { return nil }, "", ""},
 		"image disabled":   {func(i store.Image, _ store.Release) error { return s.SetImageEnabled(t.Context(), i.ID, false) }, "image_disabled", "enabled"},
@@ -38,16 +41,16 @@ func testChangedMeanwhile(t *testing.T, d Database) {
 		image, release := create(t, s, Image(name), Release("f", "k", "i"))
 		launch := launchOf(t, s, image, release)
 		had, asks := GrantedOf(launch), GrantedOf(launch)
-		if got := unlock(t, s, had); !got.Granted {
+		if got := record(t, s, had); !got.Granted() {
 			t.Fatalf("%s: at first: got %+v", name, got)
 		}
 		if err := tc.change(image, release); err != nil {
 			t.Fatal(err)
 		}
 		had.Nonce = GrantedOf(launch).Nonce
-		for _, u := range []store.UnlockRecord{asks, had} {
-			e := unlock(t, s, u).Entry
-			if (e.Outcome == store.OutcomeGranted) != (tc.reason == "") || e.Reason != tc.reason || e.Rule != tc.rule {
+		for _, u := range []unlock.Record{asks, had} {
+			e := record(t, s, u)
+			if (e.Outcome == audit.OutcomeGranted) != (tc.reason == "") || e.Reason != tc.reason || e.Rule != tc.rule {
 				t.Errorf("%s: got %+v", name, e)
 			}
 			if tc.reason != "" && (e.Expected == "" || e.Found == "" || e.Retry) {
@@ -69,12 +72,12 @@ func testDisableRace(t *testing.T, d Database) {
 	for i := range 8 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				decision, err := stores[i%2].RecordUnlock(ctx, GrantedOf(launch))
+				decision, err := GrantedOf(launch).Write(ctx, stores[i%2])
 				if err != nil && !errors.Is(err, context.Canceled) {
 					t.Error(err)
 					return
 				}
-				if decision.Granted {
+				if decision.Granted() {
 					select {
 					case granted <- struct{}{}:
 					default:
@@ -84,20 +87,20 @@ func testDisableRace(t *testing.T, d Database) {
 		})
 	}
 	<-granted
-	disabled, err := stores[0].Audited(t.Context(), func(ctx context.Context) (store.Record, error) {
-		return store.Record{Outcome: store.OutcomeDone, Reason: "image.disabled"}, stores[0].SetImageEnabled(ctx, image.ID, false)
+	disabled, err := stores[0].Audited(t.Context(), func(ctx context.Context) (audit.Record, error) {
+		return audit.Record{Outcome: audit.OutcomeDone, Reason: "image.disabled"}, stores[0].SetImageEnabled(ctx, image.ID, false)
 	})
 	if err != nil {
 		t.Error(err)
 	}
 	for range 20 {
-		if got := unlock(t, stores[1], GrantedOf(launch)); got.Granted {
-			t.Errorf("granted after it was disabled: %d", got.Entry.Seq)
+		if got := record(t, stores[1], GrantedOf(launch)); got.Granted() {
+			t.Errorf("granted after it was disabled: %d", got.Seq)
 		}
 	}
 	cancel()
 	wg.Wait()
-	found, err := stores[0].ListAudit(t.Context(), store.AuditFilter{Outcome: store.OutcomeGranted}, store.AuditRange{Limit: 1})
+	found, err := stores[0].ListAudit(t.Context(), store.AuditFilter{Outcome: audit.OutcomeGranted}, store.AuditRange{Limit: 1})
 	if err != nil || len(found) != 1 || found[0].Seq > disabled.Seq {
 		t.Errorf("the last grant is %+v, %v, disabled in record %d", found, err, disabled.Seq)
 	}

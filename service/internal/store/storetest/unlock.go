@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
 func unlockTests() map[string]func(*testing.T, Database) {
@@ -39,7 +41,7 @@ func Hash() (h [32]byte) {
 
 // Granted returns an unlock of Standing, as the store has it now, and as no other
 // unlock is.
-func Granted(tb testing.TB, s *store.Store) store.UnlockRecord {
+func Granted(tb testing.TB, s *store.Store) unlock.Record {
 	tb.Helper()
 	return GrantedOf(StandingLaunch(tb, s))
 }
@@ -62,31 +64,28 @@ func launchOf(tb testing.TB, s *store.Store, image store.Image, release store.Re
 }
 
 // GrantedOf returns an unlock of a launch as no other is.
-func GrantedOf(launch store.Launch) store.UnlockRecord {
-	return store.UnlockRecord{
-		Audit: store.Record{
+func GrantedOf(launch store.Launch) unlock.Record {
+	return unlock.Record{
+		Audit: audit.Record{
 			RequestID: wire.NewUUID().String(), ReleaseID: launch.Release.ID, ImageID: wire.NewUUID(), ChipID: make([]byte, 64), Report: make([]byte, 1184),
 		},
 		Nonce: &store.Nonce{Hash: Hash(), Expires: time.Now().Add(time.Minute)},
-		Grant: &store.Claim{ReportID: Hash(), KeyHash: Hash(), ReleaseID: launch.Release.ID, ImageID: launch.Image.ID},
+		Claim: &store.Claim{ReportID: Hash(), KeyHash: Hash(), ReleaseID: launch.Release.ID, ImageID: launch.Image.ID},
 		Seen:  launch.Seen, Limit: launch.Image.LaunchLimit,
-
-		NonceUsed: store.Denial{Rule: "nonce", Expected: "unused", Found: "used"},
-		Released:  store.Denial{Rule: "report_id", Expected: "first unlock", Found: "second"},
 	}
 }
 
 // Denied returns an unlock that is denied for a reason.
-func Denied(reason string) store.UnlockRecord {
+func Denied(reason audit.Reason) unlock.Record {
 	u := GrantedOf(store.Launch{})
-	u.Audit.Reason, u.Grant = reason, nil
+	u.Audit.Reason, u.Claim = reason, nil
 	return u
 }
 
-// unlock records and fails the test when that fails.
-func unlock(t *testing.T, s *store.Store, u store.UnlockRecord) store.Decision {
+// record writes a record and fails the test when that fails.
+func record(t *testing.T, s *store.Store, u unlock.Record) audit.Entry {
 	t.Helper()
-	decision, err := s.RecordUnlock(t.Context(), u)
+	decision, err := u.Write(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,23 +93,23 @@ func unlock(t *testing.T, s *store.Store, u store.UnlockRecord) store.Decision {
 }
 
 // atOnce records so many unlocks at the same time and returns the last record.
-func atOnce(t *testing.T, s *store.Store, count int) store.Entry {
+func atOnce(t *testing.T, s *store.Store, count int) audit.Entry {
 	t.Helper()
 	launch := StandingLaunch(t, s)
 	var mu sync.Mutex
-	var last store.Entry
+	var last audit.Entry
 	var wg sync.WaitGroup
 	for range count {
 		wg.Go(func() {
-			decision, err := s.RecordUnlock(t.Context(), GrantedOf(launch))
-			if err != nil || !decision.Granted {
+			decision, err := GrantedOf(launch).Write(t.Context(), s)
+			if err != nil || !decision.Granted() {
 				t.Errorf("got %+v, %v", decision, err)
 				return
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if decision.Entry.Seq > last.Seq {
-				last = decision.Entry
+			if decision.Seq > last.Seq {
+				last = decision
 			}
 		})
 	}
@@ -123,39 +122,39 @@ func testUnlockDecisions(t *testing.T, d Database) {
 	otherImage, other := create(t, s, Image("other"), Release("f", "k", "i"))
 	otherLaunch := launchOf(t, s, otherImage, other)
 	first := Granted(t, s)
-	use := func(change func(*store.UnlockRecord)) store.UnlockRecord {
-		u, claim := Granted(t, s), *first.Grant
-		u.Grant = &claim
+	use := func(change func(*unlock.Record)) unlock.Record {
+		u, claim := Granted(t, s), *first.Claim
+		u.Claim = &claim
 		change(&u)
 		return u
 	}
 	denied := Denied("measurement")
 	for i, tc := range []struct {
 		name           string
-		unlock         store.UnlockRecord
-		reason         string // empty: granted
+		unlock         unlock.Record
+		reason         audit.Reason // empty: granted
 		retry          bool
 		rule, original string
 	}{
 		{name: "first", unlock: first},
-		{name: "same nonce, other launch", unlock: use(func(u *store.UnlockRecord) { u.Nonce, u.Grant = first.Nonce, Granted(t, s).Grant }), reason: "nonce_used", rule: "nonce"},
+		{name: "same nonce, other launch", unlock: use(func(u *unlock.Record) { u.Nonce, u.Claim = first.Nonce, Granted(t, s).Claim }), reason: "nonce_used", rule: "nonce"},
 		{name: "same nonce, same launch", unlock: first, reason: "nonce_used", rule: "nonce"},
-		{name: "other guest key", unlock: use(func(u *store.UnlockRecord) { u.Grant.KeyHash = Hash() }), reason: "report_id_released", rule: "report_id", original: "1"},
-		{name: "other release", unlock: use(func(u *store.UnlockRecord) { u.Grant.ReleaseID, u.Seen = other.ID, otherLaunch.Seen }), reason: "report_id_released", rule: "report_id", original: "1"},
-		{name: "retry", unlock: use(func(*store.UnlockRecord) {}), retry: true, original: "1"},
-		{name: "other launch, same key", unlock: use(func(u *store.UnlockRecord) { u.Grant.ReportID = Hash() })},
+		{name: "other guest key", unlock: use(func(u *unlock.Record) { u.Claim.KeyHash = Hash() }), reason: "report_id_released", rule: "report_id", original: "1"},
+		{name: "other release", unlock: use(func(u *unlock.Record) { u.Claim.ReleaseID, u.Seen = other.ID, otherLaunch.Seen }), reason: "report_id_released", rule: "report_id", original: "1"},
+		{name: "retry", unlock: use(func(*unlock.Record) {}), retry: true, original: "1"},
+		{name: "other launch, same key", unlock: use(func(u *unlock.Record) { u.Claim.ReportID = Hash() })},
 		{name: "denied", unlock: denied, reason: "measurement"},
-		{name: "its nonce", unlock: use(func(u *store.UnlockRecord) { u.Nonce = denied.Nonce }), reason: "nonce_used", rule: "nonce"},
+		{name: "its nonce", unlock: use(func(u *unlock.Record) { u.Nonce = denied.Nonce }), reason: "nonce_used", rule: "nonce"},
 		{name: "denied, used nonce", unlock: denied, reason: "nonce_used", rule: "nonce"},
-		{name: "denied, no nonce", unlock: store.UnlockRecord{Audit: store.Record{Reason: "malformed"}}, reason: "malformed"},
+		{name: "denied, no nonce", unlock: unlock.Record{Audit: audit.Record{Reason: "malformed"}}, reason: "malformed"},
 	} {
-		got := unlock(t, s, tc.unlock)
-		want := store.OutcomeDenied
+		got := record(t, s, tc.unlock)
+		want := audit.OutcomeDenied
 		if tc.reason == "" {
-			want = store.OutcomeGranted
+			want = audit.OutcomeGranted
 		}
-		e := got.Entry
-		if e.Kind != store.KindUnlock || e.Outcome != want || got.Granted != (tc.reason == "") || e.Reason != tc.reason ||
+		e := got.Record
+		if e.Kind != audit.KindUnlock || e.Outcome != want || got.Granted() != (tc.reason == "") || e.Reason != tc.reason ||
 			e.Retry != tc.retry || e.Rule != tc.rule || e.Details["first_grant"] != tc.original || e.Seq != int64(i)+1 {
 			t.Errorf("%s: got %+v", tc.name, got)
 		}
@@ -167,16 +166,16 @@ func testUnlockDecisions(t *testing.T, d Database) {
 
 func testUnlockRefusals(t *testing.T, d Database) {
 	s := d.Open(t)
-	for name, change := range map[string]func(*store.UnlockRecord){
-		"no nonce":             func(u *store.UnlockRecord) { u.Nonce = nil },
-		"stale nonce":          func(u *store.UnlockRecord) { u.Nonce.Expires = time.Now().Add(-time.Hour) },
-		"granted for a reason": func(u *store.UnlockRecord) { u.Audit.Reason = "measurement" },
-		"denied for none":      func(u *store.UnlockRecord) { u.Grant = nil },
-		"large report":         func(u *store.UnlockRecord) { u.Audit.Report = make([]byte, store.MaxAuditReport+1) },
+	for name, change := range map[string]func(*unlock.Record){
+		"no nonce":             func(u *unlock.Record) { u.Nonce = nil },
+		"stale nonce":          func(u *unlock.Record) { u.Nonce.Expires = time.Now().Add(-time.Hour) },
+		"granted for a reason": func(u *unlock.Record) { u.Audit.Reason = "measurement" },
+		"denied for none":      func(u *unlock.Record) { u.Claim = nil },
+		"large report":         func(u *unlock.Record) { u.Audit.Report = make([]byte, audit.MaxReport+1) },
 	} {
 		u := GrantedOf(store.Launch{})
 		change(&u)
-		if decision, err := s.RecordUnlock(t.Context(), u); !errors.Is(err, store.ErrInvalid) || decision.Granted {
+		if decision, err := u.Write(t.Context(), s); !errors.Is(err, store.ErrInvalid) || decision.Granted() {
 			t.Errorf("%s: got %+v, %v", name, decision, err)
 		}
 	}
@@ -188,15 +187,15 @@ func testUnlockRefusals(t *testing.T, d Database) {
 // When a batch cannot be written, nothing of it is granted nor used up.
 func testFailedBatch(t *testing.T, d Database) {
 	s := d.OpenStanding(t)
-	unlock(t, s, Granted(t, s))
+	record(t, s, Granted(t, s))
 	d.exec(t, q(`ALTER TABLE audit RENAME TO audit_away`)...)
-	var unlocks []store.UnlockRecord
+	var unlocks []unlock.Record
 	var wg sync.WaitGroup
 	for range 20 {
 		u := Granted(t, s)
 		unlocks = append(unlocks, u)
 		wg.Go(func() {
-			if decision, err := s.RecordUnlock(t.Context(), u); err == nil || decision.Granted {
+			if decision, err := u.Write(t.Context(), s); err == nil || decision.Granted() {
 				t.Errorf("got %+v, %v", decision, err)
 			}
 		})
@@ -207,7 +206,7 @@ func testFailedBatch(t *testing.T, d Database) {
 	}
 	d.exec(t, q(`ALTER TABLE audit_away RENAME TO audit`)...)
 	for _, u := range unlocks {
-		if decision := unlock(t, s, u); !decision.Granted || decision.Entry.Retry {
+		if decision := record(t, s, u); !decision.Granted() || decision.Retry {
 			t.Errorf("afterwards: got %+v", decision)
 		}
 	}
@@ -228,9 +227,9 @@ func testCancelled(t *testing.T, d Database) {
 			if n%2 == 0 {
 				go cancel()
 			}
-			switch decision, err := s.RecordUnlock(ctx, GrantedOf(launch)); {
-			case err == nil && decision.Granted:
-			case n%2 == 0 && errors.Is(err, context.Canceled) && !decision.Granted:
+			switch decision, err := GrantedOf(launch).Write(ctx, s); {
+			case err == nil && decision.Granted():
+			case n%2 == 0 && errors.Is(err, context.Canceled) && !decision.Granted():
 			default:
 				t.Errorf("%d: got %+v, %v", n, decision, err)
 			}
@@ -256,8 +255,8 @@ func testClosing(t *testing.T, d Database) {
 		wg.Go(func() {
 			for {
 				u := GrantedOf(launch)
-				_, err := s.RecordUnlock(t.Context(), u)
-				if errors.Is(err, store.ErrClosed) {
+				_, err := u.Write(t.Context(), s)
+				if errors.Is(err, audit.ErrClosed) {
 					return
 				}
 				if err != nil {
@@ -303,17 +302,17 @@ func testOldNonces(t *testing.T, d Database) {
 		}
 		return strconv.Itoa(n)
 	}
-	unlock(t, s, u)
+	record(t, s, u)
 	clock.Advance(10*time.Minute + 59*time.Second)
-	if got := unlock(t, s, u); got.Granted || got.Entry.Reason != store.ReasonNonceUsed || nonces() != "1" {
+	if got := record(t, s, u); got.Granted() || got.Reason != audit.ReasonNonceUsed || nonces() != "1" {
 		t.Errorf("got %+v with %s nonces", got, nonces())
 	}
 	clock.Advance(time.Minute)
-	unlock(t, s, store.UnlockRecord{Audit: store.Record{Reason: "any"}})
+	record(t, s, unlock.Record{Audit: audit.Record{Reason: "any"}})
 	if nonces() != "0" {
 		t.Errorf("%s nonces are kept", nonces())
 	}
-	if decision, err := s.RecordUnlock(t.Context(), u); !errors.Is(err, store.ErrInvalid) {
+	if decision, err := u.Write(t.Context(), s); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("a forgotten nonce: got %+v, %v", decision, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -65,13 +66,13 @@ func write(ctx context.Context, dsn string, out *json.Encoder) error {
 		go func() {
 			for {
 				u := GrantedOf(launch)
-				decision, err := s.RecordUnlock(ctx, u)
-				if err != nil || !decision.Granted {
+				decision, err := u.Write(ctx, s)
+				if err != nil || !decision.Granted() {
 					failed <- fmt.Errorf("unlock: %+v, %w", decision, err)
 					return
 				}
 				mu.Lock()
-				err = out.Encode(acknowledgement{decision.Entry.Seq, decision.Entry.Hash, u.Audit.RequestID, *u.Nonce, *u.Grant})
+				err = out.Encode(acknowledgement{decision.Seq, decision.Hash, u.Audit.RequestID, *u.Nonce, *u.Claim})
 				mu.Unlock()
 				if err != nil {
 					failed <- err
@@ -161,7 +162,7 @@ func testKilled(t *testing.T, d Database) {
 	}
 	for i, a := range acks {
 		found, err := s.ListAudit(t.Context(), store.AuditFilter{RequestID: a.RequestID}, store.AuditRange{})
-		if err != nil || len(found) != 1 || found[0].Seq != a.Seq || found[0].Hash != a.Hash || found[0].Outcome != store.OutcomeGranted {
+		if err != nil || len(found) != 1 || found[0].Seq != a.Seq || found[0].Hash != a.Hash || found[0].Outcome != audit.OutcomeGranted {
 			t.Fatalf("record %d is not as acknowledged: %+v, %v", a.Seq, found, err)
 		}
 		if i%20 == 0 {
@@ -175,17 +176,17 @@ func checkHeld(t *testing.T, s *store.Store, a acknowledgement) {
 	t.Helper()
 	u := Granted(t, s)
 	u.Nonce = &a.Nonce
-	if got := unlock(t, s, u); got.Entry.Reason != store.ReasonNonceUsed {
+	if got := record(t, s, u); got.Reason != audit.ReasonNonceUsed {
 		t.Errorf("its nonce again: %+v", got)
 	}
 	u = Granted(t, s)
-	u.Grant.ReportID = a.Claim.ReportID
-	if got := unlock(t, s, u); got.Entry.Reason != store.ReasonReleased {
+	u.Claim.ReportID = a.Claim.ReportID
+	if got := record(t, s, u); got.Reason != audit.ReasonReportIDReleased {
 		t.Errorf("its launch again: %+v", got)
 	}
 	u = Granted(t, s)
-	u.Grant = &a.Claim
-	if got := unlock(t, s, u); !got.Granted || !got.Entry.Retry {
+	u.Claim = &a.Claim
+	if got := record(t, s, u); !got.Granted() || !got.Retry {
 		t.Errorf("its retry: %+v", got)
 	}
 }

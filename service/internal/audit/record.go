@@ -1,8 +1,8 @@
-package store
+package audit
 
 import (
 	"encoding/hex"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -28,11 +28,18 @@ const (
 // Limits of a record. Longer texts are cut, so that nothing a guest sends keeps
 // its record from being written; larger reports and more details are refused.
 const (
-	MaxAuditText    = 1024 // bytes of each text
-	MaxAuditReport  = 4096
-	MaxAuditDetails = 32
-	maxAuditBody    = 512 << 10 // all of them, in JSON
+	MaxText    = 1024 // bytes of each text
+	MaxReport  = 4096
+	MaxDetails = 32
+	MaxBody    = 512 << 10 // all of them, in JSON
 )
+
+// ErrInvalid is a record that the log does not take, or a head that is not one.
+var ErrInvalid = errors.New("invalid value")
+
+func invalidf(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+}
 
 // Record is an entry of the audit log. Its JSON is what the chain hashes; fields
 // are only ever added to it, and left out when empty.
@@ -41,7 +48,7 @@ type Record struct {
 	Time    time.Time `json:"time"` // UTC, to the microsecond; set by the store
 	Kind    string    `json:"kind"`
 	Outcome string    `json:"outcome"`
-	Reason  string    `json:"reason,omitempty"` // stable code of a denial, or of an operator's action
+	Reason  Reason    `json:"reason,omitempty"` // stable code of a denial, or of an operator's action
 
 	RequestID string `json:"request_id,omitempty"`
 	Address   string `json:"address,omitempty"`
@@ -79,23 +86,24 @@ func (h *Hex) UnmarshalText(text []byte) error {
 	return err
 }
 
-// checked returns a copy of the record with its texts cut and cleaned. The error
+// Checked returns a copy of the record with its texts cut and cleaned. The error
 // wraps ErrInvalid.
-func (r Record) checked() (Record, error) {
+func (r Record) Checked() (Record, error) {
 	switch {
-	case len(r.Report) > MaxAuditReport:
-		return r, invalidf("report has %d bytes, at most %d are taken", len(r.Report), MaxAuditReport)
-	case len(r.ChipID) > MaxAuditText:
+	case len(r.Report) > MaxReport:
+		return r, invalidf("report has %d bytes, at most %d are taken", len(r.Report), MaxReport)
+	case len(r.ChipID) > MaxText:
 		return r, invalidf("chip ID has %d bytes", len(r.ChipID))
-	case len(r.Details) > MaxAuditDetails:
-		return r, invalidf("%d details, at most %d are taken", len(r.Details), MaxAuditDetails)
+	case len(r.Details) > MaxDetails:
+		return r, invalidf("%d details, at most %d are taken", len(r.Details), MaxDetails)
 	case r.Count < 0:
 		return r, invalidf("a count of %d", r.Count)
 	case r.Outcome == OutcomeDenied && r.Reason == "":
 		return r, invalidf("denied without a reason")
 	}
+	r.Reason = Reason(clean(string(r.Reason)))
 	for _, text := range []*string{
-		&r.Kind, &r.Outcome, &r.Reason, &r.RequestID, &r.Address, &r.Actor, &r.TCB, &r.Rule, &r.Expected, &r.Found,
+		&r.Kind, &r.Outcome, &r.RequestID, &r.Address, &r.Actor, &r.TCB, &r.Rule, &r.Expected, &r.Found,
 	} {
 		*text = clean(*text)
 	}
@@ -109,22 +117,37 @@ func (r Record) checked() (Record, error) {
 	return r, nil
 }
 
+// Storable makes text what every database takes: UTF-8 without NUL.
+func Storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
+
 // clean makes text storable and cuts it.
 func clean(text string) string {
-	text = storable(text)
-	if len(text) <= MaxAuditText {
+	text = Storable(text)
+	if len(text) <= MaxText {
 		return text
 	}
 	const mark = "..."
-	text = text[:MaxAuditText-len(mark)]
+	text = text[:MaxText-len(mark)]
 	for !utf8.ValidString(text) {
 		text = text[:len(text)-1]
 	}
 	return strings.Clone(text) + mark
 }
 
-// withDetail returns a copy of the record that says one thing more.
-func (r Record) withDetail(name, text string) Record {
+// Granted reports whether the record is of a key that was released.
+func (r Record) Granted() bool { return r.Kind == KindUnlock && r.Outcome == OutcomeGranted }
+
+// Denied returns the record as a denial for another reason than it had.
+func (r Record) Denied(reason Reason, rule, expected, found string) Record {
+	r.Outcome, r.Reason = OutcomeDenied, reason
+	r.Rule, r.Expected, r.Found = clean(rule), clean(expected), clean(found)
+	return r
+}
+
+// WithDetail returns a copy of the record that says one thing more.
+func (r Record) WithDetail(name, text string) Record {
 	details := maps.Clone(r.Details)
 	if details == nil {
 		details = map[string]string{}
@@ -140,13 +163,4 @@ type Entry struct {
 	PrevHash [32]byte // of the chain before this record; zeros before the first
 	Hash     [32]byte // of the chain up to this record
 	Body     []byte   // the record's JSON as it was hashed
-}
-
-// body returns the bytes that are hashed and stored.
-func (r Record) body() ([]byte, error) {
-	body, err := json.Marshal(r)
-	if err != nil {
-		return nil, fmt.Errorf("encode record: %w", err)
-	}
-	return body, nil
 }

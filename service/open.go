@@ -29,6 +29,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/oversight"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/replica"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -40,25 +41,28 @@ import (
 
 // service is everything that runs.
 type service struct {
-	cfg     config.Config
-	log     *slog.Logger
-	lock    *os.File // on the data directory
-	store   *store.Store
-	kek     *keyring.KEK
-	keys    *keyring.Keyring
-	names   keyring.Names
-	roots   *attest.Roots
-	cache   kds.Cache
-	kds     *kds.Client
-	metrics *metrics.Metrics
-	info    wire.PublicInfo
-	api     *api.API
-	pages   *web.Web
-	tls     *tls.Config
-	janitor *janitor.Janitor
-	heart   *replica.Heart
-	watch   *watch.Watch
-	tally   *unlock.Tally
+	cfg      config.Config
+	log      *slog.Logger
+	lock     *os.File // on the data directory
+	store    *store.Store
+	kek      *keyring.KEK
+	keys     *keyring.Keyring
+	names    keyring.Names
+	roots    *attest.Roots
+	cache    kds.Cache
+	kds      *kds.Client
+	metrics  *metrics.Metrics
+	info     wire.PublicInfo
+	images   *registry.Registry
+	accounts *access.Accounts
+	desk     *oversight.Desk
+	api      *api.API
+	pages    *web.Web
+	tls      *tls.Config
+	janitor  *janitor.Janitor
+	heart    *replica.Heart
+	watch    *watch.Watch
+	tally    *unlock.Tally
 
 	status    wire.Status // without what changes
 	maxUpload int64       // bytes of a registration
@@ -232,19 +236,23 @@ func (s *service) openAPI(ctx context.Context) error {
 	s.janitor = &janitor.Janitor{Store: s.store, Artifacts: artifacts, Now: time.Now, Log: s.log}
 	limits := registry.DefaultLimits()
 	limits.Firmware, limits.Kernel, limits.Initrd = s.cfg.MaxFirmware, s.cfg.MaxKernel, s.cfg.MaxInitrd
+	gate := access.NewGate(s.store, access.DefaultLimits(), time.Now)
 	rates := api.DefaultLimits()
 	rates.Attestation.PerSecond, rates.AttestationAll.PerSecond = s.cfg.RatePerAddress, s.cfg.RateTotal
-	images := registry.New(registry.Config{
-		Store: s.store, Artifacts: artifacts, KEK: s.kek, Ingestion: s.keys.Ingestion, Identity: s.keys.Identity,
+	s.images = registry.New(registry.Config{
+		Store: s.store, Gate: gate, Artifacts: artifacts, KEK: s.kek, Ingestion: s.keys.Ingestion, Identity: s.keys.Identity,
 		Limits: limits, Simulated: s.info.Simulated, Log: s.log,
 	})
-	s.status, s.maxUpload = s.newStatus(), images.MaxUpload()
+	s.status, s.maxUpload = s.newStatus(), s.images.MaxUpload()
+	s.accounts = &access.Accounts{
+		Store: s.store, Gate: gate, Tokens: access.NewTokens(s.store, s.keys.Lookup, time.Now),
+		Sessions: access.NewSessions(s.store, s.keys.Lookup, time.Now), Passwords: passwords, Failures: access.NewFailures(time.Now),
+	}
+	s.desk = &oversight.Desk{Store: s.store, Gate: gate, KDS: s.kds, KDSCache: s.cache}
 	s.api = api.New(api.Config{
-		Store: s.store, Registry: images,
-		Tokens: access.NewTokens(s.store, s.keys.Lookup, time.Now), Sessions: access.NewSessions(s.store, s.keys.Lookup, time.Now), Passwords: passwords,
-		Unlocker: s.newUnlocker(), KDS: s.kds, KDSCache: s.cache,
-		KDSInfo: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline},
-		Info:    s.info, Status: s.status, Limits: rates, Log: s.log, Observe: s.metrics.Request,
+		Store: s.store, Registry: s.images, Accounts: s.accounts, Desk: s.desk,
+		Unlocker: s.newUnlocker(), KDSInfo: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline},
+		Info: s.info, Status: s.status, Limits: rates, Log: s.log, Observe: s.metrics.Request,
 	})
 	return nil
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -11,10 +10,10 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/oversight"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
@@ -27,33 +26,19 @@ type Unlocker interface {
 	Unlock(ctx context.Context, r *wire.UnlockRequest, c unlock.Caller) (*wire.Grant, error)
 }
 
-// KDS is the cache of AMD's certificates; *kds.Client is one.
-type KDS interface {
-	Export(ctx context.Context, w io.Writer) (exported []kds.Key, left []kds.Inspected, err error)
-	Import(ctx context.Context, r io.Reader) ([]kds.Key, error)
-}
-
-// KDSCache lists that cache; every kds.Cache does.
-type KDSCache interface {
-	List(ctx context.Context) ([]kds.Listed, error)
-}
-
 // Config is what the API is made of. All of it is needed but Now and Observe.
 type Config struct {
-	Store     *store.Store
-	Registry  *registry.Registry
-	Tokens    *access.Tokens
-	Sessions  *access.Sessions
-	Passwords *access.Passwords
-	Unlocker  Unlocker
-	KDS       KDS
-	KDSCache  KDSCache
-	KDSInfo   wire.KDSStatus  // BaseURL and Offline
-	Info      wire.PublicInfo // as it is answered
-	Status    wire.Status     // Version, StartedAt, Database, Simulated and Warnings
-	Limits    Limits          // DefaultLimits
-	Log       *slog.Logger
-	Now       func() time.Time // for the rate limits; time.Now when nil
+	Store    *store.Store // whose images are shown
+	Registry *registry.Registry
+	Accounts *access.Accounts
+	Desk     *oversight.Desk
+	Unlocker Unlocker
+	KDSInfo  wire.KDSStatus  // BaseURL and Offline
+	Info     wire.PublicInfo // as it is answered
+	Status   wire.Status     // Version, StartedAt, Database, Simulated and Warnings
+	Limits   Limits          // DefaultLimits
+	Log      *slog.Logger
+	Now      func() time.Time // for the rate limits; time.Now when nil
 
 	// Observe is told of each answer, with the pattern of its path: "" when
 	// there is no such path. It may be nil.
@@ -63,28 +48,16 @@ type Config struct {
 // Limits are what the API lets through.
 type Limits struct {
 	Attestation, AttestationAll limit.Rate // challenges and unlocks, of each address and of all
-	Failures, FailuresAll       limit.Rate // wrong tokens, sessions and passwords, likewise
-
-	Followers     Places // requests that wait for audit records
-	Exports       Places // bundles, files of releases and archives that are sent or read
-	Verifications Places // of the audit log, each of which reads all of it
-	Uploads       Places // registrations
 
 	Body time.Duration // that a small body may take
-
-	// Stall is how long a large body may stand still, MinRate how many bytes
-	// a second it must move on average.
-	Stall   time.Duration
-	MinRate int64
+	Pace Pace          // of a large one
 }
 
 // DefaultLimits returns limits for a service of its own machine.
 func DefaultLimits() Limits {
 	return Limits{
 		Attestation: limit.Rate{PerSecond: 5, Burst: 60}, AttestationAll: limit.Rate{PerSecond: 500, Burst: 2000},
-		Failures: limit.Rate{PerSecond: 0.2, Burst: 20}, FailuresAll: limit.Rate{PerSecond: 20, Burst: 200},
-		Followers: Places{64, 8}, Exports: Places{8, 3}, Verifications: Places{2, 1}, Uploads: Places{4, 2},
-		Body: 15 * time.Second, Stall: 30 * time.Second, MinRate: 128 << 10,
+		Body: 15 * time.Second, Pace: Pace{Stall: 30 * time.Second, MinRate: 128 << 10},
 	}
 }
 
@@ -93,12 +66,6 @@ type API struct {
 	Config
 	log         *slog.Logger
 	attestation *limit.Limiter
-	failures    *limit.Limiter
-	followers   *places
-	exports     *places
-	checks      *places
-	uploads     *places
-	pace        pace
 	routes      []route
 	inner       http.Handler // the routes
 	handler     http.Handler // with what is around them
@@ -116,12 +83,6 @@ func New(cfg Config) *API {
 		Config:      cfg,
 		log:         cfg.Log,
 		attestation: limit.New(cfg.Limits.Attestation, cfg.Limits.AttestationAll, cfg.Now),
-		failures:    limit.New(cfg.Limits.Failures, cfg.Limits.FailuresAll, cfg.Now),
-		followers:   newPlaces(cfg.Limits.Followers, "requests wait for records"),
-		exports:     newPlaces(cfg.Limits.Exports, "exports and imports are under way"),
-		checks:      newPlaces(cfg.Limits.Verifications, "verifications are under way"),
-		uploads:     newPlaces(cfg.Limits.Uploads, "uploads are under way"),
-		pace:        pace{cfg.Limits.Stall, cfg.Limits.MinRate},
 	}
 	a.routes = a.table()
 	a.inner = a.router()

@@ -20,7 +20,7 @@ func (a *API) unlock(w http.ResponseWriter, r *request) error {
 	if err := body.Validate(); err != nil {
 		return malformed("%v", err)
 	}
-	grant, err := a.Unlocker.Unlock(r.Context(), &body, unlock.Caller{RequestID: r.id, Address: r.address, Block: r.origin})
+	grant, err := a.Unlocker.Unlock(r.Context(), &body, unlock.Caller{RequestID: r.actor.RequestID, Address: r.actor.Address, Block: r.actor.Origin})
 	if errors.Is(err, wire.ErrShape) {
 		return malformed("the request does not have the form that it must").because(err)
 	}

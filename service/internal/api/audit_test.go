@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -129,7 +130,7 @@ func TestFollowAudit(t *testing.T) {
 }
 
 func TestTooManyFollowers(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Followers = api.Places{} })
+	w := newWorld(t, func(c *api.Config) { c.Accounts.Gate.Limits[access.Followers] = access.Places{} })
 	w.get("/v1/audit?order=oldest&wait=1", wire.RoleRead).want(503).problem(wire.CodeUnavailable)
 	w.get("/v1/audit?order=oldest", wire.RoleRead).want(200)
 }

@@ -1,14 +1,17 @@
 package api
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/oversight"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -20,39 +23,20 @@ func (a *API) exportAudit(w http.ResponseWriter, r *request) error {
 	if q.err != nil {
 		return q.err
 	}
-	head, err := a.Store.AuditHead(r.Context())
-	if err != nil {
-		return err
-	}
-	leave, err := a.exports.enter(r)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	attach(w, typeLines, "audit.jsonl")
-	out := json.NewEncoder(newPacedWriter(w, r.control, a.pace))
-	page := store.AuditRange{OldestFirst: true, Before: head.Seq + 1, Limit: store.MaxPage}
-	for {
-		entries, err := a.Store.ListAudit(r.Context(), filter, page)
-		if err != nil {
-			return err
+	return SendAudit(r.Context(), w, a.Limits.Pace.Writer(w, r.control), a.Desk, r.actor, filter)
+}
+
+// SendAudit sends records, by out.
+func SendAudit(ctx context.Context, w http.ResponseWriter, out io.Writer, desk *oversight.Desk, actor access.Actor, filter store.AuditFilter) error {
+	lines := json.NewEncoder(out)
+	return desk.ExportAudit(ctx, actor, filter, func() { attach(w, typeLines, "audit.jsonl") }, func(e audit.Entry) error {
+		record := wireRecord(e)
+		record.Body = e.Body
+		if err := lines.Encode(record); err != nil {
+			return fmt.Errorf("write record: %w", err)
 		}
-		for i, e := range entries {
-			previous, err := a.previousHash(r.Context(), entries, i)
-			if err != nil {
-				return err
-			}
-			record := wireRecord(e, previous)
-			record.Body = e.Body
-			if err := out.Encode(record); err != nil {
-				return fmt.Errorf("write record: %w", err)
-			}
-		}
-		if len(entries) < page.Limit {
-			return nil
-		}
-		page.After = entries[len(entries)-1].Seq
-	}
+		return nil
+	})
 }
 
 // verifyAudit checks the chain and, when the client has kept a head of it, that
@@ -62,29 +46,15 @@ func (a *API) verifyAudit(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	leave, err := a.checks.enter(r)
+	verified, err := a.Desk.VerifyAudit(r.Context(), r.actor, kept)
 	if err != nil {
 		return err
 	}
-	defer leave()
-	end, err := a.Store.VerifyAudit(r.Context(), 1, nil)
-	if err == nil && kept != nil {
-		err = a.Store.VerifyAuditAgainst(r.Context(), *kept)
+	out := wire.AuditVerification{Valid: verified.Broken == nil, Records: verified.Records, Head: wireHead(verified.Head)}
+	if verified.Broken != nil {
+		out.Broken, out.Problem = verified.Broken.Seq, verified.Broken.Error()
 	}
-	var broken *audit.BrokenError
-	switch {
-	case errors.As(err, &broken):
-		whole := max(broken.Seq-1, 0)
-		if end.Seq > 0 { // the chain is whole, it is the kept head that lies behind
-			whole = min(whole, end.Seq)
-		}
-		return writeJSON(w, http.StatusOK, wire.AuditVerification{
-			Records: whole, Head: wireHead(end), Broken: broken.Seq, Problem: broken.Error(),
-		})
-	case err != nil:
-		return err
-	}
-	return writeJSON(w, http.StatusOK, wire.AuditVerification{Valid: true, Records: end.Seq, Head: wireHead(end)})
+	return writeJSON(w, http.StatusOK, out)
 }
 
 // readKeptHead returns nil when the client sent none.

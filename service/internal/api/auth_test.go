@@ -108,7 +108,9 @@ func TestRoutesNeedTokens(t *testing.T) {
 }
 
 func TestWrongTokensAreLimited(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Failures = limit.Rate{PerSecond: 0.1, Burst: 5} })
+	w := newWorld(t, func(c *api.Config) {
+		c.Accounts.Failures = limit.New(limit.Rate{PerSecond: 0.1, Burst: 5}, limit.Rate{PerSecond: 1000, Burst: 1000}, c.Now)
+	})
 	for range 5 {
 		w.do(call{method: "GET", path: "/v1/status", token: "snpg_x"}).problem(wire.CodeUnauthenticated)
 	}

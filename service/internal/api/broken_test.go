@@ -16,9 +16,11 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/oversight"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
@@ -84,7 +86,7 @@ func TestAbandonedUploads(t *testing.T) {
 
 // TestSlowUpload lets an upload stand still.
 func TestSlowUpload(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Stall = 100 * time.Millisecond })
+	w := newWorld(t, func(c *api.Config) { c.Limits.Pace.Stall = 100 * time.Millisecond })
 	body, contentType := w.newUpload("a").encode(t)
 	conn := w.dial()
 	w.begin(conn, "/v1/images", contentType, len(body), body[:len(body)/2])
@@ -96,7 +98,7 @@ func TestSlowUpload(t *testing.T) {
 // TestTricklingUpload sends an upload byte by byte: it never stands still, but
 // does not keep up the pace either.
 func TestTricklingUpload(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Stall, c.Limits.MinRate = 200*time.Millisecond, 1<<20 })
+	w := newWorld(t, func(c *api.Config) { c.Limits.Pace = api.Pace{Stall: 200 * time.Millisecond, MinRate: 1 << 20} })
 	body, contentType := w.newUpload("a").encode(t)
 	conn := w.dial()
 	w.begin(conn, "/v1/images", contentType, len(body), nil)
@@ -185,7 +187,7 @@ func TestWaitingOutlivesBody(t *testing.T) {
 
 // TestSlowImport lets the import of an archive stand still.
 func TestSlowImport(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Stall = 100 * time.Millisecond })
+	w := newWorld(t, func(c *api.Config) { c.Limits.Pace.Stall = 100 * time.Millisecond })
 	archive := w.get("/v1/kds/export", wire.RoleRead).want(200).body
 	conn := w.dial()
 	w.begin(conn, "/v1/kds/import", "application/gzip", len(archive), archive[:len(archive)/2])
@@ -194,7 +196,9 @@ func TestSlowImport(t *testing.T) {
 
 // TestClientThatDoesNotRead takes the beginning of a file and then nothing.
 func TestClientThatDoesNotRead(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Stall, c.Limits.Exports = time.Second, api.Places{All: 1, Each: 1} })
+	w := newWorld(t, func(c *api.Config) {
+		c.Limits.Pace.Stall, c.Accounts.Gate.Limits[access.Exports] = time.Second, access.Places{All: 1, Each: 1}
+	})
 	u := w.newUpload("a").set("initrd", make([]byte, 24<<20))
 	r := into[wire.Registered](w.register(u, "/v1/images").want(201))
 	for i, path := range []string{"/bundle?format=tar", "/artifacts/initrd.img"} {
@@ -217,7 +221,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 }
 
 // brokenKDS fails in the middle of an archive.
-type brokenKDS struct{ api.KDS }
+type brokenKDS struct{ oversight.KDS }
 
 func (brokenKDS) Export(_ context.Context, w io.Writer) ([]kds.Key, []kds.Inspected, error) {
 	_, _ = w.Write(make([]byte, 100_000))
@@ -226,7 +230,7 @@ func (brokenKDS) Export(_ context.Context, w io.Writer) ([]kds.Key, []kds.Inspec
 
 // TestPanicInAnswer fails when the answer has begun: it must not look whole.
 func TestPanicInAnswer(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.KDS = brokenKDS{} })
+	w := newWorld(t, func(c *api.Config) { c.Desk.KDS = brokenKDS{} })
 	if a := w.try(call{method: "GET", path: "/v1/kds/export", token: w.tokens[wire.RoleRead]}); a != nil {
 		t.Errorf("status %d, %d bytes", a.status, len(a.body))
 	}
@@ -253,7 +257,7 @@ func TestFailingDatabase(t *testing.T) {
 	failing := &failingStore{err: errors.New("disk I/O error at /secret/place")}
 	w := newWorld(t, func(c *api.Config) {
 		failing.Store = c.Store
-		c.Registry.Store = failing
+		c.Registry.Gate.Log = failing
 	})
 	u := w.newUpload("a")
 	a := w.register(u, "/v1/images").want(500)
@@ -283,7 +287,7 @@ func (s *slowStore) Audited(ctx context.Context, do func(ctx context.Context) (a
 // have stood still.
 func TestStoringOutlivesPace(t *testing.T) {
 	w := newWorld(t, func(c *api.Config) {
-		c.Limits.Stall = time.Second
+		c.Limits.Pace.Stall = time.Second
 		c.Registry.Store = &slowStore{c.Store, 3 * time.Second / 2}
 	})
 	w.registered("a")
@@ -291,7 +295,7 @@ func TestStoringOutlivesPace(t *testing.T) {
 
 // TestTooManyUploads starts as many as the service takes, and one more.
 func TestTooManyUploads(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Uploads = api.Places{All: 5, Each: 5} })
+	w := newWorld(t, func(c *api.Config) { c.Accounts.Gate.Limits[access.Uploads] = access.Places{All: 5, Each: 5} })
 	body, contentType := w.newUpload("a").encode(t)
 	for range 4 {
 		w.begin(w.dial(), "/v1/images", contentType, len(body), body[:len(body)*9/10]) // the firmware, and more

@@ -67,15 +67,14 @@ func wireHead(h audit.Head) wire.AuditHead {
 	return wire.AuditHead{Seq: h.Seq, Hash: hex.EncodeToString(h.Hash[:])}
 }
 
-// wireRecord needs the hash of the record before.
-func wireRecord(e audit.Entry, previous [32]byte) wire.AuditRecord {
+func wireRecord(e audit.Entry) wire.AuditRecord {
 	return wire.AuditRecord{
 		Seq: e.Seq, Time: e.Time, Kind: e.Kind, Outcome: e.Outcome, Reason: string(e.Reason),
 		Rule: e.Rule, Expected: e.Expected, Found: e.Found,
 		RequestID: e.RequestID, Address: e.Address, Actor: e.Actor,
 		ImageID: idOrEmpty(e.ImageID), ReleaseID: idOrEmpty(e.ReleaseID),
 		ChipID: hex.EncodeToString(e.ChipID), TCB: e.TCB, Report: e.Report, Details: e.Details, Count: e.Count,
-		PrevHash: hex.EncodeToString(previous[:]), Hash: hex.EncodeToString(e.Hash[:]),
+		PrevHash: hex.EncodeToString(e.PrevHash[:]), Hash: hex.EncodeToString(e.Hash[:]),
 	}
 }
 

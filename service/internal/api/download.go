@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 )
 
 // bundle writes a launch bundle as it is made.
@@ -23,17 +24,18 @@ func (a *API) bundle(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return malformed("parameter format: want tar.gz, tar or squashfs")
 	}
-	export, err := a.Registry.Export(r.Context(), image, id, q.get("variant"), format)
+	export, err := a.Registry.Export(r.Context(), r.actor, image, id, q.get("variant"), format)
 	if err != nil {
 		return err
 	}
-	leave, err := a.exports.enter(r)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	attach(w, bundleType(format), "launch-artifacts."+string(format))
-	return export.Stream(newPacedWriter(w, r.control, a.pace))
+	defer export.Close()
+	return SendBundle(w, a.Limits.Pace.Writer(w, r.control), export)
+}
+
+// SendBundle sends a launch bundle, by out.
+func SendBundle(w http.ResponseWriter, out io.Writer, export *registry.Export) error {
+	attach(w, bundleType(export.Format()), "launch-artifacts."+string(export.Format()))
+	return export.Stream(out)
 }
 
 func bundleType(f bundle.Format) string {
@@ -53,24 +55,20 @@ func (a *API) artifact(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	release, err := a.Registry.Release(r.Context(), image, id)
-	if err != nil {
-		return err
-	}
-	leave, err := a.exports.enter(r)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	artifact, file, err := a.Registry.OpenArtifact(r.Context(), release, r.params.ByName("name"))
+	artifact, file, err := a.Registry.OpenArtifact(r.Context(), r.actor, image, id, r.params.ByName("name"))
 	if err != nil {
 		return err
 	}
 	defer file.Close()
+	return SendArtifact(w, a.Limits.Pace.Writer(w, r.control), artifact, file)
+}
+
+// SendArtifact sends a file of a release, by out.
+func SendArtifact(w http.ResponseWriter, out io.Writer, artifact registry.Artifact, file io.Reader) error {
 	attach(w, typeBytes, artifact.Name)
 	w.Header().Set("Content-Length", strconv.FormatInt(artifact.Size, 10))
 	w.Header().Set("Repr-Digest", reprDigest(artifact.SHA256))
-	if _, err := io.Copy(newPacedWriter(w, r.control, a.pace), file); err != nil {
+	if _, err := io.Copy(out, file); err != nil {
 		return fmt.Errorf("write %s: %w", artifact.Name, err)
 	}
 	return nil

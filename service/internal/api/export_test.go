@@ -20,38 +20,37 @@ type Route struct {
 func (a *API) Routes() []Route {
 	var all []Route
 	for _, r := range a.routes {
-		all = append(all, Route{r.method, r.path, r.role, r.body.contentType, r.body.optional, r.body.most})
+		role := wire.Role("")
+		if r.op != "" {
+			role = r.op.Rule().Role
+		}
+		all = append(all, Route{r.method, r.path, role, r.body.contentType, r.body.optional, r.body.most})
 	}
 	return all
 }
 
 // UploadsUnderWay and Following return how many places are taken.
-func (a *API) UploadsUnderWay() int { return a.uploads.count() }
+func (a *API) UploadsUnderWay() int { return a.Accounts.Gate.Taken(access.Uploads) }
 
 // Following is for those who wait for audit records.
-func (a *API) Following() int { return a.followers.count() }
-
-func (p *places) count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.taken
-}
+func (a *API) Following() int { return a.Accounts.Gate.Taken(access.Followers) }
 
 // Verifying takes the place of a verification that is under way.
 func (a *API) Verifying(tb testing.TB, who access.Principal) (leave func()) {
 	tb.Helper()
-	leave, err := a.checks.enter(&request{principal: who})
+	permit, err := a.Accounts.Gate.Begin(tb.Context(), access.Actor{Principal: who, Secret: "secret"}, access.VerifyAudit)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return leave
+	return permit.End
 }
 
 // MayVerify reports whether a principal could begin a verification.
-func (a *API) MayVerify(who access.Principal) bool {
-	leave, err := a.checks.enter(&request{principal: who})
+func (a *API) MayVerify(tb testing.TB, who access.Principal) bool {
+	tb.Helper()
+	permit, err := a.Accounts.Gate.Begin(tb.Context(), access.Actor{Principal: who, Secret: "secret"}, access.VerifyAudit)
 	if err == nil {
-		leave()
+		permit.End()
 	}
 	return err == nil
 }

@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -42,8 +44,9 @@ func FuzzRegistration(f *testing.F) {
 		f.Fatal(err)
 	}
 	reg := registry.New(registry.Config{
-		Store: emptyStore{}, Artifacts: files, Ingestion: key, Limits: registry.DefaultLimits(), Log: slog.New(slog.DiscardHandler),
+		Store: emptyStore{}, Gate: access.NewGate(nil, access.DefaultLimits(), time.Now), Artifacts: files, Ingestion: key, Limits: registry.DefaultLimits(), Log: slog.New(slog.DiscardHandler),
 	})
+	actor := access.Actor{Principal: access.Principal{Role: wire.RoleRegister}, Secret: "secret"}
 	part := func(name, data string) string {
 		return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"; filename=\"../x\"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + data + "\r\n"
 	}
@@ -58,10 +61,13 @@ func FuzzRegistration(f *testing.F) {
 	f.Add([]byte(whole), "multipart/form-data")
 	f.Add([]byte(whole), "multipart/form-data; boundary=\"\"")
 	f.Fuzz(func(t *testing.T, body []byte, contentType string) {
-		upload, err := readRegistration(t.Context(), bytes.NewReader(body), contentType, reg.Begin)
-		if err == nil {
-			upload.Abort()
-		} else if code := classify(err).code; code == wire.CodeInternal || code == wire.CodeUnavailable {
+		upload, err := reg.UploadImage(t.Context(), actor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = readRegistration(t.Context(), bytes.NewReader(body), contentType, upload)
+		upload.Abort()
+		if code := codeOf(err); code == wire.CodeInternal || code == wire.CodeUnavailable {
 			t.Errorf("%s: %v", code, err)
 		}
 		left, err := os.ReadDir(filepath.Join(dir, "incoming"))
@@ -69,6 +75,14 @@ func FuzzRegistration(f *testing.F) {
 			t.Errorf("%d files are left, %v", len(left), err)
 		}
 	})
+}
+
+// codeOf returns the code of an error, or none.
+func codeOf(err error) wire.Code {
+	if err == nil {
+		return ""
+	}
+	return classify(err).code
 }
 
 // FuzzUnlockRequest decodes bodies; what is taken has the right sizes.

@@ -31,7 +31,7 @@ func TestHTTP2(t *testing.T) {
 
 // TestSlowHTTP2 sends an upload more slowly than is taken.
 func TestSlowHTTP2(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Stall = 100 * time.Millisecond })
+	w := newWorld(t, func(c *api.Config) { c.Limits.Pace.Stall = 100 * time.Millisecond })
 	w.useHTTP2()
 	body, contentType := w.newUpload("a").encode(t)
 	if status := w.stream(io.MultiReader(bytes.NewReader(body[:1000]), pause(2*time.Second), bytes.NewReader(body[1000:])), contentType); status != 400 {

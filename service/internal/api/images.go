@@ -86,7 +86,7 @@ func (a *API) patchImage(w http.ResponseWriter, r *request) error {
 	if err := readJSON(r, &patch); err != nil {
 		return err
 	}
-	if err := a.Registry.PatchImage(r.Context(), id, patch, r.audit("")); err != nil {
+	if err := a.Registry.PatchImage(r.Context(), r.actor, id, patch); err != nil {
 		return err
 	}
 	return a.writeImage(w, r, id)
@@ -97,7 +97,7 @@ func (a *API) deleteImage(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Registry.DeleteImage(r.Context(), id, r.audit("")); err != nil {
+	if err := a.Registry.DeleteImage(r.Context(), r.actor, id); err != nil {
 		return err
 	}
 	return writeNothing(w)

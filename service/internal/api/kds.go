@@ -2,15 +2,16 @@ package api
 
 import (
 	"context"
-	"errors"
+	"io"
 	"net/http"
-	"strconv"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/oversight"
 )
 
 func (a *API) showKDS(w http.ResponseWriter, r *request) error {
-	entries, err := a.KDSCache.List(r.Context())
+	entries, err := a.Desk.Cached(r.Context(), r.actor)
 	if err != nil {
 		return err
 	}
@@ -22,31 +23,21 @@ func (a *API) showKDS(w http.ResponseWriter, r *request) error {
 }
 
 func (a *API) exportKDS(w http.ResponseWriter, r *request) error {
-	leave, err := a.exports.enter(r)
-	if err != nil {
-		return err
-	}
-	defer leave()
 	ctx, cancel := context.WithTimeout(r.Context(), slow)
 	defer cancel()
-	attach(w, typeGzip, "kds-cache.tar.gz")
-	_, _, err = a.KDS.Export(ctx, newPacedWriter(w, r.control, a.pace))
-	return err
+	return SendKDS(ctx, w, a.Limits.Pace.Writer(w, r.control), a.Desk, r.actor)
+}
+
+// SendKDS sends the cache of AMD's certificates, by out.
+func SendKDS(ctx context.Context, w http.ResponseWriter, out io.Writer, desk *oversight.Desk, actor access.Actor) error {
+	return desk.ExportKDS(ctx, actor, func() { attach(w, typeGzip, "kds-cache.tar.gz") }, out)
 }
 
 func (a *API) importKDS(w http.ResponseWriter, r *request) error {
-	leave, err := a.exports.enter(r)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	body := &clientReader{Reader: newPacedReader(r.Body, r.control, a.pace)}
-	keys, err := a.KDS.Import(r.Context(), body)
-	if recordErr := a.recordImport(r, len(keys)); recordErr != nil {
-		return errors.Join(err, recordErr)
-	}
-	if body.err != nil {
-		return bodyError(body.err)
+	body := &ClientReader{Reader: a.Limits.Pace.Reader(r.Body, r.control)}
+	keys, err := a.Desk.ImportKDS(r.Context(), r.actor, body)
+	if body.Err != nil {
+		return bodyError(body.Err)
 	}
 	if err != nil {
 		return err
@@ -56,18 +47,4 @@ func (a *API) importKDS(w http.ResponseWriter, r *request) error {
 		imported.Imported = append(imported.Imported, k.String())
 	}
 	return writeJSON(w, http.StatusOK, imported)
-}
-
-// recordImport puts on record what was imported, even if the rest failed or the
-// client went away meanwhile.
-func (a *API) recordImport(r *request, entries int) error {
-	if entries == 0 {
-		return nil
-	}
-	record := r.audit(reasonKDSImported)
-	record.Details = map[string]string{"entries": strconv.Itoa(entries)}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), quick)
-	defer cancel()
-	_, err := a.Store.RecordAdmin(ctx, record)
-	return err
 }

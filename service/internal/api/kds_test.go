@@ -14,6 +14,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/oversight"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -33,7 +34,7 @@ func newKDS(t *testing.T, cfg *api.Config) {
 	must(t, err)
 	entry := kds.Entry{Data: amd.Line(snp.Milan).ChainPEM(snp.SignedByVCEK), FetchedAt: cfg.Now()}
 	must(t, cache.Put(t.Context(), key, entry))
-	cfg.KDS, cfg.KDSCache = client, cache
+	cfg.Desk.KDS, cfg.Desk.KDSCache = client, cache
 	cfg.KDSInfo = wire.KDSStatus{BaseURL: "https://kds.example", Offline: true}
 }
 
@@ -74,7 +75,7 @@ func TestKDSImportRefused(t *testing.T) {
 }
 
 // halfKDS imports one entry and then fails.
-type halfKDS struct{ api.KDS }
+type halfKDS struct{ oversight.KDS }
 
 func (k halfKDS) Import(ctx context.Context, r io.Reader) ([]kds.Key, error) {
 	keys, err := k.KDS.Import(ctx, r)
@@ -83,7 +84,7 @@ func (k halfKDS) Import(ctx context.Context, r io.Reader) ([]kds.Key, error) {
 
 // TestHalfImport records what was imported before the cache failed.
 func TestHalfImport(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.KDS = halfKDS{c.KDS} })
+	w := newWorld(t, func(c *api.Config) { c.Desk.KDS = halfKDS{c.Desk.KDS} })
 	archive := w.get("/v1/kds/export", wire.RoleRead).want(200).body
 	w.do(call{
 		method: "POST", path: "/v1/kds/import", token: w.tokens[wire.RoleAdmin], contentType: "application/gzip", body: archive,
@@ -95,7 +96,7 @@ func TestHalfImport(t *testing.T) {
 
 // halfImport imports one entry and then fails, after the client has gone.
 type halfImport struct {
-	api.KDS
+	oversight.KDS
 	hangUp context.CancelFunc
 }
 
@@ -108,7 +109,7 @@ func (h halfImport) Import(ctx context.Context, _ io.Reader) ([]kds.Key, error) 
 // TestKDSHalfImported wants a record of what has changed, whatever happened then.
 func TestKDSHalfImported(t *testing.T) {
 	ctx, hangUp := context.WithCancel(t.Context())
-	w := newWorld(t, func(c *api.Config) { c.KDS = halfImport{c.KDS, hangUp} })
+	w := newWorld(t, func(c *api.Config) { c.Desk.KDS = halfImport{c.Desk.KDS, hangUp} })
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.server.URL+"/v1/kds/import", http.NoBody)
 	must(t, err)
 	request.Header.Set("Content-Type", "application/gzip")

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// pace is how slowly a client may send or take a large body.
-type pace struct {
-	stall time.Duration // without anything
-	rate  int64         // bytes a second at least, on average
+// Pace is how slowly a client may send or take a large body.
+type Pace struct {
+	Stall   time.Duration // without anything
+	MinRate int64         // bytes a second, on average
 }
 
 // deadline is when n bytes more or less must have gone through.
-func (p pace) deadline(start time.Time, n int64) time.Time {
-	stalled := time.Now().Add(p.stall)
-	average := start.Add(p.stall + time.Duration(float64(n)/float64(p.rate)*float64(time.Second)))
+func (p Pace) deadline(start time.Time, n int64) time.Time {
+	stalled := time.Now().Add(p.Stall)
+	average := start.Add(p.Stall + time.Duration(float64(n)/float64(p.MinRate)*float64(time.Second)))
 	if average.Before(stalled) {
 		return average
 	}
@@ -27,13 +27,14 @@ func (p pace) deadline(start time.Time, n int64) time.Time {
 type pacedReader struct {
 	io.Reader
 	control *http.ResponseController
-	pace    pace
+	pace    Pace
 	start   time.Time
 	n       int64
 	err     error // io.EOF, or what went wrong
 }
 
-func newPacedReader(r io.Reader, c *http.ResponseController, p pace) *pacedReader {
+// Reader returns a reader of a request's body at this pace.
+func (p Pace) Reader(r io.Reader, c *http.ResponseController) io.Reader {
 	return &pacedReader{Reader: r, control: c, pace: p, start: time.Now()}
 }
 
@@ -54,12 +55,13 @@ func (r *pacedReader) Read(p []byte) (n int, err error) {
 type pacedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	pace    pace
+	pace    Pace
 	start   time.Time
 	n       int64
 }
 
-func newPacedWriter(w http.ResponseWriter, c *http.ResponseController, p pace) *pacedWriter {
+// Writer returns a writer of an answer at this pace.
+func (p Pace) Writer(w http.ResponseWriter, c *http.ResponseController) io.Writer {
 	return &pacedWriter{ResponseWriter: w, control: c, pace: p, start: time.Now()}
 }
 

@@ -83,6 +83,15 @@ func classifyTyped(err error) *failure {
 	if errors.Is(err, unlock.ErrUnavailable) {
 		return &failure{code: wire.CodeUnavailable}
 	}
+	if forbidden, ok := as[*access.ForbiddenError](err); ok {
+		return fail(wire.CodeForbidden, "%s", forbidden.Error())
+	}
+	if busy, ok := as[*access.BusyError](err); ok {
+		return fail(wire.CodeUnavailable, "%s", busy.Error())
+	}
+	if many, ok := as[*access.TooManyError](err); ok {
+		return &failure{code: wire.CodeRateLimited, retry: many.RetryAfter}
+	}
 	if locked, ok := as[*access.LockedError](err); ok {
 		return &failure{code: wire.CodeLocked, retry: locked.RetryAfter}
 	}

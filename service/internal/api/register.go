@@ -23,12 +23,16 @@ const (
 	maxMultipartOverhead = maxRegistration + 64<<10 // boundaries and headers
 )
 
-// finishTime bounds what follows the last byte of a registration: measuring and
+// FinishTime bounds what follows the last byte of a registration: measuring and
 // signing hundreds of variants, and storing them.
-const finishTime = quick * 4
+const FinishTime = quick * 4
 
 func (a *API) registerImage(w http.ResponseWriter, r *request) error {
-	return a.register(w, r, a.Registry.Begin)
+	upload, err := a.Registry.UploadImage(r.Context(), r.actor)
+	if err != nil {
+		return err
+	}
+	return a.register(w, r, upload)
 }
 
 func (a *API) registerRelease(w http.ResponseWriter, r *request) error {
@@ -36,29 +40,21 @@ func (a *API) registerRelease(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return a.register(w, r, func(ctx context.Context, g wire.Registration) (*registry.Upload, error) {
-		return a.Registry.BeginRelease(ctx, id, g)
-	})
+	upload, err := a.Registry.UploadRelease(r.Context(), r.actor, id)
+	if err != nil {
+		return err
+	}
+	return a.register(w, r, upload)
 }
 
-// beginUpload starts an upload.
-type beginUpload func(ctx context.Context, g wire.Registration) (*registry.Upload, error)
-
-func (a *API) register(w http.ResponseWriter, r *request, begin beginUpload) error {
-	leave, err := a.uploads.enter(r)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	body := newPacedReader(r.Body, r.control, a.pace)
-	upload, err := readRegistration(r.Context(), body, r.Header.Get("Content-Type"), begin)
-	if err != nil {
-		return err
-	}
+func (a *API) register(w http.ResponseWriter, r *request, upload *registry.Upload) error {
 	defer upload.Abort()
-	ctx, cancel := context.WithTimeout(r.Context(), finishTime)
+	if err := readRegistration(r.Context(), a.Limits.Pace.Reader(r.Body, r.control), r.Header.Get("Content-Type"), upload); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), FinishTime)
 	defer cancel()
-	image, release, err := upload.Finish(ctx, r.audit(""))
+	image, release, err := upload.Finish(ctx)
 	if err != nil {
 		return err
 	}
@@ -77,33 +73,29 @@ func releasePath(image store.Image, release store.Release) string {
 	return wire.PathImages + "/" + image.ID.String() + "/releases/" + release.ID.String()
 }
 
-// readRegistration reads a whole registration, up to the end of its body. When
-// it fails, the upload has been aborted.
-func readRegistration(ctx context.Context, body io.Reader, contentType string, begin beginUpload) (*registry.Upload, error) {
+// readRegistration reads a whole registration, up to the end of its body.
+func readRegistration(ctx context.Context, body io.Reader, contentType string, upload *registry.Upload) error {
 	boundary, err := boundaryOf(contentType)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	parts := multipart.NewReader(body, boundary)
 	registration, err := firstPart(parts)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	upload, err := begin(ctx, registration)
-	if err != nil {
-		return nil, err
+	if err := upload.Begin(ctx, registration); err != nil {
+		return err
 	}
 	if err := addParts(ctx, parts, upload); err != nil {
-		upload.Abort()
-		return nil, err
+		return err
 	}
 	// Reading to the end is how a body that was cut short is told from a whole
 	// one. What follows the last boundary means nothing (RFC 2046, section 5.1).
 	if _, err := io.Copy(io.Discard, io.LimitReader(body, maxMultipartOverhead)); err != nil {
-		upload.Abort()
-		return nil, bodyError(err)
+		return bodyError(err)
 	}
-	return upload, nil
+	return nil
 }
 
 // firstPart wants the registration.
@@ -136,10 +128,10 @@ func addParts(ctx context.Context, parts *multipart.Reader, upload *registry.Upl
 		if err != nil {
 			return partError(err)
 		}
-		body := &clientReader{Reader: part}
+		body := &ClientReader{Reader: part}
 		err = upload.Add(ctx, part.FormName(), body)
-		if body.err != nil {
-			return bodyError(body.err)
+		if body.Err != nil {
+			return bodyError(body.Err)
 		}
 		if err != nil {
 			return err
@@ -147,17 +139,17 @@ func addParts(ctx context.Context, parts *multipart.Reader, upload *registry.Upl
 	}
 }
 
-// clientReader remembers whether it was the client that failed, not the disk.
-type clientReader struct {
+// ClientReader remembers whether it was the client that failed, not the disk.
+type ClientReader struct {
 	io.Reader
-	err error
+	Err error // of the client
 }
 
 // Read implements io.Reader.
-func (r *clientReader) Read(p []byte) (int, error) {
+func (r *ClientReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		r.err = err
+		r.Err = err
 	}
 	return n, err
 }

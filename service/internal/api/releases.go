@@ -44,7 +44,7 @@ func (a *API) patchRelease(w http.ResponseWriter, r *request) error {
 	if err := readJSON(r, &patch); err != nil {
 		return err
 	}
-	if err := a.Registry.PatchRelease(r.Context(), image, id, patch, r.audit("")); err != nil {
+	if err := a.Registry.PatchRelease(r.Context(), r.actor, image, id, patch); err != nil {
 		return err
 	}
 	return a.writeRelease(w, r, image, id)
@@ -59,7 +59,7 @@ func (a *API) approveRelease(w http.ResponseWriter, r *request) error {
 	if err := readJSON(r, &approval); err != nil {
 		return err
 	}
-	if err := a.Registry.Approve(r.Context(), image, id, approval, r.audit("")); err != nil {
+	if err := a.Registry.Approve(r.Context(), r.actor, image, id, approval); err != nil {
 		return err
 	}
 	return a.writeRelease(w, r, image, id)
@@ -70,7 +70,7 @@ func (a *API) deleteRelease(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Registry.DeleteRelease(r.Context(), image, id, r.audit("")); err != nil {
+	if err := a.Registry.DeleteRelease(r.Context(), r.actor, image, id); err != nil {
 		return err
 	}
 	return writeNothing(w)

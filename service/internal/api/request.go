@@ -11,19 +11,14 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // request is a request on its way to its handler.
 type request struct {
 	*http.Request
-	params    httprouter.Params
-	id        string           // in the answer, the log and the audit record
-	address   string           // of the client
-	origin    string           // what counts as one address
-	principal access.Principal // where the route has a role
-	secret    string           // with which it authenticated
-	control   *http.ResponseController
+	params  httprouter.Params
+	actor   access.Actor // who sends it
+	control *http.ResponseController
 }
 
 // exchange is what is known of a request from its first moment to the log.
@@ -61,14 +56,6 @@ func (r *request) uuid(name string) (wire.UUID, error) {
 		return wire.UUID{}, fail(wire.CodeNotFound, "").because(err)
 	}
 	return id, nil
-}
-
-// audit begins the record of a change that the request makes.
-func (r *request) audit(reason audit.Reason) audit.Record {
-	return audit.Record{
-		Kind: audit.KindAdmin, Outcome: audit.OutcomeDone, Reason: reason,
-		RequestID: r.id, Address: r.address, Actor: r.principal.Actor(),
-	}
 }
 
 // seenBody is a body that notes when its end has come.

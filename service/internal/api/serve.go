@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -21,8 +20,8 @@ func (a *API) serve(w http.ResponseWriter, hr *http.Request, params httprouter.P
 	e := exchangeOf(hr.Context())
 	e.route = rt.path
 	r := &request{
-		Request: hr, params: params, id: e.id,
-		address: limit.Address(hr.RemoteAddr), origin: limit.Origin(hr.RemoteAddr),
+		Request: hr, params: params,
+		actor:   access.Actor{RequestID: e.id, Address: limit.Address(hr.RemoteAddr), Origin: limit.Origin(hr.RemoteAddr)},
 		control: http.NewResponseController(w),
 	}
 	if err := extend(r.control, rt); err != nil {
@@ -34,13 +33,13 @@ func (a *API) serve(w http.ResponseWriter, hr *http.Request, params httprouter.P
 	if err := checkBody(w, r, rt); err != nil {
 		return err
 	}
-	if rt.role != "" {
+	if rt.op != "" {
 		if err := a.authenticate(r); err != nil {
 			return err
 		}
-		e.actor = r.principal.Actor()
-		if !r.principal.May(rt.role) {
-			return fail(wire.CodeForbidden, "this needs the role %s", rt.role)
+		e.actor = r.actor.String()
+		if err := a.Accounts.Gate.Permit(hr.Context(), r.actor, rt.op); err != nil {
+			return err
 		}
 	}
 	if rt.timeout > 0 {
@@ -75,15 +74,13 @@ func extend(c *http.ResponseController, rt route) error {
 
 // checkRate lets a request through or says when to come again.
 func (a *API) checkRate(r *request, rt route) error {
-	wait := time.Duration(0)
 	switch {
 	case rt.attestation:
-		wait = a.attestation.Take(r.origin)
-	case rt.role != "" || rt.login:
-		wait = a.failures.Blocked(r.origin)
-	}
-	if wait > 0 {
-		return &failure{code: wire.CodeRateLimited, retry: wait}
+		if wait := a.attestation.Take(r.actor.Origin); wait > 0 {
+			return &access.TooManyError{RetryAfter: wait}
+		}
+	case rt.op != "" || rt.login:
+		return a.Accounts.CheckRate(r.actor.Origin)
 	}
 	return nil
 }
@@ -115,17 +112,10 @@ func (a *API) authenticate(r *request) error {
 	if err != nil {
 		return err
 	}
-	authenticate := a.Tokens.Authenticate
-	if access.IsSession(secret) {
-		authenticate = a.Sessions.Authenticate
-	}
-	if r.principal, err = authenticate(r.Context(), secret); err != nil {
-		if errors.Is(err, access.ErrUnauthenticated) {
-			a.failures.Spend(r.origin)
-		}
+	if r.actor.Principal, err = a.Accounts.Authenticate(r.Context(), r.actor.Origin, secret); err != nil {
 		return err
 	}
-	r.secret = secret
+	r.actor.Secret = secret
 	return nil
 }
 

@@ -7,16 +7,12 @@ import (
 )
 
 func (a *API) showStatus(w http.ResponseWriter, r *request) error {
-	counts, err := a.Store.Count(r.Context())
-	if err != nil {
-		return err
-	}
-	head, err := a.Store.AuditHead(r.Context())
+	now, err := a.Desk.Status(r.Context(), r.actor)
 	if err != nil {
 		return err
 	}
 	status := a.Status
-	status.Images, status.Releases, status.Audit = counts.Images, counts.Releases, wireHead(head)
+	status.Images, status.Releases, status.Audit = now.Images, now.Releases, wireHead(now.Head)
 	if status.Warnings == nil {
 		status.Warnings = []string{}
 	}

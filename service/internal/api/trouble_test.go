@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 )
 
@@ -35,7 +36,10 @@ func TestNothingWithoutARecord(t *testing.T) {
 
 // TestNoRoomToImport asks for an import while as many as may be are under way.
 func TestNoRoomToImport(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.Limits.Exports, c.Limits.Verifications = api.Places{}, api.Places{} })
+	w := newWorld(t, func(c *api.Config) {
+		delete(c.Accounts.Gate.Limits, access.Exports)
+		delete(c.Accounts.Gate.Limits, access.Verifications)
+	})
 	w.do(call{
 		method: "POST", path: "/v1/kds/import", token: w.tokens[wire.RoleAdmin], contentType: "application/gzip", body: []byte("x"),
 	}).problem(wire.CodeUnavailable)

@@ -18,6 +18,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/oversight"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
@@ -70,15 +71,19 @@ func newWorldOn(t *testing.T, db storetest.Database, change ...func(*api.Config)
 	logger := slog.New(slog.NewJSONHandler(w.log, nil))
 	limits := api.DefaultLimits()
 	limits.Attestation = limit.Rate{PerSecond: 1000, Burst: 1000}
-	limits.Failures = limit.Rate{PerSecond: 1000, Burst: 1000}
-	limits.FailuresAll = limit.Rate{PerSecond: 1000, Burst: 1000}
+	gate := access.NewGate(w.store, access.DefaultLimits(), w.clock.Now)
+	often := limit.Rate{PerSecond: 1000, Burst: 1000}
 	cfg := api.Config{
 		Store: w.store,
 		Registry: registry.New(registry.Config{
-			Store: w.store, Artifacts: w.files, KEK: kek, Ingestion: w.keys.Ingestion, Identity: w.keys.Identity,
+			Store: w.store, Gate: gate, Artifacts: w.files, KEK: kek, Ingestion: w.keys.Ingestion, Identity: w.keys.Identity,
 			Limits: registry.DefaultLimits(), Log: logger,
 		}),
-		Tokens: tokens, Sessions: access.NewSessions(w.store, []byte("lookup key"), w.clock.Now), Passwords: passwords,
+		Accounts: &access.Accounts{
+			Store: w.store, Gate: gate, Tokens: tokens, Sessions: access.NewSessions(w.store, []byte("lookup key"), w.clock.Now), Passwords: passwords,
+			Failures: limit.New(often, often, w.clock.Now),
+		},
+		Desk:     &oversight.Desk{Store: w.store, Gate: gate},
 		Unlocker: w.unlocker,
 		Info:     publicInfo(w.keys),
 		Status:   wire.Status{Version: "v1.2.3", StartedAt: w.clock.Now(), Database: "sqlite"},

@@ -8,13 +8,13 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 func isRefused(err error) bool {
-	var refused *registry.RefusedError
-	return errors.As(err, &refused)
+	return errors.As(err, new(*registry.RefusedError)) || errors.As(err, new(*access.InvalidError))
 }
 
 // TestEarlyRefusals are those that need not wait for a gigabyte of initrd.
@@ -22,14 +22,14 @@ func TestEarlyRefusals(t *testing.T) {
 	w := newWorld(t, &faults{})
 	u, id := w.begin(t.Context(), "a")
 	must(t, w.fill(t.Context(), u, id))
-	_, _, err := u.Finish(t.Context(), who())
+	_, _, err := u.Finish(t.Context())
 	must(t, err)
 	registration := wire.Registration{ImageID: wire.NewUUID(), Name: "a", VCPUs: []int{1}, VCPUTypes: []string{"EPYC"}}
-	if _, err := w.registry.Begin(t.Context(), registration); !errors.Is(err, store.ErrNameTaken) {
+	if _, err := w.upload(t.Context(), registration); !errors.Is(err, store.ErrNameTaken) {
 		t.Errorf("taken name: %v", err)
 	}
 	registration.ImageID, registration.Name = id, "b"
-	if _, err := w.registry.Begin(t.Context(), registration); !errors.Is(err, store.ErrExists) || !strings.Contains(err.Error(), `as "a": add a release`) {
+	if _, err := w.upload(t.Context(), registration); !errors.Is(err, store.ErrExists) || !strings.Contains(err.Error(), `as "a": add a release`) {
 		t.Errorf("taken ID: %v", err)
 	}
 	other, _ := w.begin(t.Context(), "c")
@@ -48,7 +48,7 @@ func TestEarlyRefusals(t *testing.T) {
 
 func TestCheckName(t *testing.T) {
 	for name, want := range map[string]bool{"a": true, "\uFFFD": true, "\xff": false, "a\xc3": false, "\xed\xa0\x80": false, "": false} {
-		if err := registry.CheckName(name); (err == nil) != want || err != nil && !isRefused(err) {
+		if err := access.CheckName(name); (err == nil) != want || err != nil && !isRefused(err) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -72,7 +72,7 @@ func TestLabels(t *testing.T) {
 		"every letter": {map[string]string{"aZ09._-/": "any text, with = and \u2665"}, true}, "other letter": {map[string]string{"ä": ""}, false},
 		"not text": {map[string]string{"a": "\xff"}, false}, "line": {map[string]string{"a": "b\nc"}, false}, "space": {map[string]string{"a": " b"}, false},
 	} {
-		u, err := w.registry.Begin(t.Context(), wire.Registration{
+		u, err := w.upload(t.Context(), wire.Registration{
 			ImageID: wire.NewUUID(), Name: "a", VCPUs: []int{1}, VCPUTypes: []string{"EPYC"}, Labels: tc.labels,
 		})
 		if (err == nil) != tc.want || err != nil && !isRefused(err) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -30,29 +31,42 @@ func (c *change) add(detail, text string, do func(ctx context.Context) error) {
 }
 
 // apply makes the whole change and its record, or nothing.
-func (r *Registry) apply(ctx context.Context, c change, who audit.Record) error {
+func (c *change) apply(ctx context.Context, permit *access.Permit, image, release wire.UUID) error {
 	if len(c.do) == 0 {
 		return refused("it changes nothing")
 	}
-	who.Details = c.details
-	_, err := r.Store.Audited(ctx, func(ctx context.Context) (audit.Record, error) {
+	return permit.Audited(ctx, func(ctx context.Context, record audit.Record) (audit.Record, error) {
+		record.ImageID, record.ReleaseID, record.Details = image, release, c.details
 		for _, do := range c.do {
 			if err := do(ctx); err != nil {
-				return audit.Record{}, err
+				return record, err
 			}
 		}
-		return who, nil
+		return record, nil
 	})
-	return err
 }
 
-// PatchImage changes an image. The record says who does it. The error is a
-// *RefusedError or wraps store.ErrNotFound or store.ErrNameTaken.
-func (r *Registry) PatchImage(ctx context.Context, id wire.UUID, patch wire.ImagePatch, who audit.Record) error {
+// PatchImage changes an image. The error is a *RefusedError or wraps store.ErrNotFound,
+// store.ErrChanged or store.ErrNameTaken.
+func (r *Registry) PatchImage(ctx context.Context, actor access.Actor, id wire.UUID, patch wire.ImagePatch) error {
+	permit, err := r.Gate.Begin(ctx, actor, access.ChangeImage)
+	if err != nil {
+		return err
+	}
+	defer permit.End()
+	c, err := r.imageChange(id, patch)
+	if err != nil {
+		return err
+	}
+	return c.apply(ctx, permit, id, wire.UUID{})
+}
+
+// imageChange returns what a patch of an image asks for.
+func (r *Registry) imageChange(id wire.UUID, patch wire.ImagePatch) (*change, error) {
 	var c change
 	if patch.Name != nil {
-		if err := CheckName(*patch.Name); err != nil {
-			return err
+		if err := access.CheckName(*patch.Name); err != nil {
+			return nil, err
 		}
 		c.add("name", *patch.Name, func(ctx context.Context) error { return r.Store.RenameImage(ctx, id, *patch.Name) })
 	}
@@ -63,18 +77,18 @@ func (r *Registry) PatchImage(ctx context.Context, id wire.UUID, patch wire.Imag
 	}
 	if patch.Labels != nil {
 		if err := checkLabels(*patch.Labels); err != nil {
-			return err
+			return nil, err
 		}
 		text, err := json.Marshal(*patch.Labels)
 		if err != nil {
-			return fmt.Errorf("encode labels: %w", err)
+			return nil, fmt.Errorf("encode labels: %w", err)
 		}
 		c.add("labels", string(text), func(ctx context.Context) error { return r.Store.SetImageLabels(ctx, id, *patch.Labels) })
 	}
 	if patch.LaunchLimit != nil {
 		limit := store.LaunchLimit{Max: patch.LaunchLimit.Max, Period: time.Duration(patch.LaunchLimit.Period) * time.Second}
 		if err := checkLaunchLimit(*patch.LaunchLimit); err != nil {
-			return err
+			return nil, err
 		}
 		c.add("launch_limit", fmt.Sprintf("%d in %s", limit.Max, limit.Period), func(ctx context.Context) error {
 			return r.Store.SetLaunchLimit(ctx, id, limit)
@@ -83,17 +97,16 @@ func (r *Registry) PatchImage(ctx context.Context, id wire.UUID, patch wire.Imag
 	if !noPolicy(patch.Policy) {
 		_, policy, err := parsePolicy(patch.Policy)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := c.addPolicy(policy, patch.Revision, func(ctx context.Context) error {
 			_, err := r.Store.UpdateImagePolicy(ctx, id, policy, patch.Revision)
 			return err
 		}); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	who.Reason, who.ImageID = ReasonImageChanged, id
-	return r.apply(ctx, c, who)
+	return &c, nil
 }
 
 // maxPeriod is the longest period of a launch limit in seconds.
@@ -117,9 +130,14 @@ func (c *change) addPolicy(policy []byte, revision int64, do func(ctx context.Co
 	return nil
 }
 
-// PatchRelease changes a release of an image. The record says who does it. The
-// error is a *RefusedError or wraps store.ErrNotFound or store.ErrChanged.
-func (r *Registry) PatchRelease(ctx context.Context, image, id wire.UUID, patch wire.ReleasePatch, who audit.Record) error {
+// PatchRelease changes a release of an image. The error is a *RefusedError or wraps
+// store.ErrNotFound or store.ErrChanged.
+func (r *Registry) PatchRelease(ctx context.Context, actor access.Actor, image, id wire.UUID, patch wire.ReleasePatch) error {
+	permit, err := r.Gate.Begin(ctx, actor, access.ChangeRelease)
+	if err != nil {
+		return err
+	}
+	defer permit.End()
 	if _, err := r.Release(ctx, image, id); err != nil {
 		return err
 	}
@@ -141,14 +159,18 @@ func (r *Registry) PatchRelease(ctx context.Context, image, id wire.UUID, patch 
 			return err
 		}
 	}
-	who.Reason, who.ImageID, who.ReleaseID = ReasonReleaseChanged, image, id
-	return r.apply(ctx, c, who)
+	return c.apply(ctx, permit, image, id)
 }
 
 // Approve lets a proposed release of an image into force, if its content still has the
-// hash that was seen. The record says who does it. The error is a *RefusedError or
-// wraps store.ErrNotFound or store.ErrChanged.
-func (r *Registry) Approve(ctx context.Context, image, id wire.UUID, approval wire.Approval, who audit.Record) error {
+// hash that was seen. The error is a *RefusedError or wraps store.ErrNotFound or
+// store.ErrChanged.
+func (r *Registry) Approve(ctx context.Context, actor access.Actor, image, id wire.UUID, approval wire.Approval) error {
+	permit, err := r.Gate.Begin(ctx, actor, access.ApproveRelease)
+	if err != nil {
+		return err
+	}
+	defer permit.End()
 	release, err := r.Release(ctx, image, id)
 	if err != nil {
 		return err
@@ -164,8 +186,7 @@ func (r *Registry) Approve(ctx context.Context, image, id wire.UUID, approval wi
 	c.add("content_sha256", hex.EncodeToString(content), func(ctx context.Context) error {
 		return r.Store.ApproveRelease(ctx, id, [sha256.Size]byte(content))
 	})
-	who.Reason, who.ImageID, who.ReleaseID = ReasonReleaseApproved, image, id
-	return r.apply(ctx, c, who)
+	return c.apply(ctx, permit, image, id)
 }
 
 // Release returns a release of an image. The error wraps store.ErrNotFound.

@@ -8,20 +8,25 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // Export is a launch bundle that is about to be written.
 type Export struct {
 	registry *Registry
+	permit   *access.Permit
 	release  bundle.Release
 	format   bundle.Format
 }
 
 // Export prepares the bundle of a release: of all variants, or of the one that is
 // named as in "4xEPYC-Genoa". The error is a *RefusedError or wraps
-// store.ErrNotFound or store.ErrTampered.
-func (r *Registry) Export(ctx context.Context, image, id wire.UUID, variant string, format bundle.Format) (*Export, error) {
+// store.ErrNotFound or store.ErrTampered. It takes a place, which Close gives back.
+func (r *Registry) Export(ctx context.Context, actor access.Actor, image, id wire.UUID, variant string, format bundle.Format) (*Export, error) {
+	if err := r.Gate.Permit(ctx, actor, access.ExportRelease); err != nil {
+		return nil, err
+	}
 	release, err := r.Release(ctx, image, id)
 	if err != nil {
 		return nil, err
@@ -49,8 +54,17 @@ func (r *Registry) Export(ctx context.Context, image, id wire.UUID, variant stri
 	if len(e.release.Variants) == 0 {
 		return nil, refused("the release has no variant %.60q", variant)
 	}
+	if e.permit, err = r.Gate.Begin(ctx, actor, access.ExportRelease); err != nil {
+		return nil, err
+	}
 	return e, nil
 }
+
+// Format returns the format that was asked for.
+func (e *Export) Format() bundle.Format { return e.format }
+
+// Close gives the place back.
+func (e *Export) Close() { e.permit.End() }
 
 // VariantName names a variant as the files of a bundle do, such as "4xEPYC-Genoa".
 func VariantName(v store.Variant) string {
@@ -89,9 +103,26 @@ func Artifacts(r store.Release) []Artifact {
 	return files
 }
 
-// OpenArtifact opens a file of a release by its name in the bundle. The caller
-// closes it. The error wraps store.ErrNotFound.
-func (r *Registry) OpenArtifact(ctx context.Context, release store.Release, name string) (Artifact, io.ReadCloser, error) {
+// OpenArtifact opens a file of a release by its name in the bundle. It takes a place,
+// which closing the file gives back. The error wraps store.ErrNotFound.
+func (r *Registry) OpenArtifact(ctx context.Context, actor access.Actor, image, id wire.UUID, name string) (Artifact, io.ReadCloser, error) {
+	permit, err := r.Gate.Begin(ctx, actor, access.ExportRelease)
+	if err != nil {
+		return Artifact{}, nil, err
+	}
+	a, file, err := r.openArtifact(ctx, image, id, name)
+	if err != nil {
+		permit.End()
+		return Artifact{}, nil, err
+	}
+	return a, &exportedFile{file, permit}, nil
+}
+
+func (r *Registry) openArtifact(ctx context.Context, image, id wire.UUID, name string) (Artifact, io.ReadCloser, error) {
+	release, err := r.Release(ctx, image, id)
+	if err != nil {
+		return Artifact{}, nil, err
+	}
 	for _, a := range Artifacts(release) {
 		if a.Name == name {
 			file, err := r.Artifacts.Open(ctx, a.ArtifactRef)
@@ -99,4 +130,16 @@ func (r *Registry) OpenArtifact(ctx context.Context, release store.Release, name
 		}
 	}
 	return Artifact{}, nil, fmt.Errorf("artifact %.40q: %w", name, store.ErrNotFound)
+}
+
+// exportedFile is an open artifact and the place that it has.
+type exportedFile struct {
+	io.ReadCloser
+	permit *access.Permit
+}
+
+// Close closes the file and gives the place back.
+func (f *exportedFile) Close() error {
+	defer f.permit.End()
+	return f.ReadCloser.Close()
 }

@@ -13,22 +13,10 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
-// Reasons in the audit records of this package.
-const (
-	ReasonImageRegistered = "image.registered"
-	ReasonReleaseProposed = "release.proposed"
-	ReasonImageChanged    = "image.changed"
-	ReasonReleaseChanged  = "release.changed"
-	ReasonReleaseApproved = "release.approved"
-	ReasonImageDeleted    = "image.deleted"
-	ReasonReleaseDeleted  = "release.deleted"
-)
-
-// Finish measures, signs and stores what was uploaded. The record says who did
-// it; the rest of it is filled in. The error is a *RefusedError or wraps
+// Finish measures, signs and stores what was uploaded. The error is a *RefusedError or wraps
 // store.ErrNameTaken, store.ErrExists (also a *SameReleaseError), store.ErrDeleted, store.ErrNotFound (the image was deleted
 // meanwhile) or store.ErrArtifactGone.
-func (u *Upload) Finish(ctx context.Context, who audit.Record) (store.Image, store.Release, error) {
+func (u *Upload) Finish(ctx context.Context) (store.Image, store.Release, error) {
 	for _, part := range []string{PartFirmware, PartKernel, PartCmdline, PartUnsealingKey} {
 		if !u.parts[part] && (part != PartUnsealingKey || u.image == nil) {
 			return store.Image{}, store.Release{}, refused("part %s is missing", part)
@@ -38,7 +26,7 @@ func (u *Upload) Finish(ctx context.Context, who audit.Record) (store.Image, sto
 	if err == nil {
 		var image store.Image
 		var stored store.Release
-		if image, stored, err = u.store(ctx, release, who); err == nil {
+		if image, stored, err = u.store(ctx, release); err == nil {
 			return image, stored, nil
 		}
 	}
@@ -72,7 +60,7 @@ func (u *Upload) commit() (store.Release, error) {
 }
 
 // store measures and signs the release and writes it down with its audit record.
-func (u *Upload) store(ctx context.Context, release store.Release, who audit.Record) (store.Image, store.Release, error) {
+func (u *Upload) store(ctx context.Context, release store.Release) (store.Image, store.Release, error) {
 	digests, err := u.measured(release.Kernel, release.Initrd)
 	if err != nil {
 		return store.Image{}, store.Release{}, err
@@ -87,28 +75,26 @@ func (u *Upload) store(ctx context.Context, release store.Release, who audit.Rec
 	if err := u.checkNew(ctx, &release); err != nil {
 		return store.Image{}, store.Release{}, err
 	}
-	who.ImageID, who.ReleaseID = image.ID, release.ID
-	who.Details = map[string]string{"name": image.Name, "guest_policy": u.plan.guestPolicy.String(), "variants": fmt.Sprint(len(digests))}
-	noteFindings(who.Details, u.plan.Findings)
-	if release.Findings, err = keptFindings(u.plan.Findings, who.Actor); err != nil {
+	details := map[string]string{"name": image.Name, "guest_policy": u.plan.guestPolicy.String(), "variants": fmt.Sprint(len(digests))}
+	noteFindings(details, u.plan.Findings)
+	if release.Findings, err = keptFindings(u.plan.Findings, u.permit.Record().Actor); err != nil {
 		return store.Image{}, store.Release{}, err
 	}
 	var storedImage store.Image
 	var storedRelease store.Release
-	_, err = u.registry.Store.Audited(ctx, func(ctx context.Context) (_ audit.Record, err error) {
-		if u.image == nil {
-			// Keys sealed under a KEK that was rotated meanwhile would never open.
-			if err := u.registry.KEK.Check(ctx, u.registry.Store); err != nil {
-				return who, err
-			}
-			who.Reason = ReasonImageRegistered
-			storedImage, storedRelease, err = u.registry.Store.CreateImage(ctx, image, release, artifact.Present(u.registry.Artifacts))
-		} else {
-			who.Reason = ReasonReleaseProposed
+	err = u.permit.Audited(ctx, func(ctx context.Context, record audit.Record) (_ audit.Record, err error) {
+		record.ImageID, record.ReleaseID, record.Details = image.ID, release.ID, details
+		if u.image != nil {
 			storedImage = image
 			storedRelease, err = u.registry.Store.AddRelease(ctx, image.ID, release, artifact.Present(u.registry.Artifacts))
+			return record, err
 		}
-		return who, err
+		// Keys sealed under a KEK that was rotated meanwhile would never open.
+		if err := u.registry.KEK.Check(ctx, u.registry.Store); err != nil {
+			return record, err
+		}
+		storedImage, storedRelease, err = u.registry.Store.CreateImage(ctx, image, release, artifact.Present(u.registry.Artifacts))
+		return record, err
 	})
 	return storedImage, storedRelease, err
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -40,9 +40,6 @@ type Store interface {
 
 	// LockSecret is what keyring.KEK.Check asks.
 	LockSecret(ctx context.Context, name string) (sealed []byte, err error)
-
-	// Audited makes a change and writes its record, both or neither.
-	Audited(ctx context.Context, do func(ctx context.Context) (audit.Record, error)) (audit.Entry, error)
 }
 
 // Limits bound what is uploaded, in bytes.
@@ -65,6 +62,7 @@ const MaxCmdline = 2047
 // Config is what a registry is made of. All of it is needed.
 type Config struct {
 	Store     Store
+	Gate      *access.Gate // checks role and limit, and keeps the records
 	Artifacts artifact.Store
 	KEK       *keyring.KEK       // seals the images' keys
 	Ingestion *seal.PrivateKey   // opens unsealing keys
@@ -74,7 +72,8 @@ type Config struct {
 	Log       *slog.Logger
 }
 
-// Registry registers images. Its methods are safe for concurrent use.
+// Registry registers images. Its operations ask for the role and the place that they
+// need, and leave a record, whoever calls them. Its methods are safe for concurrent use.
 type Registry struct {
 	Config
 	slots chan struct{} // one for each upload

@@ -18,6 +18,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
@@ -43,7 +44,7 @@ func TestFaults(t *testing.T) {
 			u, id := w.begin(t.Context(), "a")
 			err := w.fill(t.Context(), u, id)
 			if err == nil {
-				_, _, err = u.Finish(t.Context(), who())
+				_, _, err = u.Finish(t.Context())
 			}
 			u.Abort()
 			if failed := tc.faults != (faults{}); errors.Is(err, broken) != failed || (w.images() == 0) != failed || w.left() != tc.files {
@@ -60,7 +61,7 @@ func TestContextEnds(t *testing.T) {
 	u, id := w.begin(ctx, "a")
 	must(t, w.fill(ctx, u, id))
 	cancel()
-	if _, _, err := u.Finish(ctx, who()); !errors.Is(err, context.Canceled) {
+	if _, _, err := u.Finish(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	u.Abort()
@@ -85,10 +86,10 @@ func (s *goneStore) Audited(ctx context.Context, _ func(ctx context.Context) (au
 func TestClientGoes(t *testing.T) {
 	w := newWorld(t, &faults{})
 	ctx, cancel := context.WithCancel(t.Context())
-	w.registry.Store = &goneStore{w.store, cancel}
+	w.registry.Gate.Log = &goneStore{w.store, cancel}
 	u, id := w.begin(ctx, "a")
 	must(t, w.fill(ctx, u, id))
-	if _, _, err := u.Finish(ctx, who()); !errors.Is(err, context.Canceled) {
+	if _, _, err := u.Finish(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	u.Abort()
@@ -187,11 +188,11 @@ func TestTooManyUploads(t *testing.T) {
 		w.begin(t.Context(), "a")
 	}
 	another := wire.Registration{ImageID: wire.NewUUID(), Name: "b", VCPUs: []int{1}, VCPUTypes: []string{"EPYC"}}
-	if _, err := w.registry.Begin(t.Context(), another); !errors.Is(err, registry.ErrBusy) {
+	if _, err := w.upload(t.Context(), another); !errors.Is(err, registry.ErrBusy) {
 		t.Errorf("got %v", err)
 	}
 	first.Abort()
-	u, err := w.registry.Begin(t.Context(), another)
+	u, err := w.upload(t.Context(), another)
 	must(t, err)
 	u.Abort()
 }
@@ -203,23 +204,23 @@ func TestDeleteWithFaults(t *testing.T) {
 	w := newWorld(t, f)
 	u, id := w.begin(t.Context(), "a")
 	must(t, w.fill(t.Context(), u, id))
-	_, release, err := u.Finish(t.Context(), who())
+	_, release, err := u.Finish(t.Context())
 	must(t, err)
 	f.audited = errors.New("broken")
-	if err := w.registry.DeleteImage(t.Context(), id, who()); !errors.Is(err, f.audited) || w.images() != 1 || w.left() != 3 {
+	if err := w.registry.DeleteImage(t.Context(), admin(), id); !errors.Is(err, f.audited) || w.images() != 1 || w.left() != 3 {
 		t.Errorf("got %v, %d images, %d files", err, w.images(), w.left())
 	}
-	if _, err := w.registry.Export(t.Context(), id, release.ID, "", bundle.Tar); err != nil {
+	if _, err := w.registry.Export(t.Context(), admin(), id, release.ID, "", bundle.Tar); err != nil {
 		t.Error(err)
 	}
 	*f = faults{remove: errors.New("read-only file system")}
-	if err := w.registry.DeleteImage(t.Context(), id, who()); err != nil || w.images() != 0 || w.left() != 3 {
+	if err := w.registry.DeleteImage(t.Context(), admin(), id); err != nil || w.images() != 0 || w.left() != 3 {
 		t.Errorf("got %v, %d images, %d files", err, w.images(), w.left())
 	}
 	if !strings.Contains(w.log.String(), "read-only file system") {
 		t.Errorf("log: %s", w.log)
 	}
-	if _, err := w.registry.Export(t.Context(), id, release.ID, "", bundle.Tar); !errors.Is(err, store.ErrNotFound) {
+	if _, err := w.registry.Export(t.Context(), admin(), id, release.ID, "", bundle.Tar); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -238,17 +239,17 @@ func TestForgedIDBlocks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, &faults{})
 			registration := wire.Registration{ImageID: wire.NewUUID(), Name: "a", VCPUs: []int{1, 2}, VCPUTypes: []string{"EPYC-Milan"}}
-			u, err := w.registry.Begin(t.Context(), registration)
+			u, err := w.upload(t.Context(), registration)
 			must(t, err)
 			t.Cleanup(u.Abort)
 			must(t, w.fill(t.Context(), u, registration.ImageID))
-			_, release, err := u.Finish(t.Context(), who())
+			_, release, err := u.Finish(t.Context())
 			must(t, err)
-			_, err = w.registry.Export(t.Context(), registration.ImageID, release.ID, "", bundle.Tar)
+			_, err = w.registry.Export(t.Context(), admin(), registration.ImageID, release.ID, "", bundle.Tar)
 			must(t, err)
 			_, err = w.database.Raw(t).ExecContext(t.Context(), forge)
 			must(t, err)
-			if _, err := w.registry.Export(t.Context(), registration.ImageID, release.ID, "", bundle.Tar); !errors.Is(err, store.ErrTampered) {
+			if _, err := w.registry.Export(t.Context(), admin(), registration.ImageID, release.ID, "", bundle.Tar); !errors.Is(err, store.ErrTampered) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -261,7 +262,7 @@ func TestForeignIDBlock(t *testing.T) {
 	w := newWorld(t, &faults{})
 	u, id := w.begin(t.Context(), "a")
 	must(t, w.fill(t.Context(), u, id))
-	_, release, err := u.Finish(t.Context(), who())
+	_, release, err := u.Finish(t.Context())
 	must(t, err)
 	block, err := idblock.Parse(release.Variants[0].IDBlock)
 	must(t, err)
@@ -273,13 +274,14 @@ func TestForeignIDBlock(t *testing.T) {
 	must(t, err)
 	_, err = w.database.Raw(t).ExecContext(t.Context(), `UPDATE variants SET id_auth = $1`, auth)
 	must(t, err)
-	if _, err := w.registry.Export(t.Context(), id, release.ID, "", bundle.Tar); !errors.Is(err, store.ErrTampered) {
+	if _, err := w.registry.Export(t.Context(), admin(), id, release.ID, "", bundle.Tar); !errors.Is(err, store.ErrTampered) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func who() audit.Record {
-	return audit.Record{Outcome: audit.OutcomeDone, Reason: "x", RequestID: "r", Address: "a", Actor: "token x"}
+// admin is who does all of this.
+func admin() access.Actor {
+	return access.Actor{Principal: access.Principal{ID: "x", Role: wire.RoleAdmin}, Secret: "x", RequestID: "r", Address: "a"}
 }
 
 // TestMissingArtifact exports a release one of whose files is gone.
@@ -287,19 +289,19 @@ func TestMissingArtifact(t *testing.T) {
 	w := newWorld(t, &faults{})
 	u, id := w.begin(t.Context(), "a")
 	must(t, w.fill(t.Context(), u, id))
-	_, release, err := u.Finish(t.Context(), who())
+	_, release, err := u.Finish(t.Context())
 	must(t, err)
 	files, err := filepath.Glob(filepath.Join(w.dir, "??", "*"))
 	must(t, err)
 	for _, f := range files {
 		must(t, os.Remove(f))
 	}
-	export, err := w.registry.Export(t.Context(), id, release.ID, "", bundle.Tar)
+	export, err := w.registry.Export(t.Context(), admin(), id, release.ID, "", bundle.Tar)
 	must(t, err)
 	if err := export.Stream(io.Discard); !errors.Is(err, artifact.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
-	if _, _, err := w.registry.OpenArtifact(t.Context(), release, bundle.NameKernel); !errors.Is(err, artifact.ErrNotFound) {
+	if _, _, err := w.registry.OpenArtifact(t.Context(), admin(), id, release.ID, bundle.NameKernel); !errors.Is(err, artifact.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 }

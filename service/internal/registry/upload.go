@@ -14,6 +14,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -30,8 +31,11 @@ const (
 // Upload is a registration under way.
 type Upload struct {
 	registry *Registry
+	permit   *access.Permit
+	of       *wire.UUID // of a further release; nil for a new image
+	slot     bool       // it has one
 	plan     *plan
-	image    *store.Image // of a further release; nil for a new image
+	image    *store.Image // of a further release
 
 	parts            map[string]bool // that came
 	files            map[string]*artifact.Writer
@@ -41,14 +45,53 @@ type Upload struct {
 	unsealingKeyHash [32]byte // of its public half
 }
 
-// Begin starts the registration of a new image. The error is a *RefusedError or
-// wraps ErrBusy, store.ErrNameTaken or store.ErrDeleted, or is a *RegisteredError.
-func (r *Registry) Begin(ctx context.Context, registration wire.Registration) (*Upload, error) {
+// UploadImage takes a place for the registration of a new image. Abort gives it back.
+func (r *Registry) UploadImage(ctx context.Context, actor access.Actor) (*Upload, error) {
+	return r.upload(ctx, actor, access.RegisterImage, nil)
+}
+
+// UploadRelease takes a place for the registration of a further release of an image.
+// Abort gives it back.
+func (r *Registry) UploadRelease(ctx context.Context, actor access.Actor, image wire.UUID) (*Upload, error) {
+	return r.upload(ctx, actor, access.RegisterRelease, &image)
+}
+
+func (r *Registry) upload(ctx context.Context, actor access.Actor, op access.Operation, of *wire.UUID) (*Upload, error) {
+	permit, err := r.Gate.Begin(ctx, actor, op)
+	if err != nil {
+		return nil, err
+	}
+	return &Upload{registry: r, permit: permit, of: of, parts: make(map[string]bool), files: make(map[string]*artifact.Writer)}, nil
+}
+
+// Begin takes what is said of the files, before they are on their way. The error is a
+// *RefusedError, a *RegisteredError or an *UnknownImageError, or wraps ErrBusy,
+// store.ErrNameTaken or store.ErrDeleted.
+func (u *Upload) Begin(ctx context.Context, registration wire.Registration) (err error) {
+	if u.of == nil {
+		u.plan, err = u.registry.planImage(ctx, registration)
+	} else {
+		u.plan, u.image, err = u.registry.planRelease(ctx, *u.of, registration)
+	}
+	if err != nil {
+		return err
+	}
+	select {
+	case u.registry.slots <- struct{}{}:
+		u.slot = true
+		return nil
+	default:
+		return ErrBusy
+	}
+}
+
+// planImage plans the registration of a new image.
+func (r *Registry) planImage(ctx context.Context, registration wire.Registration) (*plan, error) {
 	p, err := newPlan(registration, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(CheckName(p.Name), checkLabels(p.Labels)); err != nil {
+	if err := errors.Join(access.CheckName(p.Name), checkLabels(p.Labels)); err != nil {
 		return nil, err
 	}
 	// Finish finds out for certain; this is before the files are on their way.
@@ -61,7 +104,7 @@ func (r *Registry) Begin(ctx context.Context, registration wire.Registration) (*
 	if _, err := r.Store.ImageByName(ctx, p.Name); !errors.Is(err, store.ErrNotFound) {
 		return nil, orFound(err, store.ErrNameTaken)
 	}
-	return r.begin(p, nil)
+	return p, nil
 }
 
 // orFound returns what went wrong when something was looked for that must not
@@ -73,37 +116,27 @@ func orFound(err, found error) error {
 	return found
 }
 
-// BeginRelease starts the registration of a further release. The error is a
-// *RefusedError, an *UnknownImageError or wraps ErrBusy.
-func (r *Registry) BeginRelease(ctx context.Context, id wire.UUID, registration wire.Registration) (*Upload, error) {
+// planRelease plans the registration of a further release of an image.
+func (r *Registry) planRelease(ctx context.Context, id wire.UUID, registration wire.Registration) (*plan, *store.Image, error) {
 	image, err := r.Store.ImageByID(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, &UnknownImageError{id}
+		return nil, nil, &UnknownImageError{id}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p, err := newPlan(registration, &image)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case p.ImageID != id:
-		return nil, refused("image_id is %s, but the release is for image %s", p.ImageID, id)
+		return nil, nil, refused("image_id is %s, but the release is for image %s", p.ImageID, id)
 	case p.Name != "" && p.Name != image.Name:
-		return nil, refused("name: a release does not rename its image; leave the name out")
+		return nil, nil, refused("name: a release does not rename its image; leave the name out")
 	case len(p.Labels) > 0:
-		return nil, refused("labels: they are the image's; leave them out")
+		return nil, nil, refused("labels: they are the image's; leave them out")
 	}
-	return r.begin(p, &image)
-}
-
-func (r *Registry) begin(p *plan, image *store.Image) (*Upload, error) {
-	select {
-	case r.slots <- struct{}{}:
-	default:
-		return nil, ErrBusy
-	}
-	return &Upload{registry: r, plan: p, image: image, parts: make(map[string]bool), files: make(map[string]*artifact.Writer)}, nil
+	return p, &image, nil
 }
 
 // Abort ends an upload. What was not finished leaves nothing behind.
@@ -116,7 +149,10 @@ func (u *Upload) Abort() {
 			u.registry.Log.Warn("upload was not removed", "part", part, "error", err)
 		}
 	}
-	<-u.registry.slots
+	if u.slot {
+		<-u.registry.slots
+	}
+	u.permit.End()
 	*u = Upload{}
 }
 

@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
@@ -85,8 +87,9 @@ func newWorld(t *testing.T, f *faults) *world {
 	must(t, err)
 	files, err := artifact.OpenFiles(w.dir)
 	must(t, err)
+	faulty := &faultyStore{w.store, f}
 	w.registry = registry.New(registry.Config{
-		Store: &faultyStore{w.store, f}, Artifacts: &faultyArtifacts{files, f}, KEK: kek, Ingestion: w.ingestion,
+		Store: faulty, Gate: access.NewGate(faulty, access.Limits{access.Uploads: {All: 100, Each: 100}, access.Exports: {All: 100, Each: 100}}, time.Now), Artifacts: &faultyArtifacts{files, f}, KEK: kek, Ingestion: w.ingestion,
 		Identity: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), Limits: registry.DefaultLimits(), Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	return w
@@ -114,11 +117,24 @@ func (w *world) images() int64 {
 	return counts.Images
 }
 
+// upload begins the registration of an image.
+func (w *world) upload(ctx context.Context, registration wire.Registration) (*registry.Upload, error) {
+	u, err := w.registry.UploadImage(ctx, admin())
+	if err != nil {
+		return nil, err
+	}
+	if err := u.Begin(ctx, registration); err != nil {
+		u.Abort()
+		return nil, err
+	}
+	return u, nil
+}
+
 // begin starts an upload of an image with that name.
 func (w *world) begin(ctx context.Context, name string) (*registry.Upload, wire.UUID) {
 	w.t.Helper()
 	id := wire.NewUUID()
-	u, err := w.registry.Begin(ctx, wire.Registration{ImageID: id, Name: name, VCPUs: []int{1}, VCPUTypes: []string{"EPYC-Milan"}})
+	u, err := w.upload(ctx, wire.Registration{ImageID: id, Name: name, VCPUs: []int{1}, VCPUTypes: []string{"EPYC-Milan"}})
 	must(w.t, err)
 	w.t.Cleanup(u.Abort)
 	return u, id

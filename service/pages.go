@@ -8,18 +8,17 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/certchain"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/replica"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/web"
 )
 
-// openPages makes the dashboard, which is a client of the API.
+// openPages makes the dashboard.
 func (s *service) openPages(context.Context) error {
 	s.heart = &replica.Heart{Store: s.store, Log: s.log, Replica: store.Replica{
 		ID: wire.NewUUID(), Name: s.replicaName(), Version: s.status.Version, StartedAt: s.status.StartedAt,
@@ -30,7 +29,7 @@ func (s *service) openPages(context.Context) error {
 	}
 	var err error
 	s.pages, err = web.New(web.Config{
-		API: s.api, Store: s.store, Sessions: access.NewSessions(s.store, s.keys.Lookup, time.Now), KDSCache: s.store.KDSCache(),
+		Store: s.store, Registry: s.images, Accounts: s.accounts, Desk: s.desk, KDSCache: s.store.KDSCache(), Pace: api.DefaultLimits().Pace,
 		Verifier: attest.NewVerifier(s.roots), Endorser: certchain.Source{Client: s.kds},
 		Info: s.info, Status: s.status, KDS: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline}, CRL: s.cfg.CRL,
 		Replica: s.heart.Replica.ID, Certificate: s.serverCertificate, CA: authority, MaxUpload: s.maxUpload, Log: s.log,

@@ -1,5 +1,6 @@
-// Package access decides who may use the service's API: holders of API tokens,
-// and whoever knows the master password and has a session for it.
+// Package access decides who may use the service: holders of API tokens, and whoever
+// knows the master password and has a session for it. The table of operations says
+// what each asks for; a [Gate] lets them begin, for API and dashboard alike.
 //
 // Secrets are random and long, so the database keeps a plain SHA-256 of tokens
 // and sessions: whoever reads it can use none of them. The master password is

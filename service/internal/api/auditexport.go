@@ -18,12 +18,18 @@ import (
 // exportAudit writes records as JSON lines, oldest first, as far as the log goes
 // now. Each has the bytes that its hash is over.
 func (a *API) exportAudit(w http.ResponseWriter, r *request) error {
-	q := queryOf(r, auditFilterNames())
-	filter := readAuditFilter(q)
-	if q.err != nil {
-		return q.err
+	filter, err := ParseAuditFilter(r.URL.RawQuery)
+	if err != nil {
+		return err
 	}
 	return SendAudit(r.Context(), w, a.Limits.Pace.Writer(w, r.control), a.Desk, r.actor, filter)
+}
+
+// ParseAuditFilter reads the filter of an export, which is all of its query.
+func ParseAuditFilter(rawQuery string) (store.AuditFilter, error) {
+	q := parseQuery(rawQuery, auditFilterNames())
+	filter := readAuditFilter(q)
+	return filter, q.err
 }
 
 // SendAudit sends records, by out.

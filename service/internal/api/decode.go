@@ -102,7 +102,11 @@ type query struct {
 
 // queryOf reads the parameters. Those in many may occur several times.
 func queryOf(r *request, once []string, many ...string) *query {
-	values, err := url.ParseQuery(r.URL.RawQuery)
+	return parseQuery(r.URL.RawQuery, once, many...)
+}
+
+func parseQuery(text string, once []string, many ...string) *query {
+	values, err := url.ParseQuery(text)
 	if err != nil {
 		return &query{err: malformed("the query is malformed")}
 	}

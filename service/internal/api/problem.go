@@ -157,23 +157,35 @@ func sentinels() []sentinel {
 	}
 }
 
+// ProblemOf returns what a client may know of an error, and the seconds after which it
+// makes sense to try again: empty when it never does.
+func ProblemOf(err error) (p wire.Problem, retry string) { return problemOf(classify(err)) }
+
+func problemOf(f *failure) (p wire.Problem, retry string) {
+	status, title := describe(f.code)
+	switch f.code {
+	case wire.CodeUnavailable, wire.CodeRateLimited, wire.CodeLocked:
+		retry = retryAfter(f.retry)
+	}
+	return wire.Problem{Type: "about:blank", Title: title, Status: status, Detail: f.detail, Code: f.code}, retry
+}
+
 // writeProblem answers with a problem document (RFC 9457).
 func writeProblem(w http.ResponseWriter, f *failure, requestID string) error {
-	status, title := describe(f.code)
+	p, retry := problemOf(f)
+	p.RequestID = requestID
 	h := w.Header()
-	switch f.code {
-	case wire.CodeUnauthenticated:
+	if f.code == wire.CodeUnauthenticated {
 		h.Set("WWW-Authenticate", "Bearer")
-	case wire.CodeUnavailable, wire.CodeRateLimited, wire.CodeLocked:
-		h.Set("Retry-After", retryAfter(f.retry))
+	}
+	if retry != "" {
+		h.Set("Retry-After", retry)
 	}
 	h.Set("Content-Type", wire.ProblemContentType)
 	h.Del("Content-Length")
 	h.Del("Content-Disposition")
-	w.WriteHeader(status)
-	return json.NewEncoder(w).Encode(wire.Problem{
-		Type: "about:blank", Title: title, Status: status, Detail: f.detail, Code: f.code, RequestID: requestID,
-	})
+	w.WriteHeader(p.Status)
+	return json.NewEncoder(w).Encode(p)
 }
 
 // retryAfter returns whole seconds, at least one.

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/oversight"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -22,7 +24,7 @@ type auditPage struct {
 	Head                  audit.Head
 	First, Previous, Next string
 	Export                string // path
-	Verified              *wire.AuditVerification
+	Verified              *oversight.Verification
 	Kept                  string // head that was given
 }
 
@@ -159,29 +161,32 @@ func (w *Web) auditEntries(r *request, filter store.AuditFilter) (entries []audi
 }
 
 func (w *Web) exportAudit(rw http.ResponseWriter, r *request) error {
-	return w.pass(rw, r, wire.PathAudit+"/export?"+r.URL.RawQuery)
+	filter, err := api.ParseAuditFilter(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	return api.SendAudit(r.Context(), rw, w.Pace.Writer(rw, r.control), w.Desk, r.who(), filter)
 }
 
 func (w *Web) verifyAudit(rw http.ResponseWriter, r *request) error {
-	body := auditPage{Kept: strings.TrimSpace(r.PostForm.Get("head")), Verified: &wire.AuditVerification{}}
-	var kept any
+	body := auditPage{Kept: strings.TrimSpace(r.PostForm.Get("head"))}
+	var kept *audit.Head
 	if body.Kept != "" {
 		head, err := audit.ParseHead(body.Kept)
 		if err != nil {
-			body.Verified = nil
 			return w.renderAudit(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{
 				Title: "The log was not verified.", Detail: "A head is SEQ:HASH, as a verification shows it.",
 			}}, body)
 		}
-		kept = wire.AuditHead{Seq: head.Seq, Hash: hex.EncodeToString(head.Hash[:])}
+		kept = &head
 	}
-	err := w.call(r, http.MethodPost, wire.PathAudit+"/verify", kept, body.Verified)
+	verified, err := w.Desk.VerifyAudit(r.Context(), r.who(), kept)
 	if p, ok := asProblem(err); ok {
-		body.Verified = nil
 		return w.renderAudit(rw, r, p.Status, page{Problem: p}, body)
 	}
 	if err != nil {
 		return err
 	}
+	body.Verified = &verified
 	return w.renderAudit(rw, r, http.StatusOK, page{}, body)
 }

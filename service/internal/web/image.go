@@ -148,14 +148,14 @@ func parseLabels(text string) (map[string]string, error) {
 	return labels, nil
 }
 
-// changeImage asks the API to change the image in the path and shows it again.
+// changeImage changes the image in the path and shows it again.
 func (w *Web) changeImage(rw http.ResponseWriter, r *request, patch wire.ImagePatch, notice string) error {
 	id, err := r.id("id")
 	if err != nil {
 		return err
 	}
 	path := "/images/" + id.String()
-	err = w.call(r, http.MethodPatch, wire.PathImages+"/"+id.String(), patch, nil)
+	err = w.Registry.PatchImage(r.Context(), r.who(), id, patch)
 	if p, ok := asProblem(err); ok && p.Status != http.StatusNotFound {
 		return w.renderImage(rw, r, p.Status, page{Problem: p})
 	}
@@ -213,7 +213,7 @@ func (w *Web) deleteImage(rw http.ResponseWriter, r *request) error {
 			Title: "It was not deleted.", Detail: "What was typed is not its name.",
 		}})
 	}
-	if err := w.call(r, http.MethodDelete, wire.PathImages+"/"+image.ID.String(), nil, nil); err != nil {
+	if err := w.Registry.DeleteImage(r.Context(), r.who(), image.ID); err != nil {
 		return err
 	}
 	return redirect(rw, r, "/images", "deleted")

@@ -9,7 +9,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -70,13 +70,13 @@ func (w *Web) crlHealth(name string, entry kds.Entry) crlHealth {
 }
 
 func (w *Web) exportKDS(rw http.ResponseWriter, r *request) error {
-	return w.pass(rw, r, wire.PathKDS+"/export")
+	return api.SendKDS(r.Context(), rw, w.Pace.Writer(rw, r.control), w.Desk, r.who())
 }
 
 // maxKDSArchive bounds an archive in bytes, as the API does.
 const maxKDSArchive = 256 << 20
 
-// importKDS hands the archive of a form to the API.
+// importKDS imports the archive of a form as it comes.
 func (w *Web) importKDS(rw http.ResponseWriter, r *request) error {
 	form, err := w.openForm(rw, r, maxKDSArchive+maxForm)
 	if err != nil {
@@ -86,13 +86,11 @@ func (w *Web) importKDS(rw http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	req, err := r.inner(http.MethodPost, wire.PathKDS+"/import", file)
-	if err != nil {
-		return err
+	sent := &api.ClientReader{Reader: file}
+	_, err = w.Desk.ImportKDS(r.Context(), r.who(), sent)
+	if sent.Err != nil {
+		return bodyProblem(sent.Err)
 	}
-	req.ContentLength = -1
-	req.Header.Set("Content-Type", "application/gzip")
-	err = w.exchange(req, &answer{header: make(http.Header), control: rw}, nil)
 	if p, ok := asProblem(err); ok {
 		form.drain()
 		return w.renderSettings(rw, r, p.Status, page{Problem: p})

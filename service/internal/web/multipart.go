@@ -17,26 +17,26 @@ type form struct {
 	next    *multipart.Part // the first file; nil at the end
 	control *http.ResponseController
 	body    io.Reader
+	stall   time.Duration // how long it may stand still
 }
 
-// Pace of a body that a browser sends: how long it may stand still, and bytes a
-// second on average. Where the API reads, it has its own.
-const (
-	stall   = 30 * time.Second
-	maxPart = 128 << 10 // a field, in bytes
-)
+// paced is a body that must keep up the pace.
+type paced struct {
+	io.Reader
+	io.Closer
+}
+
+const maxPart = 128 << 10 // a field, in bytes
 
 // openForm reads the fields of a form and checks its token.
 func (w *Web) openForm(rw http.ResponseWriter, r *request, most int64) (*form, error) {
-	r.Body = http.MaxBytesReader(rw, r.Body, most)
+	body := http.MaxBytesReader(rw, r.Body, most)
+	r.Body = paced{w.Pace.Reader(body, r.control), body}
 	parts, err := r.MultipartReader()
 	if err != nil {
 		return nil, bodyProblem(err)
 	}
-	f := &form{parts: parts, fields: make(url.Values), control: r.control, body: r.Body}
-	if err := ignoreUnsupported(f.control.SetReadDeadline(time.Now().Add(stall))); err != nil {
-		return nil, err
-	}
+	f := &form{parts: parts, fields: make(url.Values), control: r.control, body: body, stall: w.Pace.Stall}
 	if err := f.readFields(); err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (f *form) advance() error {
 func (f *form) drain() {
 	buffer := make([]byte, 64<<10)
 	for {
-		if ignoreUnsupported(f.control.SetReadDeadline(time.Now().Add(stall))) != nil {
+		if ignoreUnsupported(f.control.SetReadDeadline(time.Now().Add(f.stall))) != nil {
 			return
 		}
 		if _, err := f.body.Read(buffer); err != nil {

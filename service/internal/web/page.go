@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
 
@@ -66,6 +67,10 @@ func (w *Web) render(rw http.ResponseWriter, r *request, status int, p page) err
 	p.Session, p.Simulated, p.Version = r.secret != "", w.Info.Simulated, version.String()
 	if p.Session {
 		p.Token = r.token()
+	}
+	if p.Problem != nil && p.Problem.cause != nil {
+		p.Problem.RequestID = api.RequestID(r.Context())
+		w.Log.InfoContext(r.Context(), "request refused", "request_id", p.Problem.RequestID, "error", p.Problem.Error())
 	}
 	if p.Notice == "" {
 		p.Notice = notice(r.URL.Query().Get("done"))

@@ -2,16 +2,18 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
-// problem is an error that may be shown. Those of the API become one.
+// problem is an error that may be shown. Those of operations become one.
 type problem struct {
 	Status        int
 	Title, Detail string
@@ -53,7 +55,48 @@ func problemOf(err error) *problem {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &problem{Status: http.StatusServiceUnavailable, Title: "It took too long.", Detail: "Try again.", cause: err}
 	}
+	if p, ok := asProblem(err); ok {
+		return p
+	}
 	return &problem{Status: http.StatusInternalServerError, Title: "The service failed.", Detail: "Its log knows more under the request ID.", cause: err}
+}
+
+// asProblem returns what was refused, by the form or by the operation, in the API's
+// words. A failure of the service is neither.
+func asProblem(err error) (*problem, bool) {
+	var p *problem
+	if err == nil || errors.As(err, &p) {
+		return p, p != nil
+	}
+	in, retry := api.ProblemOf(err)
+	if in.Code == wire.CodeInternal {
+		return nil, false
+	}
+	p = &problem{Status: in.Status, Title: in.Title, Detail: sentence(in.Detail), Code: in.Code, cause: err}
+	if retry != "" {
+		p.Detail = strings.TrimSpace(p.Detail + " Try again in " + retry + " seconds.")
+	}
+	return p, true
+}
+
+// sentence makes a sentence of a detail.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+// wantsJSON reports whether the script asks, which shows progress meanwhile.
+func wantsJSON(r *http.Request) bool { return r.Header.Get("Accept") == "application/json" }
+
+// writeProblem answers the script.
+func writeProblem(rw http.ResponseWriter, p problem) error {
+	rw.Header().Set("Content-Type", wire.ProblemContentType)
+	rw.WriteHeader(p.Status)
+	return json.NewEncoder(rw).Encode(wire.Problem{
+		Type: "about:blank", Title: p.Title, Status: p.Status, Detail: p.Detail, Code: p.Code, RequestID: p.RequestID,
+	})
 }
 
 // fail answers with an error: a page, or a problem document for the script.

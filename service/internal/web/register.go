@@ -1,11 +1,8 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,7 +12,10 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/measure"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // registerPage is what the template needs.
@@ -119,13 +119,13 @@ func readFindings(fields url.Values) ([]wire.Finding, error) {
 	return staging.Unmended(list, strings.FieldsFunc(fields.Get("accepted"), func(c rune) bool { return c == ',' || c == ' ' })), nil
 }
 
-// register hands a registration to the API as it comes.
+// register takes a registration as it comes.
 func (w *Web) register(rw http.ResponseWriter, r *request) error {
 	form, err := w.openForm(rw, r, w.MaxUpload+2*maxForm)
 	if err != nil {
 		return err
 	}
-	registered, err := w.registerForm(rw, r, form)
+	image, release, err := w.registerForm(r, form)
 	if p, ok := asProblem(err); ok {
 		form.drain()
 		if wantsJSON(r.Request) {
@@ -136,7 +136,7 @@ func (w *Web) register(rw http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	path, notice := "/images/"+registered.Image.ID.String()+"/releases/"+registered.Release.ID.String(), "registered"
+	path, notice := "/images/"+image.ID.String()+"/releases/"+release.ID.String(), "registered"
 	if form.fields.Get("further") != "" {
 		notice = "release"
 	}
@@ -147,66 +147,53 @@ func (w *Web) register(rw http.ResponseWriter, r *request) error {
 	return redirect(rw, r, path, notice)
 }
 
-func (w *Web) registerForm(rw http.ResponseWriter, r *request, f *form) (*wire.Registered, error) {
+func (w *Web) registerForm(r *request, f *form) (image store.Image, release store.Release, err error) {
 	in, err := readRegistration(f.fields)
 	if err != nil {
-		return nil, err
+		return image, release, err
 	}
-	path := wire.PathImages
+	begin := w.Registry.UploadImage
 	if f.fields.Get("further") != "" {
-		path += "/" + in.ImageID.String() + "/releases"
+		begin = func(ctx context.Context, actor access.Actor) (*registry.Upload, error) {
+			return w.Registry.UploadRelease(ctx, actor, in.ImageID)
+		}
 	}
-	reader, writer := io.Pipe()
-	out, copied := multipart.NewWriter(writer), make(chan struct{})
-	go func() {
-		defer close(copied)
-		writer.CloseWithError(f.copyTo(out, in))
-	}()
-	defer func() {
-		reader.CloseWithError(errNotWanted)
-		<-copied
-	}()
-	req, err := r.inner(http.MethodPost, path, reader)
+	upload, err := begin(r.Context(), r.who())
 	if err != nil {
-		return nil, err
+		return image, release, err
 	}
-	req.ContentLength = -1
-	req.Header.Set("Content-Type", out.FormDataContentType())
-	registered := &wire.Registered{}
-	return registered, w.exchange(req, &answer{header: make(http.Header), control: rw}, registered)
+	defer upload.Abort()
+	if err := upload.Begin(r.Context(), *in); err != nil {
+		return image, release, err
+	}
+	if err := f.addTo(r.Context(), upload); err != nil {
+		return image, release, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), api.FinishTime)
+	defer cancel()
+	return upload.Finish(ctx)
 }
 
-// copyTo writes a registration as the API takes it, with the files as they come.
-func (f *form) copyTo(out *multipart.Writer, in *wire.Registration) error {
-	registration, err := json.Marshal(in)
-	if err == nil {
-		err = out.WriteField("registration", string(registration))
-	}
-	if err == nil {
-		err = out.WriteField(registry.PartCmdline, strings.TrimRight(f.fields.Get("cmdline"), "\r\n"))
-	}
-	if err != nil {
-		return fmt.Errorf("write registration: %w", err)
+// addTo hands the files of a form to an upload, as they come.
+func (f *form) addTo(ctx context.Context, upload *registry.Upload) error {
+	cmdline := strings.NewReader(strings.TrimRight(f.fields.Get("cmdline"), "\r\n"))
+	if err := upload.Add(ctx, registry.PartCmdline, cmdline); err != nil {
+		return err
 	}
 	for f.next != nil {
 		if f.next.FileName() != "" {
-			part, err := out.CreateFormFile(f.next.FormName(), "file")
-			if err != nil {
-				return fmt.Errorf("write registration: %w", err)
+			file := &api.ClientReader{Reader: f.next}
+			err := upload.Add(ctx, f.next.FormName(), file)
+			if file.Err != nil {
+				return bodyProblem(file.Err)
 			}
-			if _, err := io.Copy(part, f.next); err != nil {
-				return errors.Join(errCutShort, err)
+			if err != nil {
+				return err
 			}
 		}
 		if err := f.advance(); err != nil {
 			return err
 		}
 	}
-	return out.Close()
+	return nil
 }
-
-// Errors of an upload that breaks off: by the browser, and by the API.
-var (
-	errCutShort  = errors.New("the upload ended early")
-	errNotWanted = errors.New("the upload was refused")
-)

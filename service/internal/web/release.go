@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/hex"
 	"net/http"
-	"net/url"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/idblock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -113,13 +113,13 @@ func (w *Web) renderRelease(rw http.ResponseWriter, r *request, status int, p pa
 	return w.render(rw, r, status, p)
 }
 
-// changeRelease asks the API to change the release in the path and shows it again.
+// changeRelease changes the release in the path and shows it again.
 func (w *Web) changeRelease(rw http.ResponseWriter, r *request, patch wire.ReleasePatch, notice string) error {
 	image, id, err := w.releaseOf(r)
 	if err != nil {
 		return err
 	}
-	err = w.call(r, http.MethodPatch, releaseAPI(image.ID, id), patch, nil)
+	err = w.Registry.PatchRelease(r.Context(), r.who(), image.ID, id, patch)
 	if p, ok := asProblem(err); ok && p.Status != http.StatusNotFound {
 		return w.renderRelease(rw, r, p.Status, page{Problem: p})
 	}
@@ -127,11 +127,6 @@ func (w *Web) changeRelease(rw http.ResponseWriter, r *request, patch wire.Relea
 		return err
 	}
 	return redirect(rw, r, "/images/"+image.ID.String()+"/releases/"+id.String(), notice)
-}
-
-// releaseAPI is the path of a release in the API.
-func releaseAPI(image, release wire.UUID) string {
-	return wire.PathImages + "/" + image.String() + "/releases/" + release.String()
 }
 
 func (w *Web) enableRelease(rw http.ResponseWriter, r *request) error {
@@ -167,7 +162,7 @@ func (w *Web) approveRelease(rw http.ResponseWriter, r *request) error {
 		return w.askApproveRelease(rw, r, image, id)
 	}
 	approval := wire.Approval{ContentHash: r.PostForm.Get("content")}
-	err = w.call(r, http.MethodPost, releaseAPI(image.ID, id)+"/approval", approval, nil)
+	err = w.Registry.Approve(r.Context(), r.who(), image.ID, id, approval)
 	if p, ok := asProblem(err); ok && p.Status != http.StatusNotFound {
 		return w.renderRelease(rw, r, p.Status, page{Problem: p})
 	}
@@ -200,7 +195,7 @@ func (w *Web) deleteRelease(rw http.ResponseWriter, r *request) error {
 			Title: "It was not deleted.", Detail: "What was typed is not the beginning of its ID.",
 		}})
 	}
-	if err := w.call(r, http.MethodDelete, releaseAPI(image.ID, id), nil, nil); err != nil {
+	if err := w.Registry.DeleteRelease(r.Context(), r.who(), image.ID, id); err != nil {
 		return err
 	}
 	return redirect(rw, r, "/images/"+image.ID.String(), "deleted")
@@ -211,13 +206,17 @@ func (w *Web) downloadBundle(rw http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	q := make(url.Values)
-	for _, name := range []string{"format", "variant"} {
-		if value := r.URL.Query().Get(name); value != "" {
-			q.Set(name, value)
-		}
+	q := r.URL.Query()
+	format, err := bundle.ParseFormat(q.Get("format"))
+	if err != nil {
+		return refused("Format: want tar.gz, tar or squashfs.")
 	}
-	return w.pass(rw, r, releaseAPI(image.ID, id)+"/bundle?"+q.Encode())
+	export, err := w.Registry.Export(r.Context(), r.who(), image.ID, id, q.Get("variant"), format)
+	if err != nil {
+		return err
+	}
+	defer export.Close()
+	return api.SendBundle(rw, w.Pace.Writer(rw, r.control), export)
 }
 
 func (w *Web) downloadArtifact(rw http.ResponseWriter, r *request) error {
@@ -225,5 +224,10 @@ func (w *Web) downloadArtifact(rw http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return w.pass(rw, r, releaseAPI(image.ID, id)+"/artifacts/"+url.PathEscape(r.params.ByName("name")))
+	artifact, file, err := w.Registry.OpenArtifact(r.Context(), r.who(), image.ID, id, r.params.ByName("name"))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return api.SendArtifact(rw, w.Pace.Writer(rw, r.control), artifact, file)
 }

@@ -3,14 +3,17 @@ package web
 import (
 	"net/http"
 	"time"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 )
 
 // route says what has to be so before its handler runs.
 type route struct {
 	method, path string
-	public       bool          // for those who are not logged in, too
-	stream       bool          // it reads the body, and its token, by itself
-	timeout      time.Duration // quick when zero
+	op           access.Operation // whose role is needed
+	public       bool             // for those who are not logged in, too
+	stream       bool             // it reads the body, and its token, by itself
+	timeout      time.Duration    // quick when zero
 	handle       func(rw http.ResponseWriter, r *request) error
 }
 
@@ -24,46 +27,46 @@ const (
 func (w *Web) table() []route {
 	const release = "/images/:id/releases/:rid"
 	return []route{
-		{method: "GET", path: "/", handle: w.overview},
+		{method: "GET", path: "/", op: access.ReadStatus, handle: w.overview},
 		{method: "GET", path: "/assets/:name", public: true, handle: w.asset},
 		{method: "GET", path: "/login", public: true, handle: w.showLogin},
 		{method: "POST", path: "/login", public: true, timeout: time.Minute, handle: w.login},
-		{method: "POST", path: "/logout", handle: w.logout},
+		{method: "POST", path: "/logout", op: access.LogOut, handle: w.logout},
 
-		{method: "GET", path: "/images", handle: w.listImages},
-		{method: "GET", path: "/images/:id", handle: w.showImage},
-		{method: "POST", path: "/images/:id/edit", handle: w.editImage},
-		{method: "POST", path: "/images/:id/enabled", handle: w.enableImage},
-		{method: "POST", path: "/images/:id/delete", timeout: time.Minute, handle: w.deleteImage},
-		{method: "POST", path: "/images/:id/floors", handle: w.changeFloors},
-		{method: "POST", path: "/images/:id/policy", handle: w.changeImagePolicy},
-		{method: "POST", path: "/images/:id/limit", handle: w.changeLimit},
-		{method: "GET", path: release, handle: w.showRelease},
-		{method: "POST", path: release + "/enabled", handle: w.enableRelease},
-		{method: "POST", path: release + "/approval", handle: w.approveRelease},
-		{method: "POST", path: release + "/policy", handle: w.changeReleasePolicy},
-		{method: "POST", path: release + "/delete", timeout: time.Minute, handle: w.deleteRelease},
-		{method: "GET", path: release + "/bundle", timeout: slow, handle: w.downloadBundle},
-		{method: "GET", path: release + "/artifacts/:name", timeout: slow, handle: w.downloadArtifact},
-		{method: "GET", path: "/register", handle: w.showRegister},
-		{method: "POST", path: "/register", stream: true, timeout: time.Hour, handle: w.register},
+		{method: "GET", path: "/images", op: access.ReadImages, handle: w.listImages},
+		{method: "GET", path: "/images/:id", op: access.ReadImages, handle: w.showImage},
+		{method: "POST", path: "/images/:id/edit", op: access.ChangeImage, handle: w.editImage},
+		{method: "POST", path: "/images/:id/enabled", op: access.ChangeImage, handle: w.enableImage},
+		{method: "POST", path: "/images/:id/delete", timeout: time.Minute, op: access.DeleteImage, handle: w.deleteImage},
+		{method: "POST", path: "/images/:id/floors", op: access.ChangeImage, handle: w.changeFloors},
+		{method: "POST", path: "/images/:id/policy", op: access.ChangeImage, handle: w.changeImagePolicy},
+		{method: "POST", path: "/images/:id/limit", op: access.ChangeImage, handle: w.changeLimit},
+		{method: "GET", path: release, op: access.ReadImages, handle: w.showRelease},
+		{method: "POST", path: release + "/enabled", op: access.ChangeRelease, handle: w.enableRelease},
+		{method: "POST", path: release + "/approval", op: access.ApproveRelease, handle: w.approveRelease},
+		{method: "POST", path: release + "/policy", op: access.ChangeRelease, handle: w.changeReleasePolicy},
+		{method: "POST", path: release + "/delete", timeout: time.Minute, op: access.DeleteRelease, handle: w.deleteRelease},
+		{method: "GET", path: release + "/bundle", timeout: slow, op: access.ExportRelease, handle: w.downloadBundle},
+		{method: "GET", path: release + "/artifacts/:name", timeout: slow, op: access.ExportRelease, handle: w.downloadArtifact},
+		{method: "GET", path: "/register", op: access.RegisterImage, handle: w.showRegister},
+		{method: "POST", path: "/register", stream: true, timeout: time.Hour, op: access.RegisterImage, handle: w.register},
 
-		{method: "GET", path: "/audit", handle: w.listAudit},
-		{method: "GET", path: "/audit/export", timeout: slow, handle: w.exportAudit},
-		{method: "POST", path: "/audit/verify", timeout: slow, handle: w.verifyAudit},
-		{method: "GET", path: "/records/:seq", handle: w.showRecord},
+		{method: "GET", path: "/audit", op: access.ReadAudit, handle: w.listAudit},
+		{method: "GET", path: "/audit/export", timeout: slow, op: access.ExportAudit, handle: w.exportAudit},
+		{method: "POST", path: "/audit/verify", timeout: slow, op: access.VerifyAudit, handle: w.verifyAudit},
+		{method: "GET", path: "/records/:seq", op: access.ReadAudit, handle: w.showRecord},
 
-		{method: "GET", path: "/inspect", handle: w.showInspector},
-		{method: "POST", path: "/inspect", stream: true, timeout: time.Minute, handle: w.inspect},
+		{method: "GET", path: "/inspect", op: access.ReadAudit, handle: w.showInspector},
+		{method: "POST", path: "/inspect", stream: true, timeout: time.Minute, op: access.ReadAudit, handle: w.inspect},
 
-		{method: "GET", path: "/tokens", handle: w.listTokens},
-		{method: "POST", path: "/tokens", handle: w.createToken},
-		{method: "POST", path: "/tokens/:id/revoke", handle: w.revokeToken},
+		{method: "GET", path: "/tokens", op: access.ReadTokens, handle: w.listTokens},
+		{method: "POST", path: "/tokens", op: access.CreateToken, handle: w.createToken},
+		{method: "POST", path: "/tokens/:id/revoke", op: access.RevokeToken, handle: w.revokeToken},
 
-		{method: "GET", path: "/settings", handle: w.showSettings},
-		{method: "GET", path: "/settings/ca.pem", handle: w.downloadCA},
-		{method: "POST", path: "/settings/password", timeout: time.Minute, handle: w.changePassword},
-		{method: "GET", path: "/settings/kds.tar.gz", timeout: slow, handle: w.exportKDS},
-		{method: "POST", path: "/settings/kds", stream: true, timeout: slow, handle: w.importKDS},
+		{method: "GET", path: "/settings", op: access.ReadKDS, handle: w.showSettings},
+		{method: "GET", path: "/settings/ca.pem", op: access.ReadKDS, handle: w.downloadCA},
+		{method: "POST", path: "/settings/password", timeout: time.Minute, op: access.ChangePassword, handle: w.changePassword},
+		{method: "GET", path: "/settings/kds.tar.gz", timeout: slow, op: access.ExportKDS, handle: w.exportKDS},
+		{method: "POST", path: "/settings/kds", stream: true, timeout: slow, op: access.ImportKDS, handle: w.importKDS},
 	}
 }

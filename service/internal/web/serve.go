@@ -9,6 +9,7 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/limit"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
@@ -38,7 +39,7 @@ func (w *Web) serve(rw http.ResponseWriter, hr *http.Request, params httprouter.
 	defer cancel()
 	r.Request = hr.WithContext(ctx)
 	err := w.admit(rw, r, rt)
-	api.Note(ctx, rt.path, r.actor())
+	api.Note(ctx, rt.path, r.who().String())
 	if err == nil {
 		err = ignoreUnsupported(r.control.SetWriteDeadline(time.Now().Add(timeout + quick)))
 	}
@@ -50,11 +51,12 @@ func (w *Web) serve(rw http.ResponseWriter, hr *http.Request, params httprouter.
 	}
 }
 
-func (r *request) actor() string {
-	if r.secret == "" {
-		return ""
+// who is who sends the request.
+func (r *request) who() access.Actor {
+	return access.Actor{
+		Principal: r.principal, Secret: r.secret, RequestID: api.RequestID(r.Context()),
+		Address: limit.Address(r.RemoteAddr), Origin: limit.Origin(r.RemoteAddr),
 	}
-	return r.principal.Actor()
 }
 
 // errLoggedOut means that the page needs a session.
@@ -70,6 +72,11 @@ func (w *Web) admit(rw http.ResponseWriter, r *request, rt route) error {
 	}
 	if r.secret == "" && !rt.public {
 		return errLoggedOut
+	}
+	if rt.op != "" {
+		if err := w.Accounts.Gate.Permit(r.Context(), r.who(), rt.op); err != nil {
+			return err
+		}
 	}
 	if r.Method != http.MethodPost || rt.stream {
 		return nil

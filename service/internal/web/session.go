@@ -37,7 +37,7 @@ func (w *Web) authenticate(r *request) error {
 	if len(cookies) != 1 || !access.IsSession(cookies[0].Value) {
 		return nil
 	}
-	principal, err := w.Sessions.Authenticate(r.Context(), cookies[0].Value)
+	principal, err := w.Accounts.Sessions.Authenticate(r.Context(), cookies[0].Value)
 	if errors.Is(err, access.ErrUnauthenticated) {
 		return nil
 	}
@@ -111,10 +111,9 @@ func localPath(text string) string {
 // login makes a session, in place of the one that the browser has.
 func (w *Web) login(rw http.ResponseWriter, r *request) error {
 	next := localPath(r.PostForm.Get("next"))
-	var session wire.Session
-	fresh := *r
-	fresh.secret = ""
-	err := w.call(&fresh, http.MethodPost, wire.PathSession, wire.Login{Password: r.PostForm.Get("password")}, &session)
+	fresh := r.who()
+	fresh.Principal, fresh.Secret = access.Principal{}, ""
+	session, err := w.Accounts.LogIn(r.Context(), fresh, r.PostForm.Get("password"))
 	if p, ok := asProblem(err); ok && p.Status < http.StatusInternalServerError {
 		if p.Code == wire.CodeUnauthenticated {
 			p.Title, p.Detail = "That is not the password.", "Wrong passwords are counted and slowed down."
@@ -125,7 +124,7 @@ func (w *Web) login(rw http.ResponseWriter, r *request) error {
 		return err
 	}
 	if r.secret != "" {
-		if err := w.call(r, http.MethodDelete, wire.PathSession, nil, nil); err != nil {
+		if err := w.Accounts.LogOut(r.Context(), r.who()); err != nil {
 			return err
 		}
 	}
@@ -134,7 +133,7 @@ func (w *Web) login(rw http.ResponseWriter, r *request) error {
 }
 
 func (w *Web) logout(rw http.ResponseWriter, r *request) error {
-	if err := w.call(r, http.MethodDelete, wire.PathSession, nil, nil); err != nil {
+	if err := w.Accounts.LogOut(r.Context(), r.who()); err != nil {
 		return err
 	}
 	http.SetCookie(rw, sessionCookie(""))

@@ -1,13 +1,15 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
 
@@ -15,55 +17,57 @@ import (
 // the place of.
 func TestLogin(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
-	w.api.status, w.api.body = http.StatusCreated, `{"secret":"snps_new","expires_at":"2026-01-02T03:04:05Z"}`
-	form := url.Values{"password": {"the password"}, "next": {"/tokens?cursor=x"}}
+	form := url.Values{"password": {w.password}, "next": {"/tokens?cursor=x"}}
 	r := newForm("/login", form)
 	r.Header.Set("Cookie", "other=1")
 	got := w.do(r)
 	if got.Code != http.StatusSeeOther || got.Header().Get("Location") != "/tokens?cursor=x" {
 		t.Errorf("status %d, to %s", got.Code, got.Header().Get("Location"))
 	}
-	cookie := got.Header().Get("Set-Cookie")
-	parts := strings.Split(cookie, "; ")
+	parts := strings.Split(got.Header().Get("Set-Cookie"), "; ")
 	slices.Sort(parts)
-	if want := "HttpOnly, Path=/, SameSite=Strict, Secure, __Host-snpguard=snps_new"; strings.Join(parts, ", ") != want {
-		t.Errorf("cookie %s", cookie)
+	secret, ours := strings.CutPrefix(parts[len(parts)-1], cookieName+"=")
+	if want := "HttpOnly, Path=/, SameSite=Strict, Secure"; strings.Join(parts[:len(parts)-1], ", ") != want || !ours {
+		t.Errorf("cookie %s", parts)
 	}
-	if want := []string{"POST /v1/session"}; !slices.Equal(w.api.asked, want) || w.api.bodies[0] != `{"password":"the password"}` {
-		t.Errorf("asked %q with %q", w.api.asked, w.api.bodies)
+	if _, err := w.sessions.Authenticate(t.Context(), secret); err != nil {
+		t.Errorf("the new session: %v", err)
 	}
-	w.api.asked = nil
 	w.do(newForm("/login", form))
-	if want := []string{"POST /v1/session", "DELETE /v1/session Bearer " + w.secret}; !slices.Equal(w.api.asked, want) {
-		t.Errorf("with an earlier session: asked %q", w.api.asked)
+	if want := []audit.Reason{"session.started", "session.started", "session.ended"}; !slices.Equal(w.recorded(), want) {
+		t.Errorf("with an earlier session: recorded %q", w.recorded())
+	}
+	if _, err := w.sessions.Authenticate(t.Context(), w.secret); !errors.Is(err, access.ErrUnauthenticated) {
+		t.Errorf("the earlier session: %v", err)
 	}
 }
 
-// TestLoginRefused shows what the API says of a wrong password, and of too many.
+// TestLoginRefused gives wrong passwords, until there are too many.
 func TestLoginRefused(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
-	w.api.header = http.Header{"Content-Type": {wire.ProblemContentType}, "Retry-After": {"17"}}
-	for _, tc := range []struct {
-		status int
-		body   string
-		says   string
-	}{
-		{401, `{"code":"unauthenticated","detail":"the password is wrong","status":401}`, "That is not the password."},
-		{429, `{"code":"locked","title":"There were too many wrong passwords; try again later.","status":429}`, "Try again in 17 seconds."},
-	} {
-		w.api.status, w.api.body = tc.status, tc.body
+	for i := range 50 {
 		got := w.do(newForm("/login", url.Values{"password": {"x"}}))
-		if got.Code != tc.status || !strings.Contains(got.Body.String(), tc.says) || got.Header().Get("Set-Cookie") != "" {
-			t.Errorf("status %d, cookie %q: %s", got.Code, got.Header().Get("Set-Cookie"), got.Body)
+		if got.Header().Get("Set-Cookie") != "" {
+			t.Fatalf("cookie %q", got.Header().Get("Set-Cookie"))
+		}
+		if got.Code == http.StatusTooManyRequests && i > 0 {
+			if !strings.Contains(got.Body.String(), "Try again in ") {
+				t.Errorf("too many: %s", got.Body)
+			}
+			return
+		}
+		if got.Code != http.StatusUnauthorized || !strings.Contains(got.Body.String(), "That is not the password.") {
+			t.Fatalf("status %d: %s", got.Code, got.Body)
 		}
 	}
+	t.Error("there are never too many")
 }
 
 func TestLogout(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	got := w.post("/logout", url.Values{})
-	if want := []string{"DELETE /v1/session Bearer " + w.secret}; !slices.Equal(w.api.asked, want) {
-		t.Errorf("asked %q", w.api.asked)
+	if want := []audit.Reason{"session.ended"}; !slices.Equal(w.recorded(), want) {
+		t.Errorf("recorded %q", w.recorded())
 	}
 	if cookie := got.Header().Get("Set-Cookie"); !strings.HasPrefix(cookie, cookieName+"=;") || !strings.Contains(cookie, "Max-Age=0") {
 		t.Errorf("cookie %s", cookie)
@@ -93,7 +97,7 @@ func TestLargeForms(t *testing.T) {
 	if got := w.do(r); got.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("status %d", got.Code)
 	}
-	if len(w.api.asked) > 0 {
-		t.Errorf("the API was asked: %q", w.api.asked)
+	if recorded := w.recorded(); len(recorded) > 0 {
+		t.Errorf("recorded: %q", recorded)
 	}
 }

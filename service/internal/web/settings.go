@@ -79,8 +79,7 @@ func (w *Web) changePassword(rw http.ResponseWriter, r *request) error {
 			Title: "The password was not changed.", Detail: "The new password was not typed twice in the same way.",
 		}})
 	}
-	in := wire.PasswordChange{Current: r.PostForm.Get("current"), New: r.PostForm.Get("new")}
-	err := w.call(r, http.MethodPost, wire.PathPassword, in, nil)
+	err := w.Accounts.ChangePassword(r.Context(), r.who(), r.PostForm.Get("current"), r.PostForm.Get("new"))
 	if p, ok := asProblem(err); ok {
 		if p.Code == wire.CodeUnauthenticated {
 			p.Title, p.Detail = "The password was not changed.", "The current password is wrong."

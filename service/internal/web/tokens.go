@@ -16,7 +16,13 @@ type tokensPage struct {
 	Pages         numbered
 	Lifetimes     []lifetime
 	Fields        url.Values
-	New           *wire.NewToken // with its secret, this once
+	New           *newToken // this once
+}
+
+// newToken is a token with its secret.
+type newToken struct {
+	store.Token
+	Secret string
 }
 
 // lifetime is how long a token can be good for.
@@ -51,22 +57,21 @@ func (w *Web) renderTokens(rw http.ResponseWriter, r *request, status int, p pag
 // createToken answers with the page itself and not with a redirect: the secret is
 // kept nowhere from which another page could take it.
 func (w *Web) createToken(rw http.ResponseWriter, r *request) error {
-	body := tokensPage{Fields: r.PostForm, New: &wire.NewToken{}}
+	body := tokensPage{Fields: r.PostForm}
 	days, err := strconv.ParseInt(r.PostForm.Get("days"), 10, 16)
 	if err != nil {
-		days = 0 // refused by the API
+		days = 0 // refused below
 	}
 	const day = 24 * 60 * 60
-	in := wire.TokenRequest{Name: r.PostForm.Get("name"), Role: wire.Role(r.PostForm.Get("role")), ExpiresIn: days * day}
-	err = w.call(r, http.MethodPost, wire.PathTokens, in, body.New)
+	want := wire.TokenRequest{Name: r.PostForm.Get("name"), Role: wire.Role(r.PostForm.Get("role")), ExpiresIn: days * day}
+	token, secret, err := w.Accounts.CreateToken(r.Context(), r.who(), want)
 	if p, ok := asProblem(err); ok {
-		body.New = nil
 		return w.renderTokens(rw, r, p.Status, page{Problem: p}, body)
 	}
 	if err != nil {
 		return err
 	}
-	body.Fields = url.Values{"role": {"register"}, "days": {"90"}}
+	body.New, body.Fields = &newToken{token, secret}, url.Values{"role": {"register"}, "days": {"90"}}
 	return w.renderTokens(rw, r, http.StatusOK, page{}, body)
 }
 
@@ -85,7 +90,7 @@ func (w *Web) revokeToken(rw http.ResponseWriter, r *request) error {
 			Detail: "Whoever uses this token is locked out at once, and for good.",
 		})
 	}
-	if err := w.call(r, http.MethodDelete, wire.PathTokens+"/"+id.String(), nil, nil); err != nil {
+	if err := w.Accounts.RevokeToken(r.Context(), r.who(), id); err != nil {
 		return err
 	}
 	return redirect(rw, r, "/tokens", "revoked")

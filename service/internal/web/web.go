@@ -15,42 +15,11 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/oversight"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
-
-// Store is what pages read; *store.Store is one.
-type Store interface {
-	Count(ctx context.Context) (store.Counts, error)
-	UnlockCounts(ctx context.Context, since time.Time) ([]store.UnlockCount, error)
-	ListReplicas(ctx context.Context) ([]store.Replica, error)
-
-	ListImages(ctx context.Context, filter store.ImageFilter) (store.Page[store.Image], error)
-	CountImages(ctx context.Context, filter store.ImageFilter) (int64, error)
-	ImageByID(ctx context.Context, id wire.UUID) (store.Image, error)
-	ImageNames(ctx context.Context, images []wire.UUID) (map[wire.UUID]string, error)
-	ImageActivity(ctx context.Context, images []store.Image) (map[wire.UUID]store.ImageActivity, error)
-	ListReleases(ctx context.Context, image wire.UUID) ([]store.Release, error)
-	ReleaseByID(ctx context.Context, id wire.UUID) (store.Release, error)
-	FindLaunch(ctx context.Context, idKey, authorKey [48]byte, release wire.UUID) (store.Launch, error)
-
-	AuditHead(ctx context.Context) (audit.Head, error)
-	ListAudit(ctx context.Context, filter store.AuditFilter, page store.AuditRange) ([]audit.Entry, error)
-	TokenByID(ctx context.Context, id wire.UUID) (store.Token, error)
-	ListTokens(ctx context.Context, filter store.TokenFilter) (store.Page[store.Token], error)
-	CountTokens(ctx context.Context) (int64, error)
-}
-
-// Sessions finds out whose session a secret is; *access.Sessions is one.
-type Sessions interface {
-	Authenticate(ctx context.Context, secret string) (access.Principal, error)
-}
-
-// KDSCache is the cache of AMD's certificates; *store.KDSCache is one.
-type KDSCache interface {
-	Get(ctx context.Context, key kds.Key) (kds.Entry, error)
-	Counts(ctx context.Context) (store.KDSCounts, error)
-}
 
 // Endorser finds the certificates of a report that is inspected and knows which
 // are revoked; certchain.Source is one.
@@ -61,10 +30,12 @@ type Endorser interface {
 
 // Config is what the dashboard is made of. All of it is needed but CA and Now.
 type Config struct {
-	API      http.Handler // makes every change
-	Store    Store
-	Sessions Sessions
-	KDSCache KDSCache
+	Store    *store.Store // that pages read
+	Registry *registry.Registry
+	Accounts *access.Accounts
+	Desk     *oversight.Desk
+	KDSCache *store.KDSCache
+	Pace     api.Pace // of uploads and downloads
 	Verifier *attest.Verifier
 	Endorser Endorser
 

@@ -3,14 +3,11 @@ package web
 import (
 	"context"
 	"crypto/x509"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,12 +16,17 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/oversight"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
 
-// world is a dashboard before an API that only notes what it is asked.
+// world is a dashboard over a database, without AMD.
 type world struct {
 	t         testing.TB
 	web       *Web
@@ -33,36 +35,7 @@ type world struct {
 	passwords *access.Passwords
 	password  string
 	secret    string // of a session
-	api       *fakeAPI
 	log       strings.Builder
-}
-
-// fakeAPI answers everything with the same.
-type fakeAPI struct {
-	mu     sync.Mutex
-	asked  []string // METHOD PATH
-	bodies []string
-	status int
-	header http.Header
-	body   string
-}
-
-// ServeHTTP implements http.Handler.
-func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body := ""
-	if r.Body != nil {
-		data, _ := io.ReadAll(r.Body) // what is read is compared
-		body = string(data)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.asked = append(f.asked, strings.TrimSpace(r.Method+" "+r.URL.RequestURI()+" "+r.Header.Get("Authorization")))
-	f.bodies = append(f.bodies, body)
-	for name, values := range f.header {
-		w.Header()[name] = values
-	}
-	w.WriteHeader(f.status)
-	fmt.Fprint(w, f.body)
 }
 
 // noEndorser has no certificates.
@@ -76,7 +49,7 @@ func (noEndorser) CheckRevocation(context.Context, *attest.Verified) error { ret
 
 func newWorld(t testing.TB, db storetest.Database) *world {
 	t.Helper()
-	w := &world{t: t, store: db.Open(t), api: &fakeAPI{status: http.StatusNoContent}}
+	w := &world{t: t, store: db.Open(t)}
 	kek, err := keyring.NewKEK(make([]byte, keyring.KEKSize))
 	must(t, err)
 	keys, err := keyring.Open(t.Context(), w.store, kek)
@@ -86,8 +59,23 @@ func newWorld(t testing.TB, db storetest.Database) *world {
 	w.password, err = w.passwords.Init(t.Context())
 	must(t, err)
 	w.secret = w.newSession()
+	files, err := artifact.OpenFiles(t.TempDir())
+	must(t, err)
+	cache := w.store.KDSCache()
+	client, err := kds.New(kds.Config{Offline: true, Cache: cache, Roots: attest.AMDRoots().ARKs})
+	must(t, err)
+	gate := access.NewGate(w.store, access.DefaultLimits(), time.Now)
 	w.web, err = New(Config{
-		API: w.api, Store: w.store, Sessions: w.sessions, KDSCache: w.store.KDSCache(),
+		Store: w.store, KDSCache: cache, Pace: api.DefaultLimits().Pace,
+		Registry: registry.New(registry.Config{
+			Store: w.store, Gate: gate, Artifacts: files, KEK: kek, Ingestion: keys.Ingestion, Identity: keys.Identity,
+			Limits: registry.DefaultLimits(), Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		}),
+		Accounts: &access.Accounts{
+			Store: w.store, Gate: gate, Tokens: access.NewTokens(w.store, keys.Lookup, time.Now), Sessions: w.sessions, Passwords: w.passwords,
+			Failures: access.NewFailures(time.Now),
+		},
+		Desk:     &oversight.Desk{Store: w.store, Gate: gate, KDS: client, KDSCache: cache},
 		Verifier: attest.NewVerifier(attest.AMDRoots()), Endorser: noEndorser{},
 		Info: wire.PublicInfo{CACertificate: keys.Authority.PEM()}, Status: wire.Status{Database: "sqlite"}, CRL: "strict",
 		Certificate: func() (*x509.Certificate, error) { return keys.Authority.Certificate, nil }, CA: keys.Authority.Certificate,
@@ -95,6 +83,18 @@ func newWorld(t testing.TB, db storetest.Database) *world {
 	})
 	must(t, err)
 	return w
+}
+
+// recorded returns the reasons of all records, oldest first: nothing is changed without one.
+func (w *world) recorded() []audit.Reason {
+	w.t.Helper()
+	entries, err := w.store.ListAudit(w.t.Context(), store.AuditFilter{}, store.AuditRange{OldestFirst: true})
+	must(w.t, err)
+	var reasons []audit.Reason
+	for _, e := range entries {
+		reasons = append(reasons, e.Reason)
+	}
+	return reasons
 }
 
 func must(t testing.TB, err error) {

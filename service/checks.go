@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/admin"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/monitoring"
 )
 
 // checks are what readiness depends on. The age of the KDS cache is shown, but
 // an old cache is no reason to take a service away: it serves known chips.
-func (s *service) checks() []admin.Check {
-	return []admin.Check{
+func (s *service) checks() []monitoring.Check {
+	return []monitoring.Check{
 		{Name: "database", Run: func(ctx context.Context) (string, error) {
 			return string(s.store.Backend()), s.store.Ping(ctx)
 		}},

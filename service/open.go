@@ -24,17 +24,15 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/background"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/config"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/janitor"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/oversight"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/replica"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/watch"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/web"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
@@ -59,9 +57,9 @@ type service struct {
 	api      *api.API
 	pages    *web.Web
 	tls      *tls.Config
-	janitor  *janitor.Janitor
-	heart    *replica.Heart
-	watch    *watch.Watch
+	janitor  *background.Janitor
+	presence *background.Presence
+	watch    *background.Watch
 	tally    *unlock.Tally
 
 	status    wire.Status // without what changes
@@ -233,7 +231,7 @@ func (s *service) openAPI(ctx context.Context) error {
 	if password != "" {
 		s.announce(password)
 	}
-	s.janitor = &janitor.Janitor{Store: s.store, Artifacts: artifacts, Now: time.Now, Log: s.log}
+	s.janitor = &background.Janitor{Store: s.store, Artifacts: artifacts, Now: time.Now, Log: s.log}
 	limits := registry.DefaultLimits()
 	limits.Firmware, limits.Kernel, limits.Initrd = s.cfg.MaxFirmware, s.cfg.MaxKernel, s.cfg.MaxInitrd
 	gate := access.NewGate(s.store, access.DefaultLimits(), time.Now)

@@ -13,14 +13,14 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/certchain"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/api"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/replica"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/background"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/web"
 )
 
 // openPages makes the dashboard.
 func (s *service) openPages(context.Context) error {
-	s.heart = &replica.Heart{Store: s.store, Log: s.log, Replica: store.Replica{
+	s.presence = &background.Presence{Store: s.store, Log: s.log, Replica: store.Replica{
 		ID: wire.NewUUID(), Name: s.replicaName(), Version: s.status.Version, StartedAt: s.status.StartedAt,
 	}}
 	var authority *x509.Certificate
@@ -32,7 +32,7 @@ func (s *service) openPages(context.Context) error {
 		Store: s.store, Registry: s.images, Accounts: s.accounts, Desk: s.desk, KDSCache: s.store.KDSCache(), Pace: api.DefaultLimits().Pace,
 		Verifier: attest.NewVerifier(s.roots), Endorser: certchain.Source{Client: s.kds},
 		Info: s.info, Status: s.status, KDS: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline}, CRL: s.cfg.CRL,
-		Replica: s.heart.Replica.ID, Certificate: s.serverCertificate, CA: authority, MaxUpload: s.maxUpload, Log: s.log,
+		Replica: s.presence.Replica.ID, Certificate: s.serverCertificate, CA: authority, MaxUpload: s.maxUpload, Log: s.log,
 	})
 	return err
 }

@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/admin"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/config"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/monitoring"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
 
@@ -42,7 +42,7 @@ func serve(ctx context.Context, cfg config.Config, stderr io.Writer) error {
 	background, stop := context.WithCancel(ctx)
 	var cleaning sync.WaitGroup
 	cleaning.Go(func() { s.janitor.Run(background) })
-	cleaning.Go(func() { s.heart.Run(background) })
+	cleaning.Go(func() { s.presence.Run(background) })
 	cleaning.Go(func() { s.watch.Run(background) })
 	// Requests that end after the signal are counted too.
 	counting, counted := context.WithCancel(context.WithoutCancel(ctx))
@@ -93,7 +93,7 @@ func (l *listeners) close() error {
 func (s *service) serve(ctx context.Context, l *listeners) error {
 	servers := []bound{{s.newServer(s.api.With(s.pages)), tls.NewListener(l.api, s.tls)}}
 	if l.admin != nil {
-		servers = append(servers, bound{s.newServer(admin.Handler(s.metrics.Handler(), s.checks())), l.admin})
+		servers = append(servers, bound{s.newServer(monitoring.Handler(s.metrics.Handler(), s.checks())), l.admin})
 		s.log.Info("admin listener", "address", l.admin.Addr().String())
 	}
 	s.log.Info("serving", "address", l.api.Addr().String(), "version", version.String(), "database", s.store.Backend(),

@@ -4,12 +4,12 @@ import (
 	"context"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/watch"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/background"
 )
 
 // openWatch makes what the metrics learn from.
 func (s *service) openWatch(context.Context) error {
-	s.watch = &watch.Watch{Store: s.store, KEK: s.kek, Cache: s.store.KDSCache(), Data: s.cfg.Data, Gauges: s.metrics.Watched(), Log: s.log}
+	s.watch = &background.Watch{Store: s.store, KEK: s.kek, Cache: s.store.KDSCache(), Data: s.cfg.Data, Gauges: s.metrics.Watched(), Log: s.log}
 	if s.cfg.CRL != "off" {
 		s.watch.Lists = s.kds
 	}

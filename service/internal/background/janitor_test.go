@@ -1,4 +1,4 @@
-package janitor_test
+package background_test
 
 import (
 	"log/slog"
@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/janitor"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/background"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
@@ -35,7 +35,7 @@ func TestClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	j := &janitor.Janitor{Store: s, Artifacts: artifacts, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}
+	j := &background.Janitor{Store: s, Artifacts: artifacts, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}
 	release := storetest.Release("", "", "")
 	release.Firmware, release.Kernel, release.Initrd = upload(t, artifacts, "firmware"), upload(t, artifacts, "kernel"), upload(t, artifacts, "initrd")
 	if _, _, err := s.CreateImage(t.Context(), storetest.Image("image"), release, artifact.Present(artifacts)); err != nil {

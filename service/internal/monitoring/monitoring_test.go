@@ -1,4 +1,4 @@
-package admin_test
+package monitoring_test
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/admin"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/monitoring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -24,7 +24,7 @@ func get(t *testing.T, h http.Handler, path string) (status int, body string) {
 
 func TestReadiness(t *testing.T) {
 	var database error
-	h := admin.Handler(http.NotFoundHandler(), []admin.Check{
+	h := monitoring.Handler(http.NotFoundHandler(), []monitoring.Check{
 		{"keys", func(context.Context) (string, error) { return "", nil }},
 		{"database", func(context.Context) (string, error) { return "sqlite", database }},
 	})
@@ -42,7 +42,7 @@ func TestReadiness(t *testing.T) {
 }
 
 func TestProfiles(t *testing.T) {
-	h := admin.Handler(http.NotFoundHandler(), nil)
+	h := monitoring.Handler(http.NotFoundHandler(), nil)
 	if status, body := get(t, h, "/debug/pprof/goroutine?debug=1"); status != 200 || !strings.Contains(body, "goroutine profile") {
 		t.Errorf("got %d %.100s", status, body)
 	}
@@ -86,7 +86,7 @@ func TestMetrics(t *testing.T) {
 		}
 		server.Close() // the second request finds nobody
 	}
-	_, body := get(t, admin.Handler(m.Handler(), nil), "/metrics")
+	_, body := get(t, monitoring.Handler(m.Handler(), nil), "/metrics")
 	for _, line := range []string{
 		`snpguard_unlocks_total{outcome="granted",reason="granted"} 1`,
 		`snpguard_unlocks_total{outcome="denied",reason="measurement"} 1`,

@@ -1,7 +1,4 @@
-// Package janitor deletes what nobody needs any more: uploads that were cut off,
-// artifacts that no release refers to, tokens that ended long ago. Everything is
-// safe to do on several replicas at once.
-package janitor
+package background
 
 import (
 	"context"
@@ -14,7 +11,7 @@ import (
 )
 
 const (
-	interval = time.Hour
+	cleanEvery = time.Hour
 
 	// artifactGrace is how long an artifact may lie unused: its registration
 	// may be under way still.
@@ -24,7 +21,9 @@ const (
 	tokenGrace = 90 * 24 * time.Hour
 )
 
-// Janitor cleans up. All fields are needed.
+// Janitor deletes what nobody needs any more: uploads that were cut off, artifacts that
+// no release refers to, tokens that ended long ago. Everything is safe to do on several
+// replicas at once. All fields are needed.
 type Janitor struct {
 	Store     *store.Store
 	Artifacts artifact.Store
@@ -35,16 +34,7 @@ type Janitor struct {
 // Run cleans up at once and then every hour, until ctx ends. What fails is
 // logged and tried again the next time.
 func (j *Janitor) Run(ctx context.Context) {
-	for {
-		if err := j.Clean(ctx); err != nil && ctx.Err() == nil {
-			j.Log.Error("clean up", "error", err)
-		}
-		select {
-		case <-time.After(interval):
-		case <-ctx.Done():
-			return
-		}
-	}
+	every(ctx, cleanEvery, j.Clean, func(err error) { j.Log.Error("clean up", "error", err) })
 }
 
 // Clean cleans up once. A failure keeps nothing else from being cleaned.

@@ -1,6 +1,4 @@
-// Package replica lets the replicas of a service know of each other, for the
-// operator to see: each notes in the database that it runs.
-package replica
+package background
 
 import (
 	"context"
@@ -17,39 +15,33 @@ const Beat = 30 * time.Second
 // leaveTime bounds how long a replica that ends takes to say so.
 const leaveTime = 5 * time.Second
 
-// Store keeps the replicas; *store.Store is one.
-type Store interface {
+// Replicas keeps the replicas; *store.Store does.
+type Replicas interface {
 	SeeReplica(ctx context.Context, r store.Replica) error
 	LeaveReplica(ctx context.Context, id wire.UUID) error
 }
 
-// Heart beats for a replica. All fields are needed.
-type Heart struct {
-	Store   Store
+// Presence notes in the database that a replica runs, for the operator to see. All fields
+// are needed.
+type Presence struct {
+	Store   Replicas
 	Replica store.Replica // all but SeenAt
 	Log     *slog.Logger
 }
 
 // Run notes at once and then ever again that the replica runs, until ctx ends; then
 // it forgets the replica. What fails is logged and tried again the next time.
-func (h *Heart) Run(ctx context.Context) {
-	for {
-		if err := h.Store.SeeReplica(ctx, h.Replica); err != nil && ctx.Err() == nil {
-			h.Log.Error("note that the replica runs", "error", err)
-		}
-		select {
-		case <-time.After(Beat):
-		case <-ctx.Done():
-			h.leave(ctx)
-			return
-		}
-	}
+func (p *Presence) Run(ctx context.Context) {
+	every(ctx, Beat, func(ctx context.Context) error {
+		return p.Store.SeeReplica(ctx, p.Replica)
+	}, func(err error) { p.Log.Error("note that the replica runs", "error", err) })
+	p.leave(ctx)
 }
 
-func (h *Heart) leave(ctx context.Context) {
+func (p *Presence) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
-	if err := h.Store.LeaveReplica(ctx, h.Replica.ID); err != nil {
-		h.Log.Warn("note that the replica ends", "error", err)
+	if err := p.Store.LeaveReplica(ctx, p.Replica.ID); err != nil {
+		p.Log.Warn("note that the replica ends", "error", err)
 	}
 }

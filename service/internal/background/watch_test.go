@@ -1,4 +1,4 @@
-package watch_test
+package background_test
 
 import (
 	"context"
@@ -17,16 +17,16 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/background"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/watch"
 )
 
 // world is a watch on a database with keys and an audit log of two records.
 type world struct {
-	*watch.Watch
+	*background.Watch
 	t        *testing.T
 	metrics  *metrics.Metrics
 	database storetest.Database
@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 			t.Fatal(err)
 		}
 	}
-	w.Watch = &watch.Watch{
+	w.Watch = &background.Watch{
 		Store: s, KEK: kek, Cache: s.KDSCache(), Data: t.TempDir(), Gauges: w.metrics.Watched(), Log: slog.New(slog.DiscardHandler),
 	}
 	return w

@@ -1,4 +1,4 @@
-package replica_test
+package background_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/replica"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/background"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -40,8 +40,8 @@ func TestHeart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s fakeStore
 		var log strings.Builder
-		heart := replica.Heart{Store: &s, Replica: store.Replica{ID: wire.NewUUID()}, Log: slog.New(slog.NewTextHandler(&log, nil))}
-		ctx, cancel := context.WithTimeout(t.Context(), 3*replica.Beat+time.Second)
+		heart := background.Presence{Store: &s, Replica: store.Replica{ID: wire.NewUUID()}, Log: slog.New(slog.NewTextHandler(&log, nil))}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*background.Beat+time.Second)
 		defer cancel()
 		heart.Run(ctx)
 		if s.seen != 4 || s.left != 1 || strings.Count(log.String(), "the database is away") != 1 {

@@ -1,7 +1,7 @@
-// Package admin serves what operators and their machines ask of a running
+// Package monitoring serves what operators and their machines ask of a running
 // service: whether it lives, whether it is ready, its metrics and profiles. It
 // has a listener of its own, on loopback by default, and no secrets.
-package admin
+package monitoring
 
 import (
 	"context"

@@ -1,8 +1,4 @@
-// Package watch looks now and then at what no request shows, for the metrics:
-// whether the database answers, the KEK is the one in force, revocation lists are
-// current, the audit log is whole, how old the last backup is and how much room
-// there is. It judges nothing but that; alerts do (deploy/prometheus/).
-package watch
+package background
 
 import (
 	"context"
@@ -35,8 +31,11 @@ type Lists interface {
 	CRL(ctx context.Context, p snp.Product, signer snp.SigningKey) (*x509.RevocationList, error)
 }
 
-// Watch looks after one replica. All fields are needed but Lists, which is nil
-// where revocation does not matter.
+// Watch looks now and then at what no request shows, for the metrics: whether the
+// database answers, the KEK is the one in force, revocation lists are current, the
+// audit log is whole, how old the last backup is and how much room there is. It judges
+// nothing but that; alerts do (deploy/prometheus/). All fields are needed but Lists,
+// which is nil where revocation does not matter.
 type Watch struct {
 	Store  *store.Store
 	KEK    *keyring.KEK
@@ -54,7 +53,7 @@ type Watch struct {
 func (w *Watch) Run(ctx context.Context) {
 	var lists, verified time.Time
 	rows := time.Now() // they were added up when the database was opened
-	for {
+	every(ctx, lookEvery, func(ctx context.Context) error {
 		steps := []func(context.Context) error{w.Look}
 		if time.Since(lists) >= listsEvery {
 			steps, lists = append(steps, w.RenewLists), time.Now()
@@ -65,17 +64,12 @@ func (w *Watch) Run(ctx context.Context) {
 		if time.Since(verified) >= verifyEvery {
 			steps, verified = append(steps, w.Verify), time.Now()
 		}
+		var failures error
 		for _, step := range steps {
-			if err := step(ctx); err != nil && ctx.Err() == nil {
-				w.Log.Error("watch", "error", err)
-			}
+			failures = errors.Join(failures, step(ctx))
 		}
-		select {
-		case <-time.After(lookEvery):
-		case <-ctx.Done():
-			return
-		}
-	}
+		return failures
+	}, func(err error) { w.Log.Error("watch", "error", err) })
 }
 
 // Look looks at what costs nothing.

@@ -13,7 +13,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/convert"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/e2fsprogs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"

@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
@@ -25,7 +25,7 @@ const patience = time.Minute
 
 // Config is a block of the data source. One image has to match all of it.
 type Config struct {
-	meet.Account `mapstructure:",squash"`
+	client.Account `mapstructure:",squash"`
 
 	// UUID of the image.
 	ID string `mapstructure:"id"`

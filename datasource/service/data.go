@@ -16,7 +16,6 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/keyfile"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 )
 
@@ -28,7 +27,7 @@ const patience = time.Minute
 
 // Config is a block of the data source.
 type Config struct {
-	meet.Service `mapstructure:",squash"`
+	client.Service `mapstructure:",squash"`
 }
 
 // DatasourceOutput is what a template can use.

@@ -5,7 +5,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/embed"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 )
@@ -15,7 +15,7 @@ import (
 // Config is a block of the post-processor.
 type Config struct {
 	common.PackerConfig `mapstructure:",squash"`
-	meet.Service        `mapstructure:",squash"`
+	client.Service      `mapstructure:",squash"`
 	embed.Config        `mapstructure:",squash"`
 
 	ctx interpolate.Context

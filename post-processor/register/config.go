@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/register"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 )
@@ -25,7 +24,7 @@ const patience = 20 * time.Second
 // Config is a block of the post-processor.
 type Config struct {
 	common.PackerConfig `mapstructure:",squash"`
-	meet.Account        `mapstructure:",squash"`
+	client.Account      `mapstructure:",squash"`
 	register.Config     `mapstructure:",squash"`
 
 	ctx interpolate.Context
@@ -41,7 +40,7 @@ func (c *Config) prepare(raws ...any) error {
 	if c.Token != "" {
 		packer.LogSecretFilter.Set(c.Token)
 	}
-	if token := os.Getenv(meet.TokenVariable); token != "" {
+	if token := os.Getenv(client.TokenVariable); token != "" {
 		packer.LogSecretFilter.Set(token)
 	}
 	problems := []error{c.Check()}

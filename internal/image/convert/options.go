@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
@@ -39,7 +39,7 @@ type Choice struct {
 // NewOptions returns the options of a conversion, but for its source and what it
 // makes. The service is asked for its keys unless the configuration has them. Errors
 // about an option are an *option.Error; they are joined.
-func NewOptions(ctx context.Context, c *Config, from *meet.Service) (*Options, error) {
+func NewOptions(ctx context.Context, c *Config, from *client.Service) (*Options, error) {
 	o := &Options{Config: *c, Version: version.String()}
 	if c.NoEncryption {
 		return o, nil

@@ -5,8 +5,8 @@ import (
 	"crypto/ed25519"
 	"crypto/x509"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/keyfile"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
@@ -44,7 +44,7 @@ func (s *Service) check() error {
 
 // FindService returns what the image needs to know of the service: from the keys
 // of the configuration, or else from the service itself or the login.
-func (c *Config) FindService(ctx context.Context, s *meet.Service) (Service, error) {
+func (c *Config) FindService(ctx context.Context, s *client.Service) (Service, error) {
 	const both = "it goes with %s: keys of two services open nothing; \"snpguard keys\" writes both"
 	switch {
 	case c.IdentityKey == "" && c.IngestionKey != "":
@@ -59,7 +59,7 @@ func (c *Config) FindService(ctx context.Context, s *meet.Service) (Service, err
 	return found, err
 }
 
-func (c *Config) findService(ctx context.Context, s *meet.Service) (Service, error) {
+func (c *Config) findService(ctx context.Context, s *client.Service) (Service, error) {
 	given := c.IdentityKey != ""
 	urls := c.Services
 	if len(urls) == 0 && s.ServiceURL != "" {
@@ -69,7 +69,7 @@ func (c *Config) findService(ctx context.Context, s *meet.Service) (Service, err
 		return c.readKeys(urls, s.CAFile)
 	}
 	if given { // the address alone comes from the login
-		login, err := (&meet.Service{}).Login(ctx)
+		login, err := (&client.Service{}).Login(ctx)
 		if err != nil {
 			return Service{}, err
 		}
@@ -94,7 +94,7 @@ func (c *Config) readKeys(urls []string, ca string) (Service, error) {
 	if ca == "" {
 		return s, option.Missingf(caFile, `guests are told the CA together with %s and %s; "snpguard keys" writes all three`, identityKey, ingestionKey)
 	}
-	pem, err := meet.ReadPEM(ca, meet.MaxCA)
+	pem, err := client.ReadPEM(ca, client.MaxCA)
 	if err != nil {
 		return s, option.Wrap(caFile, err)
 	}
@@ -109,7 +109,7 @@ func (c *Config) readKeys(urls []string, ca string) (Service, error) {
 // readKey reads a key from a file or from the PEM text itself.
 func readKey[K any](name option.Name, text string, parse func([]byte) (K, error)) (K, error) {
 	var none K
-	data, err := meet.ReadPEM(text, keyfile.MaxSize)
+	data, err := client.ReadPEM(text, keyfile.MaxSize)
 	if err != nil {
 		return none, option.Wrap(name, err)
 	}
@@ -122,7 +122,7 @@ func readKey[K any](name option.Name, text string, parse func([]byte) (K, error)
 
 // shown names a file; PEM text is not repeated.
 func shown(text string) string {
-	if meet.IsPEM(text) {
+	if client.IsPEM(text) {
 		return "PEM text"
 	}
 	return text

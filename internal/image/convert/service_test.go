@@ -11,7 +11,6 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/keyfile"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 )
@@ -63,21 +62,21 @@ func TestKeysOfTheService(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		config  Config
-		service meet.Service
+		service client.Service
 		urls    []string
 		ca      string
 		wrong   option.Name
 	}{
 		{name: "login", urls: []string{"https://remembered"}, ca: remembered},
 		{name: "login, other addresses", config: Config{Services: []string{"https://a", "https://b"}}, urls: []string{"https://a", "https://b"}, ca: remembered},
-		{name: "keys", config: Config{IdentityKey: file, IngestionKey: ingestion}, service: meet.Service{ServiceURL: "https://a", CAFile: ca}, urls: []string{"https://a"}, ca: ca},
-		{name: "keys, address of the login", config: Config{IdentityKey: identity, IngestionKey: ingestion}, service: meet.Service{CAFile: ca}, urls: []string{"https://remembered"}, ca: ca},
+		{name: "keys", config: Config{IdentityKey: file, IngestionKey: ingestion}, service: client.Service{ServiceURL: "https://a", CAFile: ca}, urls: []string{"https://a"}, ca: ca},
+		{name: "keys, address of the login", config: Config{IdentityKey: identity, IngestionKey: ingestion}, service: client.Service{CAFile: ca}, urls: []string{"https://remembered"}, ca: ca},
 		{name: "keys without a CA", config: Config{IdentityKey: identity, IngestionKey: ingestion}, wrong: "ca_file"},
-		{name: "no CA", config: Config{IdentityKey: identity, IngestionKey: ingestion}, service: meet.Service{CAFile: "-----BEGIN CERTIFICATE-----"}, wrong: "ca_file"},
+		{name: "no CA", config: Config{IdentityKey: identity, IngestionKey: ingestion}, service: client.Service{CAFile: "-----BEGIN CERTIFICATE-----"}, wrong: "ca_file"},
 		{name: "half of the keys", config: Config{IngestionKey: ingestion}, wrong: "identity_key"},
 		{name: "the other half", config: Config{IdentityKey: identity}, wrong: "ingestion_key"},
-		{name: "the wrong key", config: Config{IdentityKey: identity, IngestionKey: identity}, service: meet.Service{CAFile: ca}, wrong: "ingestion_key"},
-		{name: "no such file", config: Config{IdentityKey: "/nonexistent", IngestionKey: ingestion}, service: meet.Service{CAFile: ca}, wrong: "identity_key"},
+		{name: "the wrong key", config: Config{IdentityKey: identity, IngestionKey: identity}, service: client.Service{CAFile: ca}, wrong: "ingestion_key"},
+		{name: "no such file", config: Config{IdentityKey: "/nonexistent", IngestionKey: ingestion}, service: client.Service{CAFile: ca}, wrong: "identity_key"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.config.AgentPath = agentFile(t)

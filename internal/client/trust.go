@@ -1,7 +1,4 @@
-// Package meet finds an attestation service and decides whether to trust it,
-// where nobody can be asked: in Packer's components. "snpguard login" is the way
-// for people; what it remembers counts here too.
-package meet
+package client
 
 import (
 	"context"
@@ -9,7 +6,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/input"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/identity"
@@ -21,8 +17,8 @@ const TokenVariable = "SNPGUARD_TOKEN"
 
 // Options that errors about others name.
 const (
-	caFile      option.Name = "ca_file"
-	fingerprint option.Name = "fingerprint"
+	optionCAFile      option.Name = "ca_file"
+	optionFingerprint option.Name = "fingerprint"
 )
 
 // MaxCA bounds a file with a CA, in bytes.
@@ -32,12 +28,12 @@ const MaxCA = 64 << 10
 // one that is meant: by its CA, by its CA's fingerprint, by an earlier
 // "snpguard login" or by a publicly trusted certificate. There is a token in it
 // only when the login has one. Errors about an option are an *option.Error.
-func (s *Service) Login(ctx context.Context) (*client.Login, error) {
+func (s *Service) Login(ctx context.Context) (*Login, error) {
 	switch {
 	case s.CAFile != "" && s.Fingerprint != "":
-		return nil, option.Excludesf("fingerprint", "%s: either says which CA the service has", caFile)
+		return nil, option.Excludesf("fingerprint", "%s: either says which CA the service has", optionCAFile)
 	case s.ServiceURL == "" && (s.CAFile != "" || s.Fingerprint != ""):
-		return nil, option.Missingf("service_url", "%s and %s are about it", caFile, fingerprint)
+		return nil, option.Missingf("service_url", "%s and %s are about it", optionCAFile, optionFingerprint)
 	case s.CAFile != "":
 		return s.byCA(ctx)
 	}
@@ -47,7 +43,7 @@ func (s *Service) Login(ctx context.Context) (*client.Login, error) {
 		return s.byFingerprint(ctx)
 	case err == nil && (s.ServiceURL == "" || same(s.ServiceURL, remembered.URL)):
 		return remembered, nil
-	case s.ServiceURL == "" && errors.Is(err, client.ErrNoLogin):
+	case s.ServiceURL == "" && errors.Is(err, ErrNoLogin):
 		return nil, option.Missingf("service_url", "this machine is %w", err)
 	case s.ServiceURL == "":
 		return nil, option.Missingf("service_url", "%w", err)
@@ -55,24 +51,24 @@ func (s *Service) Login(ctx context.Context) (*client.Login, error) {
 	return s.public(ctx)
 }
 
-func readLogin() (*client.Login, error) {
-	path, err := client.LoginPath()
+func readLogin() (*Login, error) {
+	path, err := LoginPath()
 	if err != nil {
 		return nil, err
 	}
-	return client.ReadLogin(path)
+	return ReadLogin(path)
 }
 
 func same(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
 
 // byCA asks for the service's keys over a connection that only the CA's holder
 // can answer.
-func (s *Service) byCA(ctx context.Context) (*client.Login, error) {
+func (s *Service) byCA(ctx context.Context) (*Login, error) {
 	ca, err := ReadPEM(s.CAFile, MaxCA)
 	if err != nil {
 		return nil, option.Wrap("ca_file", err)
 	}
-	c, err := client.New(s.ServiceURL, string(ca), "")
+	c, err := New(s.ServiceURL, string(ca), "")
 	if err != nil {
 		return nil, option.Wrap("service_url", err)
 	}
@@ -84,12 +80,12 @@ func (s *Service) byCA(ctx context.Context) (*client.Login, error) {
 }
 
 // byFingerprint takes the CA that the service names, if it is the one.
-func (s *Service) byFingerprint(ctx context.Context) (*client.Login, error) {
-	want, err := client.ParseFingerprint(s.Fingerprint)
+func (s *Service) byFingerprint(ctx context.Context) (*Login, error) {
+	want, err := ParseFingerprint(s.Fingerprint)
 	if err != nil {
 		return nil, option.Wrap("fingerprint", err)
 	}
-	found, err := client.Discover(ctx, s.ServiceURL)
+	found, err := Discover(ctx, s.ServiceURL)
 	if err != nil {
 		return nil, option.Wrap("service_url", err)
 	}
@@ -101,8 +97,8 @@ func (s *Service) byFingerprint(ctx context.Context) (*client.Login, error) {
 }
 
 // public takes a service whose certificate the machine's own roots vouch for.
-func (s *Service) public(ctx context.Context) (*client.Login, error) {
-	found, err := client.Discover(ctx, s.ServiceURL)
+func (s *Service) public(ctx context.Context) (*Login, error) {
+	found, err := Discover(ctx, s.ServiceURL)
 	if err != nil {
 		return nil, option.Wrap("service_url", err)
 	}
@@ -113,20 +109,20 @@ func (s *Service) public(ctx context.Context) (*client.Login, error) {
 	return login(s.ServiceURL, "", &found.Info)
 }
 
-func login(url, ca string, info *wire.PublicInfo) (*client.Login, error) {
+func login(url, ca string, info *wire.PublicInfo) (*Login, error) {
 	key, err := identity.Parse(info.IdentityKey)
 	if err != nil {
-		return nil, option.Errorf("service_url", "%w: identity key: %w", client.ErrService, err)
+		return nil, option.Errorf("service_url", "%w: identity key: %w", ErrService, err)
 	}
 	if len(info.IngestionKey) != wire.PublicKeySize {
-		return nil, option.Errorf("service_url", "%w: its ingestion key has %d bytes, want %d", client.ErrService, len(info.IngestionKey), wire.PublicKeySize)
+		return nil, option.Errorf("service_url", "%w: its ingestion key has %d bytes, want %d", ErrService, len(info.IngestionKey), wire.PublicKeySize)
 	}
-	return &client.Login{URL: url, CA: ca, IdentityKey: key, IngestionKey: info.IngestionKey}, nil
+	return &Login{URL: url, CA: ca, IdentityKey: key, IngestionKey: info.IngestionKey}, nil
 }
 
 // Connect returns a client that has a token: of the options, of the environment
 // or of the login of the same service. The service has taken the token.
-func (s *Account) Connect(ctx context.Context) (*client.Client, *client.Login, error) {
+func (s *Account) Connect(ctx context.Context) (*Client, *Login, error) {
 	l, err := s.Login(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -153,7 +149,7 @@ func blame(err error) option.Name {
 	return "service_url"
 }
 
-func (s *Account) token(l *client.Login) (string, error) {
+func (s *Account) token(l *Login) (string, error) {
 	if s.Token != "" {
 		return s.Token, nil
 	}

@@ -1,4 +1,4 @@
-package meet_test
+package client_test
 
 import (
 	"crypto/ed25519"
@@ -15,20 +15,19 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/meet"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
-// fake is a service with one good token.
-type fake struct {
+// trusted is a service with one good token.
+type trusted struct {
 	*httptest.Server
 	ca, fingerprint string
 }
 
-func newFake(t *testing.T, key []byte) *fake {
+func newTrusted(t *testing.T, key []byte) *trusted {
 	t.Helper()
-	f := &fake{}
+	f := &trusted{}
 	f.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		switch {
@@ -51,7 +50,7 @@ func newFake(t *testing.T, key []byte) *fake {
 	return f
 }
 
-func identityKey() ed25519.PublicKey {
+func serviceKey() ed25519.PublicKey {
 	return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
 }
 
@@ -60,7 +59,7 @@ func remember(t *testing.T, l client.Login) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "login.json")
 	t.Setenv(client.LoginVariable, path)
-	t.Setenv(meet.TokenVariable, "")
+	t.Setenv(client.TokenVariable, "")
 	if l.URL != "" {
 		if err := l.Write(path); err != nil {
 			t.Fatal(err)
@@ -69,7 +68,7 @@ func remember(t *testing.T, l client.Login) {
 }
 
 func TestLogin(t *testing.T) {
-	good, other, zeros := newFake(t, identityKey()), newFake(t, make([]byte, 7)), newFake(t, make([]byte, 32))
+	good, other, zeros := newTrusted(t, serviceKey()), newTrusted(t, make([]byte, 7)), newTrusted(t, make([]byte, 32))
 	caFile := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(caFile, []byte(good.ca), 0o600); err != nil {
 		t.Fatal(err)
@@ -77,26 +76,26 @@ func TestLogin(t *testing.T) {
 	colons := strings.ToUpper(good.fingerprint[:2] + ":" + good.fingerprint[2:])
 	for _, tc := range []struct {
 		name       string
-		service    meet.Service
+		service    client.Service
 		remembered client.Login
 		want       option.Name // option at fault; empty for none
 	}{
-		{name: "CA in a file", service: meet.Service{ServiceURL: good.URL, CAFile: caFile}},
-		{name: "CA as text", service: meet.Service{ServiceURL: good.URL, CAFile: good.ca}},
-		{name: "fingerprint", service: meet.Service{ServiceURL: good.URL, Fingerprint: colons}},
-		{name: "login", remembered: client.Login{IdentityKey: identityKey(), URL: good.URL, CA: good.ca}},
-		{name: "login of the same", service: meet.Service{ServiceURL: good.URL + "/"}, remembered: client.Login{IdentityKey: identityKey(), URL: good.URL, CA: good.ca}},
-		{name: "login of another", service: meet.Service{ServiceURL: good.URL}, remembered: client.Login{IdentityKey: identityKey(), URL: "https://another"}, want: "service_url"},
-		{name: "nobody vouches", service: meet.Service{ServiceURL: good.URL}, want: "service_url"},
-		{name: "wrong fingerprint", service: meet.Service{ServiceURL: good.URL, Fingerprint: strings.Repeat("0", 64)}, want: "fingerprint"},
-		{name: "wrong sizes", service: meet.Service{ServiceURL: other.URL, CAFile: other.ca}, want: "service_url"},
-		{name: "identity key of zeros", service: meet.Service{ServiceURL: zeros.URL, CAFile: zeros.ca}, want: "service_url"},
-		{name: "malformed fingerprint", service: meet.Service{ServiceURL: good.URL, Fingerprint: "00ff"}, want: "fingerprint"},
-		{name: "both", service: meet.Service{ServiceURL: good.URL, CAFile: caFile, Fingerprint: colons}, want: "fingerprint"},
-		{name: "CA of nothing", service: meet.Service{CAFile: caFile}, want: "service_url"},
-		{name: "no such file", service: meet.Service{ServiceURL: good.URL, CAFile: caFile + "x"}, want: "ca_file"},
+		{name: "CA in a file", service: client.Service{ServiceURL: good.URL, CAFile: caFile}},
+		{name: "CA as text", service: client.Service{ServiceURL: good.URL, CAFile: good.ca}},
+		{name: "fingerprint", service: client.Service{ServiceURL: good.URL, Fingerprint: colons}},
+		{name: "login", remembered: client.Login{IdentityKey: serviceKey(), URL: good.URL, CA: good.ca}},
+		{name: "login of the same", service: client.Service{ServiceURL: good.URL + "/"}, remembered: client.Login{IdentityKey: serviceKey(), URL: good.URL, CA: good.ca}},
+		{name: "login of another", service: client.Service{ServiceURL: good.URL}, remembered: client.Login{IdentityKey: serviceKey(), URL: "https://another"}, want: "service_url"},
+		{name: "nobody vouches", service: client.Service{ServiceURL: good.URL}, want: "service_url"},
+		{name: "wrong fingerprint", service: client.Service{ServiceURL: good.URL, Fingerprint: strings.Repeat("0", 64)}, want: "fingerprint"},
+		{name: "wrong sizes", service: client.Service{ServiceURL: other.URL, CAFile: other.ca}, want: "service_url"},
+		{name: "identity key of zeros", service: client.Service{ServiceURL: zeros.URL, CAFile: zeros.ca}, want: "service_url"},
+		{name: "malformed fingerprint", service: client.Service{ServiceURL: good.URL, Fingerprint: "00ff"}, want: "fingerprint"},
+		{name: "both", service: client.Service{ServiceURL: good.URL, CAFile: caFile, Fingerprint: colons}, want: "fingerprint"},
+		{name: "CA of nothing", service: client.Service{CAFile: caFile}, want: "service_url"},
+		{name: "no such file", service: client.Service{ServiceURL: good.URL, CAFile: caFile + "x"}, want: "ca_file"},
 		{name: "nothing", want: "service_url"},
-		{name: "away", service: meet.Service{ServiceURL: "https://127.0.0.1:1", CAFile: caFile}, want: "service_url"},
+		{name: "away", service: client.Service{ServiceURL: "https://127.0.0.1:1", CAFile: caFile}, want: "service_url"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			remember(t, tc.remembered)
@@ -118,19 +117,19 @@ func TestLogin(t *testing.T) {
 // TestCAOfAnother trusts a CA that the service does not have.
 func TestCAOfAnother(t *testing.T) {
 	remember(t, client.Login{})
-	f := newFake(t, identityKey())
+	f := newTrusted(t, serviceKey())
 	ca, err := os.ReadFile("testdata/another-ca.pem")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := meet.Service{ServiceURL: f.URL, CAFile: string(ca)}
+	s := client.Service{ServiceURL: f.URL, CAFile: string(ca)}
 	if _, err := s.Login(t.Context()); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestConnect(t *testing.T) {
-	f := newFake(t, identityKey())
+	f := newTrusted(t, serviceKey())
 	for _, tc := range []struct {
 		name                    string
 		given, variable, stored string
@@ -146,7 +145,7 @@ func TestConnect(t *testing.T) {
 		{name: "refused", given: "bad", want: "token"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			l := client.Login{IdentityKey: identityKey(), URL: f.URL, CA: f.ca, Token: tc.stored}
+			l := client.Login{IdentityKey: serviceKey(), URL: f.URL, CA: f.ca, Token: tc.stored}
 			if tc.storedURL != "" {
 				l.URL = tc.storedURL
 			}
@@ -154,8 +153,8 @@ func TestConnect(t *testing.T) {
 				l.CA = tc.storedCA
 			}
 			remember(t, l)
-			t.Setenv(meet.TokenVariable, tc.variable)
-			a := meet.Account{Service: meet.Service{ServiceURL: f.URL, CAFile: f.ca}, Token: tc.given}
+			t.Setenv(client.TokenVariable, tc.variable)
+			a := client.Account{Service: client.Service{ServiceURL: f.URL, CAFile: f.ca}, Token: tc.given}
 			_, _, err := a.Connect(t.Context())
 			var wrong *option.Error
 			if errors.As(err, &wrong); (tc.want == "") != (err == nil) || wrong != nil && wrong.Option != tc.want {

@@ -1,4 +1,4 @@
-package meet
+package client
 
 //go:generate packer-sdc struct-markdown
 

@@ -26,7 +26,7 @@ const patience = 20 * time.Second
 
 // Config says what to make, and how.
 type Config struct {
-	meet.Service   `mapstructure:",squash"`
+	client.Service `mapstructure:",squash"`
 	convert.Config `mapstructure:",squash"`
 
 	// Directory for the image and the staging directory. It must not exist

@@ -104,7 +104,7 @@ func (o *convertOptions) options(cmd *cobra.Command) (*convert.Options, error) {
 	if !o.NoEncryption && o.caFile != "" && (o.IdentityKey == "" || o.IngestionKey == "") {
 		return nil, usageErrorf("--ca-file, --identity-key and --ingestion-key belong together: keys of two services open nothing")
 	}
-	options, err := convert.NewOptions(cmd.Context(), &o.Config, &meet.Service{CAFile: o.caFile})
+	options, err := convert.NewOptions(cmd.Context(), &o.Config, &client.Service{CAFile: o.caFile})
 	if errors.Is(err, client.ErrNoLogin) {
 		return nil, fmt.Errorf("%w, or give --service, --ca-file, --identity-key and --ingestion-key", client.ErrNoLogin)
 	}

@@ -104,7 +104,7 @@ func (s *Service) public(ctx context.Context) (*Login, error) {
 	}
 	if !found.PubliclyTrusted {
 		return nil, option.Errorf("service_url", "nobody vouches for the certificate of %s: give %s or %s, "+
-			`or run "snpguard login %s" first`, s.ServiceURL, fingerprint, caFile, s.ServiceURL)
+			`or run "snpguard login %s" first`, s.ServiceURL, optionFingerprint, optionCAFile, s.ServiceURL)
 	}
 	return login(s.ServiceURL, "", &found.Info)
 }

@@ -79,7 +79,7 @@ func TestOverlay(t *testing.T) {
 func TestGoldenImageInUse(t *testing.T) {
 	files := goldenOverlay(t, "qcow2")
 	second := qemu.Files{Image: files.Image + "-2", Backing: files.Backing}
-	tool(t, filepath.Dir(files.Image), "qemu-img", "create", "-q", "-f", "qcow2", "-b", "golden", "-F", "qcow2", second.Image)
+	run(t, filepath.Dir(files.Image), "qemu-img", "create", "-q", "-f", "qcow2", "-b", "golden", "-F", "qcow2", second.Image)
 	for _, f := range []qemu.Files{files, second} {
 		s, err := f.Probe()
 		if err != nil {

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// TestReasonsOfOperatorsRecords holds the list in docs/api.md against the constants of
-// the service.
+// TestReasonsOfOperatorsRecords holds the list in docs/api.md against the constants and
+// the operations of the service.
 func TestReasonsOfOperatorsRecords(t *testing.T) {
-	constant := regexp.MustCompile(`\b[rR]eason[A-Za-z]* *= "([a-z]+\.[a-z]+)"`)
+	constant := regexp.MustCompile(`(?:\b[rR]eason[A-Za-z]*(?: audit\.Reason)? *= |\{(?:wire\.Role[A-Za-z]+|""), [A-Za-z]+, )"([a-z]+\.[a-z]+)"`)
 	var used []string
 	err := filepath.WalkDir(filepath.Join(root, "service"), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {

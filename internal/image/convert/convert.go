@@ -142,6 +142,10 @@ func (c *conversion) run(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	// It was read in several passes, which have to have seen the same.
+	if err := s.image.Unchanged(); err != nil {
+		return err
+	}
 	if err := c.record.Write(c.staged()); err != nil {
 		return fmt.Errorf("write %s: %w", staging.NameConversion, err)
 	}

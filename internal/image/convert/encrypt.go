@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,6 +15,10 @@ import (
 // chunkSize is how much is read, encrypted and written at a time, in bytes: a
 // multiple of every cluster size.
 const chunkSize = 1 << 20
+
+// atOnce is how many chunks are under way: while some wait for the source and some
+// for the disk, others are encrypted.
+const atOnce = 8
 
 // clusterSize is the granularity of what is written, in bytes. What nobody uses
 // of a cluster in use is zero, unless free space is filled.
@@ -44,15 +47,6 @@ func sectors(ranges []rootfs.Range) []rootfs.Range {
 		out = append(out, rootfs.Range{Offset: first, Length: end - first})
 	}
 	return out
-}
-
-// total adds up the bytes of ranges.
-func total(ranges []rootfs.Range) int64 {
-	var n int64
-	for _, r := range ranges {
-		n += r.Length
-	}
-	return n
 }
 
 // chunks calls f with the parts of ranges in each chunk that has any.
@@ -100,12 +94,11 @@ func (p *payload) encrypt(ctx context.Context, ranges []rootfs.Range) error {
 		})
 		return ctx.Err()
 	})
-	for range runtime.GOMAXPROCS(0) {
+	for range atOnce {
 		group.Go(func() error {
 			buffer := make([]byte, chunkSize)
 			defer clear(buffer)
 			for j := range jobs {
-				clear(buffer)
 				if err := p.encryptChunk(buffer, j.chunk, j.parts); err != nil {
 					return err
 				}
@@ -120,12 +113,12 @@ func (p *payload) encrypt(ctx context.Context, ranges []rootfs.Range) error {
 // any of them.
 func (p *payload) encryptChunk(buffer []byte, chunk int64, parts []rootfs.Range) error {
 	base := chunk * chunkSize
+	if err := p.read(buffer, base, parts); err != nil {
+		return fmt.Errorf("read root file system: %w", err)
+	}
 	var inUse [chunkSize / clusterSize]bool
 	for _, r := range parts {
 		piece := buffer[r.Offset-base:][:r.Length]
-		if _, err := p.source.ReadAt(piece, r.Offset); err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read root file system: %w", err)
-		}
 		p.cipher.Encrypt(piece, piece, r.Offset)
 		for i := (r.Offset - base) / clusterSize; i*clusterSize < r.Offset-base+r.Length; i++ {
 			inUse[i] = true
@@ -149,5 +142,22 @@ func (p *payload) encryptChunk(buffer []byte, chunk int64, parts []rootfs.Range)
 	if p.done != nil {
 		p.done(total(parts))
 	}
+	return nil
+}
+
+// read reads the parts of a chunk into the buffer, and leaves the rest of it zero.
+// Parts that are close to each other are read at once.
+func (p *payload) read(buffer []byte, base int64, parts []rootfs.Range) error {
+	for _, r := range near(parts, closeBy) {
+		if _, err := p.source.ReadAt(buffer[r.Offset-base:][:r.Length], r.Offset); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	at := base
+	for _, r := range parts {
+		clear(buffer[at-base : r.Offset-base])
+		at = r.Offset + r.Length
+	}
+	clear(buffer[at-base:])
 	return nil
 }

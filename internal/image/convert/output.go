@@ -99,7 +99,7 @@ func (c *conversion) writePayload(ctx context.Context, disk target, l *layout, k
 	c.record.Disk.Used = all
 	var done atomic.Int64
 	p := &payload{
-		cipher: cipher, source: root.file, target: disk, offset: l.table.Offset(l.root) + luks2.PayloadOffset, size: size,
+		cipher: cipher, source: root.reader(), target: disk, offset: l.table.Offset(l.root) + luks2.PayloadOffset, size: size,
 		done: func(n int64) { c.Events.Progress(done.Add(n), all) },
 	}
 	return p.encrypt(ctx, ranges)

@@ -35,7 +35,24 @@ type Source struct {
 	ClusterSize int     // bytes that are compressed together, the chain's largest; 0 if unknown
 	Backing     *Source // nil if the image stands alone
 
-	named bool // the operator names every file, as Files has it
+	named bool        // the operator names every file, as Files has it
+	found os.FileInfo // of the file, when it was probed
+}
+
+// Unchanged fails when a file of the image's chain is not what it was when it was
+// probed, by inode, size and time of change. QEMU's lock keeps its own programs from
+// writing to an image that is open, and nobody else.
+func (s *Source) Unchanged() error {
+	for ; s != nil; s = s.Backing {
+		now, err := os.Stat(s.Path)
+		if err != nil {
+			return fmt.Errorf("look at the image again: %w", err)
+		}
+		if !os.SameFile(s.found, now) || now.Size() != s.found.Size() || !now.ModTime().Equal(s.found.ModTime()) {
+			return fmt.Errorf("%w: %s was changed while it was read; shut down what writes to it, and convert it again", ErrImage, s.Path)
+		}
+	}
+	return nil
 }
 
 // Probe finds out what kind of image a file is and whether it can be read
@@ -121,7 +138,7 @@ func (p *prober) one(f *os.File, path string, format Format) (*Source, *header, 
 	if h.size < 1 || h.size > MaxSize {
 		return nil, nil, wrongSize(uint64(h.size))
 	}
-	return &Source{Path: path, Format: h.format, VirtualSize: h.size, ClusterSize: h.cluster}, h, nil
+	return &Source{Path: path, Format: h.format, VirtualSize: h.size, ClusterSize: h.cluster, found: info}, h, nil
 }
 
 // backing opens the file that an image names. The root lets no link lead out.

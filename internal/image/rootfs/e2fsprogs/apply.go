@@ -20,6 +20,14 @@ import (
 // no room, rootfs.ErrChange when a change is impossible, rootfs.ErrCorrupt when
 // the file system is damaged or its journal has to be replayed first (Recover).
 func Apply(ctx context.Context, image string, offset int64, changes []rootfs.Change) error {
+	return ApplyPrepared(ctx, image, offset, changes, func([]string) error { return nil })
+}
+
+// ApplyPrepared is Apply for an image that lacks the data of files. Before anything
+// is changed, prepare is told the names of files, of any type, that the changes take
+// away: their blocks may become other files'. Blocks of other files are neither read
+// nor written. A name may have been given by an earlier change.
+func ApplyPrepared(ctx context.Context, image string, offset int64, changes []rootfs.Change, prepare func(removed []string) error) error {
 	w, err := newWorkspace(image)
 	if err != nil {
 		return err
@@ -28,6 +36,9 @@ func Apply(ctx context.Context, image string, offset int64, changes []rootfs.Cha
 	p, err := makePlan(w, image, offset, changes)
 	if err != nil {
 		return fmt.Errorf("plan changes: %w", err)
+	}
+	if err := prepare(p.removed); err != nil {
+		return fmt.Errorf("prepare changes: %w", err)
 	}
 	if err := w.execute(ctx, p.script.String(), offset); err != nil {
 		return fmt.Errorf("change file system: %w", err)

@@ -13,10 +13,11 @@ import (
 // plan turns changes into a script and keeps what the tree is to be afterwards.
 type plan struct {
 	*tree
-	script script
-	spool  *spool
-	now    time.Time
-	seen   map[*links]bool // directories being removed
+	script  script
+	spool   *spool
+	now     time.Time
+	seen    map[*links]bool // directories being removed
+	removed []string        // files that the image has
 }
 
 // maxName is the length of a name, in bytes.
@@ -230,6 +231,9 @@ func (p *plan) removeAt(at string, n *node) error {
 		}
 		p.changed[at] = &node{}
 		return p.script.unlink(at, "rmdir")
+	}
+	if n.made == nil {
+		p.removed = append(p.removed, relative(at))
 	}
 	n.file.count--
 	p.changed[at] = &node{}

@@ -96,6 +96,11 @@ func (f *FS) inlineData(in *inode) ([]byte, error) {
 // maxTarget is the length of a symbolic link's target, in bytes.
 const maxTarget = 4095
 
+// fastLink tells whether a symbolic link's target is in i_block.
+func (in *inode) fastLink() bool {
+	return in.stat.Size < blockAreaSize && !in.has(flagInlineData|flagExtents)
+}
+
 // readLink returns the target of a symbolic link. A short one is in i_block.
 func (f *FS) readLink(in *inode) (string, error) {
 	if !in.is(rootfs.ModeSymlink) {
@@ -104,7 +109,7 @@ func (f *FS) readLink(in *inode) (string, error) {
 	if in.stat.Size == 0 {
 		return "", corrupt("symbolic link %d is empty", in.number)
 	}
-	if in.stat.Size < blockAreaSize && !in.has(flagInlineData|flagExtents) {
+	if in.fastLink() {
 		return string(in.blockArea()[:in.stat.Size]), nil
 	}
 	target, err := f.readAll(in, maxTarget)

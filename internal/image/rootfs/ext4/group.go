@@ -28,8 +28,9 @@ type group struct {
 	blockBitmap      uint64
 	inodeBitmap      uint64
 	inodeTable       uint64
-	blocksUninit     bool // the bitmap was never written: only metadata is used
-	inodesUninit     bool // the inode table was never written
+	blocksUninit     bool   // the bitmap was never written: only metadata is used
+	inodesUninit     bool   // the inode table was never written
+	inodesUnused     uint32 // at the table's end, never written
 	blockBitmapCsum  uint32
 	wideBitmapChecks bool // all 32 bits of blockBitmapCsum are there
 }
@@ -63,6 +64,10 @@ func (f *FS) group(number uint64) (*group, error) {
 	if f.sb.has(roCompatGDTCsum | roCompatMetadataCsum) {
 		flags := le.Uint16(raw[bgFlags:])
 		g.blocksUninit, g.inodesUninit = flags&flagBlockUninit != 0, flags&flagInodeUninit != 0
+		g.inodesUnused = uint32(le.Uint16(raw[bgUnusedLo:]))
+		if f.sb.descSize >= 64 {
+			g.inodesUnused |= uint32(le.Uint16(raw[bgUnusedHi:])) << 16
+		}
 	}
 	for _, at := range []uint64{g.blockBitmap, g.inodeBitmap, g.inodeTable, g.inodeTable + f.sb.inodeTableBlocks() - 1} {
 		if at <= f.sb.firstDataBlock || at >= f.sb.blocks {

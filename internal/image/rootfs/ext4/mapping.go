@@ -86,8 +86,7 @@ func (n *extentNode) lengthOf(i int) uint16 {
 
 // extent looks a block up in an extent tree.
 func (f *FS) extent(in *inode, block uint64) (run, error) {
-	raw := in.blockArea()
-	node, err := in.extentNode(raw, -1)
+	node, err := in.extentNode(in.blockArea(), -1)
 	if err != nil {
 		return run{}, err
 	}
@@ -103,22 +102,42 @@ func (f *FS) extent(in *inode, block uint64) (run, error) {
 		if i < 0 {
 			return run{length: node.first(0) - block}, nil
 		}
-		low, high, entry := node.first(i), node.first(i+1), node.entries[i*extentSize:]
-		child := uint64(binary.LittleEndian.Uint32(entry[4:])) | uint64(binary.LittleEndian.Uint16(entry[8:]))<<32
-		if raw, err = f.block(child); err != nil {
+		if node, err = f.extentChild(in, &node, i); err != nil {
 			return run{}, err
-		}
-		if node, err = in.extentNode(raw, node.depth-1); err != nil {
-			return run{}, err
-		}
-		node.low, node.high = low, high
-		if f.sb.has(roCompatMetadataCsum) {
-			end := extentSize * (1 + int(binary.LittleEndian.Uint16(raw[4:])))
-			if end+4 > len(raw) || crc32c(in.seed, raw[:end]) != binary.LittleEndian.Uint32(raw[end:]) {
-				return run{}, corrupt("checksum of an extent block of inode %d", in.number)
-			}
 		}
 	}
+}
+
+// child is the block that an entry of an inner node leads to.
+func (n *extentNode) child(i int) uint64 {
+	entry := n.entries[i*extentSize:]
+	return uint64(binary.LittleEndian.Uint32(entry[4:])) | uint64(binary.LittleEndian.Uint16(entry[8:]))<<32
+}
+
+// start is the block that an entry of a leaf leads to.
+func (n *extentNode) start(i int) uint64 {
+	entry := n.entries[i*extentSize:]
+	return uint64(binary.LittleEndian.Uint32(entry[8:])) | uint64(binary.LittleEndian.Uint16(entry[6:]))<<32
+}
+
+// extentChild reads and checks the node that an entry leads to.
+func (f *FS) extentChild(in *inode, parent *extentNode, i int) (extentNode, error) {
+	raw, err := f.block(parent.child(i))
+	if err != nil {
+		return extentNode{}, err
+	}
+	node, err := in.extentNode(raw, parent.depth-1)
+	if err != nil {
+		return extentNode{}, err
+	}
+	node.low, node.high = parent.first(i), parent.first(i+1)
+	if f.sb.has(roCompatMetadataCsum) {
+		end := extentSize * (1 + int(binary.LittleEndian.Uint16(raw[4:])))
+		if end+4 > len(raw) || crc32c(in.seed, raw[:end]) != binary.LittleEndian.Uint32(raw[end:]) {
+			return extentNode{}, corrupt("checksum of an extent block of inode %d", in.number)
+		}
+	}
+	return node, nil
 }
 
 // leaf is what a leaf says of a block, given the last entry before it.
@@ -136,7 +155,7 @@ func (n *extentNode) leaf(in *inode, i int, block uint64) (run, error) {
 	entry := n.entries[i*extentSize:]
 	r := run{length: first + length - block}
 	if binary.LittleEndian.Uint16(entry[4:]) <= extentWritten {
-		start := uint64(binary.LittleEndian.Uint32(entry[8:])) | uint64(binary.LittleEndian.Uint16(entry[6:]))<<32
+		start := n.start(i)
 		if start == 0 {
 			return run{}, corrupt("inode %d has its data at block 0", in.number)
 		}

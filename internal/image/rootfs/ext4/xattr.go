@@ -110,13 +110,19 @@ func (f *FS) innerXattrs(in *inode) ([]xattr, error) {
 	return f.xattrEntries(in, area, area)
 }
 
+// attributeBlock is the block with an inode's attributes, 0 for none.
+func (f *FS) attributeBlock(in *inode) uint64 {
+	number := uint64(binary.LittleEndian.Uint32(in.raw[inFileACLLo:]))
+	if f.sb.incompat&incompat64Bit != 0 {
+		number |= uint64(binary.LittleEndian.Uint16(in.raw[inFileACLHi:])) << 32
+	}
+	return number
+}
+
 // blockXattrs reads the attributes in a block of their own.
 func (f *FS) blockXattrs(in *inode) ([]xattr, error) {
 	le := binary.LittleEndian
-	number := uint64(le.Uint32(in.raw[inFileACLLo:]))
-	if f.sb.incompat&incompat64Bit != 0 {
-		number |= uint64(le.Uint16(in.raw[inFileACLHi:])) << 32
-	}
+	number := f.attributeBlock(in)
 	if number == 0 {
 		return nil, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 // time.
 type Disk struct {
 	conn    *nbd.Conn
+	reader  io.ReaderAt // of the connection
 	server  *server
 	cluster int
 }
@@ -54,7 +56,10 @@ func open(ctx context.Context, source *Source, a access) (*Disk, error) {
 		}
 		return nil, fmt.Errorf("%w %s: qemu-nbd: %s: %w", ErrImage, source.Path, s.words, err)
 	}
-	d := &Disk{conn: conn, server: s, cluster: source.ClusterSize}
+	d := &Disk{conn: conn, reader: conn, server: s, cluster: source.ClusterSize}
+	if a == readOnly && d.cluster > 0 {
+		d.reader = newClusters(conn, int64(d.cluster), d.Size())
+	}
 	// The connection does not need the socket's name any more, and a program that
 	// is killed leaves nothing behind.
 	if err := os.RemoveAll(s.dir); err != nil {
@@ -67,7 +72,7 @@ func open(ctx context.Context, source *Source, a access) (*Disk, error) {
 }
 
 // ReadAt reads as io.ReaderAt does.
-func (d *Disk) ReadAt(p []byte, off int64) (int, error) { return d.conn.ReadAt(p, off) }
+func (d *Disk) ReadAt(p []byte, off int64) (int, error) { return d.reader.ReadAt(p, off) }
 
 // Size returns the virtual disk's size in bytes.
 func (d *Disk) Size() int64 { return d.conn.Size() }

@@ -78,6 +78,21 @@ func recovery(t *testing.T, o *Options, identity age.Identity) []byte {
 // decryptedFile reads a file of an encrypted root partition.
 func decryptedFile(t *testing.T, part, vmk []byte, name string) string {
 	t.Helper()
+	payload := decrypted(t, part, vmk)
+	root, err := ext4.Open(bytes.NewReader(payload), int64(len(payload)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := fs.ReadFile(root, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// decrypted returns the payload of a partition in clear.
+func decrypted(t *testing.T, part, vmk []byte) []byte {
+	t.Helper()
 	cipher, err := xts.New(vmk)
 	if err != nil {
 		t.Fatal(err)
@@ -88,13 +103,5 @@ func decryptedFile(t *testing.T, part, vmk []byte, name string) string {
 			cipher.Decrypt(sector, sector, int64(at))
 		}
 	}
-	root, err := ext4.Open(bytes.NewReader(payload), int64(len(payload)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := fs.ReadFile(root, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
+	return payload
 }

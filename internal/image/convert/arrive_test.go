@@ -342,3 +342,39 @@ func sameAllocation(t *testing.T, volume *ext4.FS, payload []byte, all bool) {
 		}
 	}
 }
+
+// TestWhatIsRemovedIsNotOnTheDisk has a conversion remove a file that was encrypted
+// already when it did.
+func TestWhatIsRemovedIsNotOnTheDisk(t *testing.T) {
+	tree := oddTree(t)
+	put(t, tree, "var/lib/cloud/instance/secret", strings.Repeat("removed ", 1<<17))
+	put(t, tree, "etc/cloud/cloud.cfg", "")
+	image := rootfstest.Make(t, 128, tree, "-t", "ext4", "-b", "4096")
+	blocks, err := openImage(t, image).Blocks("var/lib/cloud/instance/secret")
+	if err != nil || total(blocks) != 1<<20 {
+		t.Fatalf("%v, %v", blocks, err)
+	}
+	o, ingestion := tinyOptions(t, tinyDisk(t, image))
+	o.Format = Raw
+	c, err := Convert(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	converted, err := os.ReadFile(o.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := converted[c.Disk.Partitions[0].Offset:][:c.Disk.Partitions[0].Size]
+	payload := decrypted(t, part, openedKeys(t, o, c, ingestion, part))
+	if bytes.Contains(payload, []byte("removed removed ")) {
+		t.Error("the file that was removed is still there")
+	}
+	plain, err := ext4.Open(bytes.NewReader(payload), int64(len(payload)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := plain.Lstat("var/lib/cloud/instance"); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("the conversion removed nothing: %q, %v", c.Edits, err)
+	}
+	sameAllocation(t, plain, part[luks2.PayloadOffset:], false)
+}

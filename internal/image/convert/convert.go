@@ -122,23 +122,13 @@ func (c *conversion) run(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", c.Input, err)
 	}
 	defer s.close()
-	system, err := c.scan(ctx, s)
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.Input, err)
-	}
-	defer system.close()
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		sum, err := hashFile(both, c.Input)
 		c.record.Source.SHA256 = sum
 		return err
 	})
-	group.Go(func() error {
-		if c.NoEncryption {
-			return c.copyPlain(both, s, system)
-		}
-		return c.encrypt(both, s, system)
-	})
+	group.Go(func() error { return c.convert(both, s) })
 	if err := group.Wait(); err != nil {
 		return err
 	}
@@ -154,4 +144,20 @@ func (c *conversion) run(ctx context.Context) error {
 	}
 	c.Events.Step("Write " + c.Output)
 	return c.publish()
+}
+
+// convert makes the image and the staging directory of an open source.
+func (c *conversion) convert(ctx context.Context, s *source) error {
+	sys, err := c.openSystem(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer sys.close()
+	if err := c.scan(ctx, s, sys); err != nil {
+		return fmt.Errorf("%s: %w", c.Input, err)
+	}
+	if c.NoEncryption {
+		return c.copyPlain(ctx, s, sys)
+	}
+	return c.encrypt(ctx, s, sys)
 }

@@ -49,23 +49,24 @@ func sectors(ranges []rootfs.Range) []rootfs.Range {
 	return out
 }
 
-// chunks calls f with the parts of ranges in each chunk that has any.
-func chunks(ranges []rootfs.Range, f func(chunk int64, parts []rootfs.Range) bool) {
+// pieces calls f with the parts of ranges in each piece of so many bytes that has any,
+// as long as it returns true.
+func pieces(ranges []rootfs.Range, size int64, f func(number int64, parts []rootfs.Range) bool) {
 	var parts []rootfs.Range
 	current := int64(-1)
 	for _, r := range ranges {
 		for r.Length > 0 {
-			chunk := r.Offset / chunkSize
-			if chunk != current && len(parts) > 0 {
+			number := r.Offset / size
+			if number != current && len(parts) > 0 {
 				if !f(current, parts) {
 					return
 				}
 				parts = nil
 			}
-			current = chunk
-			n := min(r.Length, (chunk+1)*chunkSize-r.Offset)
+			current = number
+			n := min(r.Length, (number+1)*size-r.Offset)
 			parts = append(parts, rootfs.Range{Offset: r.Offset, Length: n})
-			r = rootfs.Range{Offset: r.Offset + n, Length: r.Length - n}
+			r = from(r, r.Offset+n)
 		}
 	}
 	if len(parts) > 0 {
@@ -84,7 +85,7 @@ func (p *payload) encrypt(ctx context.Context, ranges []rootfs.Range) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(jobs)
-		chunks(ranges, func(chunk int64, parts []rootfs.Range) bool {
+		pieces(near(ranges, 1), chunkSize, func(chunk int64, parts []rootfs.Range) bool {
 			select {
 			case jobs <- job{chunk, parts}:
 				return true

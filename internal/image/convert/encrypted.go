@@ -8,21 +8,12 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/luks2"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 )
 
 // encrypt makes the encrypted image and its staging directory.
 func (c *conversion) encrypt(ctx context.Context, s *source, sys *system) error {
-	k, err := newKeys(c.Service.IngestionKey)
-	if err != nil {
-		return err
-	}
-	defer k.wipe()
+	k, l := sys.ahead.keys, sys.ahead.layout
 	c.record.ImageID = k.image
-	l, err := newLayout(s.table, s.root.Partition.Number, s.disk.Size(), c.size)
-	if err != nil {
-		return option.Wrap("size", err)
-	}
 	c.describe(l, sys)
 	if err := c.writeBootFiles(sys); err != nil {
 		return err
@@ -42,7 +33,7 @@ func (c *conversion) encrypt(ctx context.Context, s *source, sys *system) error 
 			return err
 		}
 		c.Events.Step("Encrypt the root file system")
-		return c.writeDisk(ctx, l, k, sys.root)
+		return c.writeDisk(ctx, s, sys.ahead, sys.root)
 	})
 	if err := group.Wait(); err != nil {
 		return err

@@ -3,6 +3,7 @@ package convert
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,20 +12,34 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/luks2"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/qcow2"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/xts"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // target is a disk image that is being written. What is not written reads as
 // zeros.
-type target interface {
-	io.WriterAt
-	Close() error
+type target struct {
+	image   io.WriterAt
+	file    *os.File
+	finish  func() error // nil, or makes an image of what was written
+	written atomic.Int64 // bytes
+}
+
+// writebackEvery is how much is written before the kernel is told to pass it on, in
+// bytes.
+const writebackEvery = 64 << 20
+
+// WriteAt writes as io.WriterAt does.
+func (t *target) WriteAt(p []byte, off int64) (int, error) {
+	n, err := t.image.WriteAt(p, off)
+	if now := t.written.Add(int64(n)); now/writebackEvery != (now-int64(n))/writebackEvery {
+		startWriteback(t.file)
+	}
+	return n, err
 }
 
 // createTarget makes an empty disk image.
-func (c *conversion) createTarget(size int64) (target, error) {
+func (c *conversion) createTarget(size int64) (*target, error) {
 	f, err := os.OpenFile(c.image(), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, err
@@ -34,75 +49,60 @@ func (c *conversion) createTarget(size int64) (target, error) {
 			f.Close()
 			return nil, err
 		}
-		return f, nil
+		return &target{image: f, file: f}, nil
 	}
 	w, err := qcow2.Create(f, size, qcow2.Options{Compress: c.Compress})
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	return w, nil
+	return &target{image: w, file: f, finish: w.Close}, nil
 }
 
-// writeDisk writes the new disk: the encrypted root, its LUKS2 header, the sealed
-// VMK, and the partition table. Nothing else of the source is on it.
-func (c *conversion) writeDisk(ctx context.Context, l *layout, k *keys, root *workingCopy) error {
-	disk, err := c.createTarget(l.size)
-	if err != nil {
-		return err
+// Close ends a disk image that is whole.
+func (t *target) Close() error {
+	var err error
+	if t.finish != nil {
+		err = t.finish()
 	}
-	err = c.writePartitions(ctx, disk, l, k, root)
-	if closeErr := disk.Close(); err == nil {
-		err = closeErr
-	}
-	return err
+	return errors.Join(err, t.file.Close())
 }
 
-func (c *conversion) writePartitions(ctx context.Context, disk target, l *layout, k *keys, root *workingCopy) error {
-	start := l.table.Offset(l.root)
-	if err := c.writePayload(ctx, disk, l, k, root); err != nil {
+// abandon leaves what nobody will use.
+func (t *target) abandon() { t.file.Close() }
+
+// writeDisk writes what is left of the new disk: the encrypted root, its LUKS2 header,
+// the sealed VMK, and the partition table. Nothing else of the source is on it.
+func (c *conversion) writeDisk(ctx context.Context, s *source, a *ahead, root *workingCopy) error {
+	if err := c.finish(ctx, s, a, root); err != nil {
 		return err
 	}
+	if err := c.writeTables(a); err != nil {
+		return err
+	}
+	return a.whole()
+}
+
+// writeTables writes all but the root.
+func (c *conversion) writeTables(a *ahead) error {
+	start := a.layout.table.Offset(a.layout.root)
 	uuid := wire.NewUUID()
 	c.record.Disk.LUKSUUID = uuid.String()
-	header, err := luks2.Encode(uuid, k.vmk, rand.Reader)
+	header, err := luks2.Encode(uuid, a.keys.vmk, rand.Reader)
 	if err != nil {
 		return fmt.Errorf("make LUKS2 header: %w", err)
 	}
-	record, err := vmkrecord.Encode(k.image, k.sealedVMK)
+	record, err := vmkrecord.Encode(a.keys.image, a.keys.sealedVMK)
 	if err != nil {
 		return fmt.Errorf("make record of the sealed VMK: %w", err)
 	}
-	if _, err := disk.WriteAt(header, start); err != nil {
+	if _, err := a.disk.WriteAt(header, start); err != nil {
 		return err
 	}
-	if _, err := disk.WriteAt(record, start+vmkrecord.Offset); err != nil {
+	if _, err := a.disk.WriteAt(record, start+vmkrecord.Offset); err != nil {
 		return err
 	}
-	return l.table.Write(disk, l.size)
-}
-
-// writePayload encrypts the root into its place.
-func (c *conversion) writePayload(ctx context.Context, disk target, l *layout, k *keys, root *workingCopy) error {
-	cipher, err := xts.New(k.vmk)
-	if err != nil {
-		return err
-	}
-	defer cipher.Wipe()
-	size := l.table.Size(l.root) - luks2.PayloadOffset
-	size -= size % xts.SectorSize
-	ranges, err := c.toEncrypt(root.fs, size)
-	if err != nil {
-		return fmt.Errorf("root file system: %w", err)
-	}
-	all := total(ranges)
-	c.record.Disk.Used = all
-	var done atomic.Int64
-	p := &payload{
-		cipher: cipher, source: root.reader(), target: disk, offset: l.table.Offset(l.root) + luks2.PayloadOffset, size: size,
-		done: func(n int64) { c.Events.Progress(done.Add(n), all) },
-	}
-	return p.encrypt(ctx, ranges)
+	return a.layout.table.Write(a.disk, a.layout.size)
 }
 
 // toEncrypt returns what of the payload is written: what the file system uses,

@@ -87,3 +87,10 @@ func inside(ranges []rootfs.Range, within rootfs.Range, f func(rootfs.Range) err
 	}
 	return nil
 }
+
+// common is how many bytes of ranges lie within another one.
+func common(ranges []rootfs.Range, within rootfs.Range) (n int64) {
+	//nolint:errcheck // it returns what the function does
+	inside(ranges, within, func(r rootfs.Range) error { n += r.Length; return nil })
+	return n
+}

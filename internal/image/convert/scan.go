@@ -18,6 +18,7 @@ import (
 // and what of it is going to boot.
 type system struct {
 	root     *workingCopy
+	ahead    *ahead        // nil without encryption
 	boot     *workingCopy  // of a separate /boot that has a journal, or nil
 	bootFS   rootfs.Volume // of a separate /boot, or nil
 	packages []*modulePackage
@@ -27,6 +28,9 @@ type system struct {
 }
 
 func (s *system) close() {
+	if s.ahead != nil {
+		s.ahead.close()
+	}
 	for _, w := range []*workingCopy{s.root, s.boot} {
 		if w != nil {
 			w.close() //nolint:errcheck // it lies in the workspace, which is removed
@@ -34,22 +38,27 @@ func (s *system) close() {
 	}
 }
 
-// scan copies the file systems of the operating system, looks at it and chooses
-// what to boot.
-func (c *conversion) scan(ctx context.Context, s *source) (*system, error) {
+// openSystem copies the root, and begins to encrypt it.
+func (c *conversion) openSystem(ctx context.Context, s *source) (*system, error) {
 	sys := &system{}
-	if err := c.fillSystem(ctx, s, sys); err != nil {
+	var err error
+	if sys.root, err = copyOut(ctx, s, s.root, c.work.path("root"), c.Events); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Input, err)
+	}
+	if c.NoEncryption {
+		return sys, nil
+	}
+	if sys.ahead, err = c.begin(ctx, s, sys.root); err != nil {
 		sys.close()
 		return nil, err
 	}
 	return sys, nil
 }
 
-func (c *conversion) fillSystem(ctx context.Context, s *source, sys *system) error {
+// scan copies a separate /boot, looks at the operating system and chooses what to
+// boot.
+func (c *conversion) scan(ctx context.Context, s *source, sys *system) error {
 	var err error
-	if sys.root, err = copyOut(ctx, s, s.root, c.work.path("root"), c.Events); err != nil {
-		return err
-	}
 	sys.input = osinfo.Input{Root: sys.root.fs, Harden: harden.Options{CloudInit: c.CloudInit}}
 	if err := c.followMounts(s, sys.root.fs); err != nil {
 		return err

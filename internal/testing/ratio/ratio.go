@@ -18,9 +18,18 @@ const rounds = 5
 // the given unit, such as "x-hashing", beside the target that it should stay under.
 func Compare(b *testing.B, unit string, limit float64, reference, subject func()) {
 	b.Helper()
+	CompareFrom(b, unit, limit, func() {}, reference, subject)
+}
+
+// CompareFrom is Compare, and calls fresh before each of the two, which takes no part in
+// the times: for what the round before has left.
+func CompareFrom(b *testing.B, unit string, limit float64, fresh, reference, subject func()) {
+	b.Helper()
 	var ratios []float64
 	round := func() {
+		fresh()
 		base := duration(reference)
+		fresh()
 		ratios = append(ratios, float64(duration(subject))/float64(base))
 	}
 	for b.Loop() {

@@ -77,7 +77,7 @@ func lending(t *testing.T, image string) *workingCopy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { disk.Close() })
+	t.Cleanup(func() { disk.Close() }) //nolint:errcheck // it was only read
 	table, _, err := partitions(disk)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func lending(t *testing.T, image string) *workingCopy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.close() })
+	t.Cleanup(func() { w.close() }) //nolint:errcheck // it goes with the test
 	return w
 }
 

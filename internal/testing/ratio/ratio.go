@@ -18,19 +18,22 @@ const rounds = 5
 // the given unit, such as "x-hashing", beside the target that it should stay under.
 func Compare(b *testing.B, unit string, limit float64, reference, subject func()) {
 	b.Helper()
-	CompareFrom(b, unit, limit, func() {}, reference, subject)
+	Pair{func() {}, reference, subject}.Compare(b, unit, limit)
 }
 
-// CompareFrom is Compare, and calls fresh before each of the two, which takes no part in
-// the times: for what the round before has left.
-func CompareFrom(b *testing.B, unit string, limit float64, fresh, reference, subject func()) {
+// Pair is what is compared, and what clears away before each of the two what was left
+// behind; that takes no part in the times.
+type Pair struct{ Clear, Reference, Subject func() }
+
+// Compare is the function Compare for a pair.
+func (p Pair) Compare(b *testing.B, unit string, limit float64) {
 	b.Helper()
 	var ratios []float64
 	round := func() {
-		fresh()
-		base := duration(reference)
-		fresh()
-		ratios = append(ratios, float64(duration(subject))/float64(base))
+		p.Clear()
+		base := duration(p.Reference)
+		p.Clear()
+		ratios = append(ratios, float64(duration(p.Subject))/float64(base))
 	}
 	for b.Loop() {
 		round()

@@ -183,3 +183,49 @@ func (m *meddler) Step(what string) {
 		panic(err)
 	}
 }
+
+// TestHostileMapsLoseNoEdit has a file whose data is said to be in the file system's own
+// blocks, with the feature that has e2fsck put up with it. The edits, which are made
+// there, have to be on the new disk, and nothing of what is behind the file system.
+func TestHostileMapsLoseNoEdit(t *testing.T) {
+	tree := tinyTree(t)
+	put(t, tree, "evil", strings.Repeat("x", 300<<10))
+	image := rootfstest.Make(t, 16, tree, "-t", "ext4", "-b", "1024", "-O", "^metadata_csum,^has_journal,^64bit")
+	numbers := func(command, after string) string {
+		_, rest, _ := strings.Cut(rootfstest.Run(t, "debugfs", []string{"-R", command, image}), after)
+		return strings.Trim(strings.Fields(rest)[0], "(),")
+	}
+	for name, block := range map[string]string{
+		"a directory":     numbers("bmap /etc 0", ""),
+		"the inode table": numbers("imap /etc/fstab", "located at block "),
+		"another file":    numbers("bmap /etc/fstab 0", ""),
+	} {
+		hostile := filepath.Join(t.TempDir(), "hostile")
+		if err := copyFile(image, hostile); err != nil {
+			t.Fatal(err)
+		}
+		rootfstest.Debugfs(t, hostile, "feature shared_blocks", "sif /evil block[5] "+block)
+		o, ingestion := tinyOptions(t, tinyDisk(t, hostile))
+		o.Format = Raw
+		c, err := Convert(context.Background(), o)
+		if err != nil {
+			t.Logf("%s: refused: %v", name, err)
+			if left := outputs(t, o); len(left) > 0 {
+				t.Errorf("%s: left %q", name, left)
+			}
+			continue
+		}
+		disk, err := os.ReadFile(o.Output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		part := disk[c.Disk.Partitions[0].Offset:][:c.Disk.Partitions[0].Size]
+		vmk := openedKeys(t, o, c, ingestion, part)
+		if fstab := decryptedFile(t, part, vmk, "etc/fstab"); !strings.Contains(fstab, "/dev/mapper/cryptroot") {
+			t.Errorf("%s: the edit is lost: %q", name, fstab)
+		}
+		if secret := decryptedFile(t, part, vmk, "etc/secret"); secret != "this must not be seen" {
+			t.Errorf("%s: found %q", name, secret)
+		}
+	}
+}

@@ -12,16 +12,10 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
-// AccountStore is the rows of tokens that are shown and revoked; *store.Store has them.
-type AccountStore interface {
-	TokenByID(ctx context.Context, id wire.UUID) (store.Token, error)
-	RevokeToken(ctx context.Context, id wire.UUID) error
-}
-
 // Accounts is who may do what: logging in and out, the password, and tokens. All of it
 // is authorised, limited and on record.
 type Accounts struct {
-	Store     AccountStore
+	Store     *store.Store // whose tokens are revoked
 	Gate      *Gate
 	Tokens    *Tokens
 	Sessions  *Sessions

@@ -9,8 +9,8 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
-// MaxName is how many characters a name may have; store.MaxName bounds its bytes.
-const MaxName = 128
+// maxName is how many characters a name may have; store.MaxName bounds its bytes.
+const maxName = 128
 
 // CheckName refuses a name that could be mistaken for something else where
 // people or programs read it: names are printable characters without a space at
@@ -20,8 +20,8 @@ func CheckName(name string) error {
 		return err
 	}
 	switch _, err := wire.ParseUUID(name); {
-	case utf8.RuneCountInString(name) > MaxName || len(name) > store.MaxName:
-		return invalidf("a name has at most %d characters and %d bytes", MaxName, store.MaxName)
+	case utf8.RuneCountInString(name) > maxName || len(name) > store.MaxName:
+		return invalidf("a name has at most %d characters and %d bytes", maxName, store.MaxName)
 	case name == "":
 		return invalidf("a name has at least one character")
 	case strings.ContainsAny(name, `/\`) || name == "." || name == "..":

@@ -13,23 +13,16 @@ import (
 // MaxTokenLifetime is the longest time that a token may be good for.
 const MaxTokenLifetime = 365 * 24 * time.Hour
 
-// TokenStore keeps tokens; *store.Store is one.
-type TokenStore interface {
-	CreateToken(ctx context.Context, t store.Token) (store.Token, error)
-	TokenByHash(ctx context.Context, hash [32]byte) (store.Token, error)
-	UseToken(ctx context.Context, t store.Token) error
-}
-
 // Tokens makes and checks API tokens.
 type Tokens struct {
-	store TokenStore
+	store *store.Store
 	key   lookupKey
 	now   func() time.Time
 }
 
 // NewTokens takes the key that secrets are hashed under, and the clock, time.Now
 // outside of tests.
-func NewTokens(s TokenStore, key []byte, now func() time.Time) *Tokens { return &Tokens{s, key, now} }
+func NewTokens(s *store.Store, key []byte, now func() time.Time) *Tokens { return &Tokens{s, key, now} }
 
 // Create makes a token. Its secret is returned this once and kept nowhere. The
 // error is an *InvalidError.

@@ -63,7 +63,7 @@ func DefaultLimits() Limits {
 
 // API serves HTTP.
 type API struct {
-	Config
+	cfg         Config
 	log         *slog.Logger
 	attestation *limit.Limiter
 	routes      []route
@@ -80,7 +80,7 @@ func New(cfg Config) *API {
 		cfg.Observe = func(string, string, int) {}
 	}
 	a := &API{
-		Config:      cfg,
+		cfg:         cfg,
 		log:         cfg.Log,
 		attestation: limit.New(cfg.Limits.Attestation, cfg.Limits.AttestationAll, cfg.Now),
 	}

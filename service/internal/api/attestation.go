@@ -9,7 +9,7 @@ import (
 )
 
 func (a *API) challenge(w http.ResponseWriter, _ *request) error {
-	return writeJSON(w, http.StatusOK, a.Unlocker.Challenge())
+	return writeJSON(w, http.StatusOK, a.cfg.Unlocker.Challenge())
 }
 
 func (a *API) unlock(w http.ResponseWriter, r *request) error {
@@ -20,7 +20,7 @@ func (a *API) unlock(w http.ResponseWriter, r *request) error {
 	if err := body.Validate(); err != nil {
 		return malformed("%v", err)
 	}
-	grant, err := a.Unlocker.Unlock(r.Context(), &body, unlock.Caller{RequestID: r.actor.RequestID, Address: r.actor.Address, Block: r.actor.Origin})
+	grant, err := a.cfg.Unlocker.Unlock(r.Context(), &body, unlock.Caller{RequestID: r.actor.RequestID, Address: r.actor.Address, Block: r.actor.Origin})
 	if errors.Is(err, wire.ErrShape) {
 		return malformed("the request does not have the form that it must").because(err)
 	}
@@ -31,5 +31,5 @@ func (a *API) unlock(w http.ResponseWriter, r *request) error {
 }
 
 func (a *API) publicInfo(w http.ResponseWriter, _ *request) error {
-	return writeJSON(w, http.StatusOK, a.Info)
+	return writeJSON(w, http.StatusOK, a.cfg.Info)
 }

@@ -71,7 +71,7 @@ func (a *API) listAudit(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	entries, q, err := a.Desk.Audit(r.Context(), r.actor, q)
+	entries, q, err := a.cfg.Desk.Audit(r.Context(), r.actor, q)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
@@ -22,7 +21,7 @@ func (a *API) exportAudit(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return SendAudit(r.Context(), w, a.Limits.Pace.Writer(w, r.control), a.Desk, r.actor, filter)
+	return SendAudit(r.Context(), a.cfg.Limits.Pace.Writer(w, r.control), a.cfg.Desk, r.actor, filter)
 }
 
 // ParseAuditFilter reads the filter of an export, which is all of its query.
@@ -32,9 +31,9 @@ func ParseAuditFilter(rawQuery string) (store.AuditFilter, error) {
 	return filter, q.err
 }
 
-// SendAudit sends records, by out.
-func SendAudit(ctx context.Context, w http.ResponseWriter, out io.Writer, desk *oversight.Desk, actor access.Actor, filter store.AuditFilter) error {
-	lines := json.NewEncoder(out)
+// SendAudit sends records.
+func SendAudit(ctx context.Context, w http.ResponseWriter, desk *oversight.Desk, actor access.Actor, filter store.AuditFilter) error {
+	lines := json.NewEncoder(w)
 	return desk.ExportAudit(ctx, actor, filter, func() { attach(w, typeLines, "audit.jsonl") }, func(e audit.Entry) error {
 		record := wireRecord(e)
 		record.Body = e.Body
@@ -52,7 +51,7 @@ func (a *API) verifyAudit(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	verified, err := a.Desk.VerifyAudit(r.Context(), r.actor, kept)
+	verified, err := a.cfg.Desk.VerifyAudit(r.Context(), r.actor, kept)
 	if err != nil {
 		return err
 	}

@@ -24,18 +24,18 @@ func (a *API) bundle(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return malformed("parameter format: want tar.gz, tar or squashfs")
 	}
-	export, err := a.Registry.Export(r.Context(), r.actor, image, id, q.get("variant"), format)
+	export, err := a.cfg.Registry.Export(r.Context(), r.actor, image, id, registry.ExportOptions{Variant: q.get("variant"), Format: format})
 	if err != nil {
 		return err
 	}
 	defer export.Close()
-	return SendBundle(w, a.Limits.Pace.Writer(w, r.control), export)
+	return SendBundle(a.cfg.Limits.Pace.Writer(w, r.control), export)
 }
 
-// SendBundle sends a launch bundle, by out.
-func SendBundle(w http.ResponseWriter, out io.Writer, export *registry.Export) error {
+// SendBundle sends a launch bundle.
+func SendBundle(w http.ResponseWriter, export *registry.Export) error {
 	attach(w, bundleType(export.Format()), "launch-artifacts."+string(export.Format()))
-	return export.Stream(out)
+	return export.Stream(w)
 }
 
 func bundleType(f bundle.Format) string {
@@ -55,20 +55,20 @@ func (a *API) artifact(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	artifact, file, err := a.Registry.OpenArtifact(r.Context(), r.actor, image, id, r.params.ByName("name"))
+	artifact, file, err := a.cfg.Registry.OpenArtifact(r.Context(), r.actor, image, id, r.params.ByName("name"))
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	return SendArtifact(w, a.Limits.Pace.Writer(w, r.control), artifact, file)
+	return SendArtifact(a.cfg.Limits.Pace.Writer(w, r.control), artifact, file)
 }
 
-// SendArtifact sends a file of a release, by out.
-func SendArtifact(w http.ResponseWriter, out io.Writer, artifact registry.Artifact, file io.Reader) error {
+// SendArtifact sends a file of a release.
+func SendArtifact(w http.ResponseWriter, artifact registry.Artifact, file io.Reader) error {
 	attach(w, typeBytes, artifact.Name)
 	w.Header().Set("Content-Length", strconv.FormatInt(artifact.Size, 10))
 	w.Header().Set("Repr-Digest", reprDigest(artifact.SHA256))
-	if _, err := io.Copy(out, file); err != nil {
+	if _, err := io.Copy(w, file); err != nil {
 		return fmt.Errorf("write %s: %w", artifact.Name, err)
 	}
 	return nil

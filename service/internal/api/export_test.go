@@ -30,15 +30,15 @@ func (a *API) Routes() []Route {
 }
 
 // UploadsUnderWay and Following return how many places are taken.
-func (a *API) UploadsUnderWay() int { return a.Accounts.Gate.Taken(access.Uploads) }
+func (a *API) UploadsUnderWay() int { return a.cfg.Accounts.Gate.Taken(access.Uploads) }
 
 // Following is for those who wait for audit records.
-func (a *API) Following() int { return a.Accounts.Gate.Taken(access.Followers) }
+func (a *API) Following() int { return a.cfg.Accounts.Gate.Taken(access.Followers) }
 
 // Verifying takes the place of a verification that is under way.
 func (a *API) Verifying(tb testing.TB, who access.Principal) (leave func()) {
 	tb.Helper()
-	permit, err := a.Accounts.Gate.Begin(tb.Context(), access.Actor{Principal: who, Secret: "secret"}, access.VerifyAudit)
+	permit, err := a.cfg.Accounts.Gate.Begin(tb.Context(), access.Actor{Principal: who, Secret: "secret"}, access.VerifyAudit)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func (a *API) Verifying(tb testing.TB, who access.Principal) (leave func()) {
 // MayVerify reports whether a principal could begin a verification.
 func (a *API) MayVerify(tb testing.TB, who access.Principal) bool {
 	tb.Helper()
-	permit, err := a.Accounts.Gate.Begin(tb.Context(), access.Actor{Principal: who, Secret: "secret"}, access.VerifyAudit)
+	permit, err := a.cfg.Accounts.Gate.Begin(tb.Context(), access.Actor{Principal: who, Secret: "secret"}, access.VerifyAudit)
 	if err == nil {
 		permit.End()
 	}

@@ -33,7 +33,7 @@ func (a *API) listImages(w http.ResponseWriter, r *request) error {
 	if q.err != nil {
 		return q.err
 	}
-	page, err := a.Store.ListImages(r.Context(), filter)
+	page, err := a.cfg.Store.ListImages(r.Context(), filter)
 	if err != nil {
 		return err
 	}
@@ -54,17 +54,17 @@ func (a *API) showImage(w http.ResponseWriter, r *request) error {
 
 // writeImage answers with an image and its releases.
 func (a *API) writeImage(w http.ResponseWriter, r *request, id wire.UUID) error {
-	image, err := a.Store.ImageByID(r.Context(), id)
+	image, err := a.cfg.Store.ImageByID(r.Context(), id)
 	if err != nil {
 		return err
 	}
-	releases, err := a.Store.ListReleases(r.Context(), id)
+	releases, err := a.cfg.Store.ListReleases(r.Context(), id)
 	if err != nil {
 		return err
 	}
 	out := wireImage(image)
 	for _, release := range releases {
-		whole, err := a.Store.ReleaseByID(r.Context(), release.ID)
+		whole, err := a.cfg.Store.ReleaseByID(r.Context(), release.ID)
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (a *API) patchImage(w http.ResponseWriter, r *request) error {
 	if err := readJSON(r, &patch); err != nil {
 		return err
 	}
-	if err := a.Registry.PatchImage(r.Context(), r.actor, id, patch); err != nil {
+	if err := a.cfg.Registry.PatchImage(r.Context(), r.actor, id, patch); err != nil {
 		return err
 	}
 	return a.writeImage(w, r, id)
@@ -97,7 +97,7 @@ func (a *API) deleteImage(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Registry.DeleteImage(r.Context(), r.actor, id); err != nil {
+	if err := a.cfg.Registry.DeleteImage(r.Context(), r.actor, id); err != nil {
 		return err
 	}
 	return writeNothing(w)

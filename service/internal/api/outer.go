@@ -78,7 +78,7 @@ const maxLoggedPath = 200
 // logAccess writes a line for each request: no query, no body, no secret.
 func (a *API) logAccess(ctx context.Context, w *watchedWriter, r *http.Request, start time.Time) {
 	e := exchangeOf(ctx)
-	a.Observe(e.route, observedMethod(r.Method), w.status)
+	a.cfg.Observe(e.route, observedMethod(r.Method), w.status)
 	a.log.LogAttrs(ctx, slog.LevelInfo, "request",
 		slog.String("request_id", e.id),
 		slog.String("method", cut(r.Method, 20)),

@@ -60,8 +60,8 @@ type pacedWriter struct {
 	n       int64
 }
 
-// Writer returns a writer of an answer at this pace.
-func (p Pace) Writer(w http.ResponseWriter, c *http.ResponseController) io.Writer {
+// Writer returns an answer that is written at this pace.
+func (p Pace) Writer(w http.ResponseWriter, c *http.ResponseController) http.ResponseWriter {
 	return &pacedWriter{ResponseWriter: w, control: c, pace: p, start: time.Now()}
 }
 

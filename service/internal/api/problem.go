@@ -67,7 +67,7 @@ func classify(err error) *failure {
 	if f := classifyTyped(err); f != nil {
 		return f.because(err)
 	}
-	for _, known := range sentinels() {
+	for _, known := range sentinels {
 		if errors.Is(err, known.err) {
 			return fail(known.code, "%s", known.detail).because(err)
 		}
@@ -126,35 +126,35 @@ type sentinel struct {
 	detail string
 }
 
-func sentinels() []sentinel {
-	return []sentinel{
-		{store.ErrNameTaken, wire.CodeConflict, "the name is taken: choose another"},
-		{store.ErrDeleted, wire.CodeConflict, "an image of this ID, or with this unsealing key, was deleted, which is for good: convert the source anew"},
-		{store.ErrTampered, wire.CodeUnavailable, "the database is not as this replica wrote it, or the key-encryption key was rotated: the log and docs/operations.md say what to do"},
-		{store.ErrExists, wire.CodeConflict, "its ID is in use already"},
-		{store.ErrChanged, wire.CodeConflict, "it has changed meanwhile: read it again and repeat the change"},
-		{store.ErrNotFound, wire.CodeNotFound, ""},
-		{store.ErrInvalid, wire.CodeUnprocessable, fmt.Sprintf("it is more than is kept, such as %d releases of an image, %d of them proposed", store.MaxReleases, store.MaxProposed)},
-		{store.ErrCursor, wire.CodeMalformed, "the cursor is not one of this list"},
-		{store.ErrArtifactGone, wire.CodeUnavailable, "a file was deleted while it was registered: repeat the registration"},
-		{access.ErrTokenExpired, wire.CodeUnauthenticated, "the token has expired: log in again, or have an admin make another"},
-		{access.ErrTokenRevoked, wire.CodeUnauthenticated, "the token was revoked: log in again, or have an admin make another"},
-		{access.ErrUnauthenticated, wire.CodeUnauthenticated, ""},
-		{access.ErrWrongPassword, wire.CodeUnauthenticated, "the password is wrong"},
-		{access.ErrChanged, wire.CodeConflict, "the password was changed meanwhile"},
-		{keyring.ErrWrongKEK, wire.CodeUnavailable, "the key-encryption key was rotated: this replica waits to be restarted with the new one"},
-		{registry.ErrBusy, wire.CodeUnavailable, "too many uploads are under way"},
-		{kds.ErrArchive, wire.CodeUnprocessable, "the archive is malformed or was changed"},
-		{kds.ErrAnswer, wire.CodeUnprocessable, "the archive holds what is not signed below a trusted root"},
-		{kds.ErrCRLSignature, wire.CodeUnprocessable, "the archive holds a revocation list that no trusted root signed"},
-		{kds.ErrCRLStale, wire.CodeUnprocessable, "the archive holds a revocation list from the future"},
-		{kds.ErrCRLRollback, wire.CodeUnprocessable, "the archive holds a revocation list older than the cached one"},
-		{kds.ErrCacheFull, wire.CodeUnprocessable, "the cache is full"},
-		{os.ErrDeadlineExceeded, wire.CodeMalformed, "the body came too slowly"},
-		{context.DeadlineExceeded, wire.CodeUnavailable, "it took too long"},
-		{context.Canceled, wire.CodeUnavailable, "the request was given up"},
-		{audit.ErrClosed, wire.CodeUnavailable, "the service is shutting down"},
-	}
+// sentinels are the errors that tell all by being what they are, with what clients are
+// told of them. The first that an error wraps counts.
+var sentinels = []sentinel{ //nolint:gochecknoglobals // never changed
+	{store.ErrNameTaken, wire.CodeConflict, "the name is taken: choose another"},
+	{store.ErrDeleted, wire.CodeConflict, "an image of this ID, or with this unsealing key, was deleted, which is for good: convert the source anew"},
+	{store.ErrTampered, wire.CodeUnavailable, "the database is not as this replica wrote it, or the key-encryption key was rotated: the log and docs/operations.md say what to do"},
+	{store.ErrExists, wire.CodeConflict, "its ID is in use already"},
+	{store.ErrChanged, wire.CodeConflict, "it has changed meanwhile: read it again and repeat the change"},
+	{store.ErrNotFound, wire.CodeNotFound, ""},
+	{store.ErrInvalid, wire.CodeUnprocessable, fmt.Sprintf("it is more than is kept, such as %d releases of an image, %d of them proposed", store.MaxReleases, store.MaxProposed)},
+	{store.ErrCursor, wire.CodeMalformed, "the cursor is not one of this list"},
+	{store.ErrArtifactGone, wire.CodeUnavailable, "a file was deleted while it was registered: repeat the registration"},
+	{access.ErrTokenExpired, wire.CodeUnauthenticated, "the token has expired: log in again, or have an admin make another"},
+	{access.ErrTokenRevoked, wire.CodeUnauthenticated, "the token was revoked: log in again, or have an admin make another"},
+	{access.ErrUnauthenticated, wire.CodeUnauthenticated, ""},
+	{access.ErrWrongPassword, wire.CodeUnauthenticated, "the password is wrong"},
+	{access.ErrChanged, wire.CodeConflict, "the password was changed meanwhile"},
+	{keyring.ErrWrongKEK, wire.CodeUnavailable, "the key-encryption key was rotated: this replica waits to be restarted with the new one"},
+	{registry.ErrBusy, wire.CodeUnavailable, "too many uploads are under way"},
+	{kds.ErrArchive, wire.CodeUnprocessable, "the archive is malformed or was changed"},
+	{kds.ErrAnswer, wire.CodeUnprocessable, "the archive holds what is not signed below a trusted root"},
+	{kds.ErrCRLSignature, wire.CodeUnprocessable, "the archive holds a revocation list that no trusted root signed"},
+	{kds.ErrCRLStale, wire.CodeUnprocessable, "the archive holds a revocation list from the future"},
+	{kds.ErrCRLRollback, wire.CodeUnprocessable, "the archive holds a revocation list older than the cached one"},
+	{kds.ErrCacheFull, wire.CodeUnprocessable, "the cache is full"},
+	{os.ErrDeadlineExceeded, wire.CodeMalformed, "the body came too slowly"},
+	{context.DeadlineExceeded, wire.CodeUnavailable, "it took too long"},
+	{context.Canceled, wire.CodeUnavailable, "the request was given up"},
+	{audit.ErrClosed, wire.CodeUnavailable, "the service is shutting down"},
 }
 
 // ProblemOf returns what a client may know of an error, and the seconds after which it

@@ -28,7 +28,7 @@ const (
 const FinishTime = quick * 4
 
 func (a *API) registerImage(w http.ResponseWriter, r *request) error {
-	upload, err := a.Registry.UploadImage(r.Context(), r.actor)
+	upload, err := a.cfg.Registry.UploadImage(r.Context(), r.actor)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (a *API) registerRelease(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	upload, err := a.Registry.UploadRelease(r.Context(), r.actor, id)
+	upload, err := a.cfg.Registry.UploadRelease(r.Context(), r.actor, id)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (a *API) registerRelease(w http.ResponseWriter, r *request) error {
 
 func (a *API) register(w http.ResponseWriter, r *request, upload *registry.Upload) error {
 	defer upload.Abort()
-	if err := readRegistration(r.Context(), a.Limits.Pace.Reader(r.Body, r.control), r.Header.Get("Content-Type"), upload); err != nil {
+	if err := readRegistration(r.Context(), a.cfg.Limits.Pace.Reader(r.Body, r.control), r.Header.Get("Content-Type"), upload); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), FinishTime)

@@ -24,7 +24,7 @@ func (a *API) showRelease(w http.ResponseWriter, r *request) error {
 }
 
 func (a *API) writeRelease(w http.ResponseWriter, r *request, image, id wire.UUID) error {
-	release, err := a.Registry.Release(r.Context(), image, id)
+	release, err := a.cfg.Registry.Release(r.Context(), image, id)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (a *API) patchRelease(w http.ResponseWriter, r *request) error {
 	if err := readJSON(r, &patch); err != nil {
 		return err
 	}
-	if err := a.Registry.PatchRelease(r.Context(), r.actor, image, id, patch); err != nil {
+	if err := a.cfg.Registry.PatchRelease(r.Context(), r.actor, image, id, patch); err != nil {
 		return err
 	}
 	return a.writeRelease(w, r, image, id)
@@ -59,7 +59,7 @@ func (a *API) approveRelease(w http.ResponseWriter, r *request) error {
 	if err := readJSON(r, &approval); err != nil {
 		return err
 	}
-	if err := a.Registry.Approve(r.Context(), r.actor, image, id, approval); err != nil {
+	if err := a.cfg.Registry.Approve(r.Context(), r.actor, image, id, approval); err != nil {
 		return err
 	}
 	return a.writeRelease(w, r, image, id)
@@ -70,7 +70,7 @@ func (a *API) deleteRelease(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Registry.DeleteRelease(r.Context(), r.actor, image, id); err != nil {
+	if err := a.cfg.Registry.DeleteRelease(r.Context(), r.actor, image, id); err != nil {
 		return err
 	}
 	return writeNothing(w)

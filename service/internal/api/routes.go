@@ -45,7 +45,7 @@ func optionalBody() body { return body{contentType: typeJSON, most: maxSmallBody
 // table is every path of the API.
 func (a *API) table() []route {
 	const images, releases = wire.PathImages, wire.PathImages + "/:id/releases"
-	upload := body{contentType: typeMultipart, most: a.Registry.MaxUpload() + maxMultipartOverhead}
+	upload := body{contentType: typeMultipart, most: a.cfg.Registry.MaxUpload() + maxMultipartOverhead}
 	return []route{
 		{method: "POST", path: wire.PathChallenge, attestation: true, timeout: quick, handle: a.challenge},
 		{

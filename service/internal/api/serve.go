@@ -38,7 +38,7 @@ func (a *API) serve(w http.ResponseWriter, hr *http.Request, params httprouter.P
 			return err
 		}
 		e.actor = r.actor.String()
-		if err := a.Accounts.Gate.Permit(hr.Context(), r.actor, rt.op); err != nil {
+		if err := a.cfg.Accounts.Gate.Permit(hr.Context(), r.actor, rt.op); err != nil {
 			return err
 		}
 	}
@@ -56,7 +56,7 @@ const answerTime = 30 * time.Second
 // begin bounds how long a slow client can hold a connection.
 func (a *API) begin(c *http.ResponseController, r *http.Request) error {
 	if r.ContentLength != 0 {
-		if err := readBy(c, time.Now().Add(a.Limits.Body)); err != nil {
+		if err := readBy(c, time.Now().Add(a.cfg.Limits.Body)); err != nil {
 			return err
 		}
 	}
@@ -80,7 +80,7 @@ func (a *API) checkRate(r *request, rt route) error {
 			return &access.TooManyError{RetryAfter: wait}
 		}
 	case rt.op != "" || rt.login:
-		return a.Accounts.CheckRate(r.actor.Origin)
+		return a.cfg.Accounts.CheckRate(r.actor.Origin)
 	}
 	return nil
 }
@@ -112,7 +112,7 @@ func (a *API) authenticate(r *request) error {
 	if err != nil {
 		return err
 	}
-	if r.actor.Principal, err = a.Accounts.Authenticate(r.Context(), r.actor.Origin, secret); err != nil {
+	if r.actor.Principal, err = a.cfg.Accounts.Authenticate(r.Context(), r.actor.Origin, secret); err != nil {
 		return err
 	}
 	r.actor.Secret = secret

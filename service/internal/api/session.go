@@ -11,7 +11,7 @@ func (a *API) login(w http.ResponseWriter, r *request) error {
 	if err := readJSON(r, &body); err != nil {
 		return err
 	}
-	session, err := a.Accounts.LogIn(r.Context(), r.actor, body.Password)
+	session, err := a.cfg.Accounts.LogIn(r.Context(), r.actor, body.Password)
 	if err != nil {
 		return err
 	}
@@ -19,7 +19,7 @@ func (a *API) login(w http.ResponseWriter, r *request) error {
 }
 
 func (a *API) logout(w http.ResponseWriter, r *request) error {
-	if err := a.Accounts.LogOut(r.Context(), r.actor); err != nil {
+	if err := a.cfg.Accounts.LogOut(r.Context(), r.actor); err != nil {
 		return err
 	}
 	return writeNothing(w)
@@ -30,7 +30,7 @@ func (a *API) changePassword(w http.ResponseWriter, r *request) error {
 	if err := readJSON(r, &body); err != nil {
 		return err
 	}
-	if err := a.Accounts.ChangePassword(r.Context(), r.actor, body.Current, body.New); err != nil {
+	if err := a.cfg.Accounts.ChangePassword(r.Context(), r.actor, body.Current, body.New); err != nil {
 		return err
 	}
 	return writeNothing(w)

@@ -7,11 +7,11 @@ import (
 )
 
 func (a *API) showStatus(w http.ResponseWriter, r *request) error {
-	now, err := a.Desk.Status(r.Context(), r.actor)
+	now, err := a.cfg.Desk.Status(r.Context(), r.actor)
 	if err != nil {
 		return err
 	}
-	status := a.Status
+	status := a.cfg.Status
 	status.Images, status.Releases, status.Audit = now.Images, now.Releases, wireHead(now.Head)
 	if status.Warnings == nil {
 		status.Warnings = []string{}

@@ -10,7 +10,7 @@ func (a *API) listTokens(w http.ResponseWriter, r *request) error {
 	if q := queryOf(r, nil); q.err != nil {
 		return q.err
 	}
-	tokens, err := a.Desk.Tokens(r.Context(), r.actor)
+	tokens, err := a.cfg.Desk.Tokens(r.Context(), r.actor)
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (a *API) createToken(w http.ResponseWriter, r *request) error {
 	if err := readJSON(r, &body); err != nil {
 		return err
 	}
-	token, secret, err := a.Accounts.CreateToken(r.Context(), r.actor, body)
+	token, secret, err := a.cfg.Accounts.CreateToken(r.Context(), r.actor, body)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (a *API) revokeToken(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Accounts.RevokeToken(r.Context(), r.actor, id); err != nil {
+	if err := a.cfg.Accounts.RevokeToken(r.Context(), r.actor, id); err != nil {
 		return err
 	}
 	return writeNothing(w)

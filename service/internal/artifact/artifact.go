@@ -58,13 +58,3 @@ func Present(artifacts Store) store.Present {
 		return err == nil && info.Size == ref.Size, err
 	}
 }
-
-// Verify reads an artifact as a whole. The error wraps ErrNotFound or ErrCorrupt.
-func Verify(ctx context.Context, artifacts Store, ref store.ArtifactRef) error {
-	r, err := artifacts.Open(ctx, ref)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, r)
-	return errors.Join(err, r.Close())
-}

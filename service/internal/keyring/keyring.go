@@ -21,9 +21,9 @@ const (
 // NonceKeySize is the size in bytes of the key that authenticates nonces.
 const NonceKeySize = 32
 
-// LookupKeySize is the size in bytes of the key under which tokens and sessions are
+// lookupKeySize is the size in bytes of the key under which tokens and sessions are
 // hashed.
-const LookupKeySize = 32
+const lookupKeySize = 32
 
 // Secrets keeps sealed keys by name. PutIfAbsent stores a key unless there is
 // one and returns the one that is stored then, so that replicas agree.
@@ -37,7 +37,7 @@ type Keyring struct {
 	Ingestion *seal.PrivateKey   // opens unsealing keys
 	Identity  ed25519.PrivateKey // signs grants and bundle manifests
 	Nonce     []byte             // authenticates nonces, NonceKeySize bytes
-	Lookup    []byte             // hashes tokens and sessions, LookupKeySize bytes; the same for good
+	Lookup    []byte             // hashes tokens and sessions, lookupKeySize bytes; the same for good
 	Authority *Authority         // the private CA
 }
 
@@ -61,7 +61,7 @@ func Open(ctx context.Context, secrets Secrets, kek *KEK) (*Keyring, error) {
 	if k.Nonce, err = o.open(ctx, nameNonce, func() ([]byte, error) { return random(NonceKeySize), nil }); err != nil {
 		return nil, err
 	}
-	if k.Lookup, err = o.open(ctx, nameLookup, func() ([]byte, error) { return random(LookupKeySize), nil }); err != nil {
+	if k.Lookup, err = o.open(ctx, nameLookup, func() ([]byte, error) { return random(lookupKeySize), nil }); err != nil {
 		return nil, err
 	}
 	authority, err := o.open(ctx, nameAuthority, newAuthority)

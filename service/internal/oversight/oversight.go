@@ -10,34 +10,18 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
-// Store is the rows that are looked at; *store.Store has them.
-type Store interface {
-	Count(ctx context.Context) (store.Counts, error)
-	ListTokens(ctx context.Context, filter store.TokenFilter) (store.Page[store.Token], error)
-
-	AuditHead(ctx context.Context) (audit.Head, error)
-	ListAudit(ctx context.Context, filter store.AuditFilter, page store.AuditRange) ([]audit.Entry, error)
-	VerifyAudit(ctx context.Context, from int64, progress func(seq int64)) (audit.Head, error)
-	VerifyAuditAgainst(ctx context.Context, anchor audit.Head) error
-}
-
 // KDS is the cache of AMD's certificates; *kds.Client is one.
 type KDS interface {
 	Export(ctx context.Context, w io.Writer) (exported []kds.Key, left []kds.Inspected, err error)
 	Import(ctx context.Context, r io.Reader) ([]kds.Key, error)
 }
 
-// KDSCache lists that cache; every kds.Cache does.
-type KDSCache interface {
-	List(ctx context.Context) ([]kds.Listed, error)
-}
-
 // Desk is where operators look. Its methods are safe for concurrent use.
 type Desk struct {
-	Store    Store
+	Store    *store.Store
 	Gate     *access.Gate
 	KDS      KDS
-	KDSCache KDSCache
+	KDSCache kds.Cache
 }
 
 // Status is how much there is.

@@ -20,10 +20,15 @@ type Export struct {
 	format   bundle.Format
 }
 
-// Export prepares the bundle of a release: of all variants, or of the one that is
-// named as in "4xEPYC-Genoa". The error is a *RefusedError or wraps
+// ExportOptions say which bundle of a release is wanted.
+type ExportOptions struct {
+	Variant string // such as "4xEPYC-Genoa"; empty: all
+	Format  bundle.Format
+}
+
+// Export prepares the bundle of a release. The error is a *RefusedError or wraps
 // store.ErrNotFound or store.ErrTampered. It takes a place, which Close gives back.
-func (r *Registry) Export(ctx context.Context, actor access.Actor, image, id wire.UUID, variant string, format bundle.Format) (*Export, error) {
+func (r *Registry) Export(ctx context.Context, actor access.Actor, image, id wire.UUID, want ExportOptions) (*Export, error) {
 	if err := r.Gate.Permit(ctx, actor, access.ExportRelease); err != nil {
 		return nil, err
 	}
@@ -35,7 +40,7 @@ func (r *Registry) Export(ctx context.Context, actor access.Actor, image, id wir
 	if err != nil {
 		return nil, err
 	}
-	e := &Export{registry: r, format: format, release: bundle.Release{
+	e := &Export{registry: r, format: want.Format, release: bundle.Release{
 		Image: image, Release: id, ImageName: of.Name, CreatedAt: release.CreatedAt, Simulated: of.Simulated,
 		Policy: release.GuestPolicy, Cmdline: release.Cmdline,
 		Firmware: r.blob(ctx, release.Firmware), Kernel: r.blob(ctx, release.Kernel), Initrd: r.blob(ctx, release.Initrd),
@@ -44,7 +49,7 @@ func (r *Registry) Export(ctx context.Context, actor access.Actor, image, id wir
 		exported := bundle.ReleaseVariant{
 			VCPUs: v.VCPUs, VCPUType: v.VCPUType, Measurement: v.Measurement, IDBlock: v.IDBlock, IDAuth: v.IDAuth,
 		}
-		if variant == "" || variant == VariantName(v) {
+		if want.Variant == "" || want.Variant == VariantName(v) {
 			if err := checkSigned(&of, &release, &v); err != nil {
 				return nil, err
 			}
@@ -52,7 +57,7 @@ func (r *Registry) Export(ctx context.Context, actor access.Actor, image, id wir
 		}
 	}
 	if len(e.release.Variants) == 0 {
-		return nil, refused("the release has no variant %.60q", variant)
+		return nil, refused("the release has no variant %.60q", want.Variant)
 	}
 	if e.permit, err = r.Gate.Begin(ctx, actor, access.ExportRelease); err != nil {
 		return nil, err

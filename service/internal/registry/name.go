@@ -10,7 +10,7 @@ import (
 // Limits of labels, in bytes.
 const (
 	MaxLabel        = 64
-	MaxLabelContent = store.MaxLabel
+	maxLabelContent = store.MaxLabel
 )
 
 // checkLabels wants labels like a.b/c-d_e and printable contents.
@@ -22,8 +22,8 @@ func checkLabels(labels map[string]string) error {
 		if label == "" || len(label) > MaxLabel || strings.ContainsFunc(label, notLabel) {
 			return refused("label %.80q: want 1 to %d letters, digits and . _ - /", label, MaxLabel)
 		}
-		if len(content) > MaxLabelContent {
-			return refused("label %s has more than %d bytes", label, MaxLabelContent)
+		if len(content) > maxLabelContent {
+			return refused("label %s has more than %d bytes", label, maxLabelContent)
 		}
 		if err := access.CheckText("label", content); err != nil {
 			return err

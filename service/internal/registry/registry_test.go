@@ -210,7 +210,7 @@ func TestDeleteWithFaults(t *testing.T) {
 	if err := w.registry.DeleteImage(t.Context(), admin(), id); !errors.Is(err, f.audited) || w.images() != 1 || w.left() != 3 {
 		t.Errorf("got %v, %d images, %d files", err, w.images(), w.left())
 	}
-	if _, err := w.registry.Export(t.Context(), admin(), id, release.ID, "", bundle.Tar); err != nil {
+	if _, err := w.registry.Export(t.Context(), admin(), id, release.ID, registry.ExportOptions{Format: bundle.Tar}); err != nil {
 		t.Error(err)
 	}
 	*f = faults{remove: errors.New("read-only file system")}
@@ -220,7 +220,7 @@ func TestDeleteWithFaults(t *testing.T) {
 	if !strings.Contains(w.log.String(), "read-only file system") {
 		t.Errorf("log: %s", w.log)
 	}
-	if _, err := w.registry.Export(t.Context(), admin(), id, release.ID, "", bundle.Tar); !errors.Is(err, store.ErrNotFound) {
+	if _, err := w.registry.Export(t.Context(), admin(), id, release.ID, registry.ExportOptions{Format: bundle.Tar}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -245,11 +245,11 @@ func TestForgedIDBlocks(t *testing.T) {
 			must(t, w.fill(t.Context(), u, registration.ImageID))
 			_, release, err := u.Finish(t.Context())
 			must(t, err)
-			_, err = w.registry.Export(t.Context(), admin(), registration.ImageID, release.ID, "", bundle.Tar)
+			_, err = w.registry.Export(t.Context(), admin(), registration.ImageID, release.ID, registry.ExportOptions{Format: bundle.Tar})
 			must(t, err)
 			_, err = w.database.Raw(t).ExecContext(t.Context(), forge)
 			must(t, err)
-			if _, err := w.registry.Export(t.Context(), admin(), registration.ImageID, release.ID, "", bundle.Tar); !errors.Is(err, store.ErrTampered) {
+			if _, err := w.registry.Export(t.Context(), admin(), registration.ImageID, release.ID, registry.ExportOptions{Format: bundle.Tar}); !errors.Is(err, store.ErrTampered) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -274,7 +274,7 @@ func TestForeignIDBlock(t *testing.T) {
 	must(t, err)
 	_, err = w.database.Raw(t).ExecContext(t.Context(), `UPDATE variants SET id_auth = $1`, auth)
 	must(t, err)
-	if _, err := w.registry.Export(t.Context(), admin(), id, release.ID, "", bundle.Tar); !errors.Is(err, store.ErrTampered) {
+	if _, err := w.registry.Export(t.Context(), admin(), id, release.ID, registry.ExportOptions{Format: bundle.Tar}); !errors.Is(err, store.ErrTampered) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -296,7 +296,7 @@ func TestMissingArtifact(t *testing.T) {
 	for _, f := range files {
 		must(t, os.Remove(f))
 	}
-	export, err := w.registry.Export(t.Context(), admin(), id, release.ID, "", bundle.Tar)
+	export, err := w.registry.Export(t.Context(), admin(), id, release.ID, registry.ExportOptions{Format: bundle.Tar})
 	must(t, err)
 	if err := export.Stream(io.Discard); !errors.Is(err, artifact.ErrNotFound) {
 		t.Errorf("got %v", err)

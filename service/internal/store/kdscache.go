@@ -11,9 +11,9 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
 )
 
-// MaxKDSEntries bounds a KDSCache: a host that shows reports with ever other TCB
+// maxKDSEntries bounds a KDSCache: a host that shows reports with ever other TCB
 // versions shall not fill the database.
-const MaxKDSEntries = 100_000
+const maxKDSEntries = 100_000
 
 // KDSCache keeps answers of AMD's KDS for all replicas. It implements kds.Cache.
 type KDSCache struct {
@@ -22,7 +22,7 @@ type KDSCache struct {
 }
 
 // KDSCache returns the cache in the database.
-func (s *Store) KDSCache() *KDSCache { return &KDSCache{s, MaxKDSEntries} }
+func (s *Store) KDSCache() *KDSCache { return &KDSCache{s, maxKDSEntries} }
 
 // Get implements kds.Cache.
 func (c *KDSCache) Get(ctx context.Context, key kds.Key) (kds.Entry, error) {

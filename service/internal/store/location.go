@@ -30,15 +30,18 @@ type location interface {
 	backup(ctx context.Context, path string) error
 }
 
+// scheme begins the URL of a database.
+var scheme = regexp.MustCompile(`^[a-z0-9+]+://`)
+
 func parseDSN(dsn string) (location, error) {
 	switch {
 	case strings.HasPrefix(dsn, "postgres://"), strings.HasPrefix(dsn, "postgresql://"):
 		return postgresURL(dsn), nil
 	case strings.HasPrefix(dsn, "sqlite:"):
 		return sqlitePath(strings.TrimPrefix(dsn, "sqlite:")).checked()
-	case regexp.MustCompile(`^[a-z0-9+]+://`).MatchString(dsn):
-		scheme, _, _ := strings.Cut(dsn, "://")
-		return nil, invalidf("unknown kind of database %.20q, want sqlite:PATH or postgres://URL", scheme)
+	case scheme.MatchString(dsn):
+		kind, _, _ := strings.Cut(dsn, "://")
+		return nil, invalidf("unknown kind of database %.20q, want sqlite:PATH or postgres://URL", kind)
 	}
 	return sqlitePath(dsn).checked()
 }

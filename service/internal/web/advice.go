@@ -17,7 +17,12 @@ func adviceOn(reason audit.Reason) advice {
 	if reason == "" {
 		return advice{}
 	}
-	for _, known := range []func(audit.Reason) (advice, bool){requestAdvice, launchAdvice, genuineAdvice, policyAdvice} {
+	for _, known := range []map[audit.Reason]advice{requestAdvice, launchAdvice} {
+		if a, ok := known[reason]; ok {
+			return a
+		}
+	}
+	for _, known := range []func(audit.Reason) (advice, bool){genuineAdvice, policyAdvice} {
 		if a, ok := known(reason); ok {
 			return a
 		}
@@ -26,97 +31,91 @@ func adviceOn(reason audit.Reason) advice {
 }
 
 // requestAdvice is on what is wrong with a request, whatever was launched.
-func requestAdvice(reason audit.Reason) (advice, bool) {
-	a, ok := map[audit.Reason]advice{
-		audit.ReasonNonceForged: {
-			"Nonce of another service", "The guest answered a challenge that this service did not make.",
-			"Check that the guest talks to this service, and that all replicas share one database and one key-encryption key. Nobody outside can make such a nonce.",
-		},
-		audit.ReasonNonceExpired: {
-			"Nonce too old", "The guest took longer to answer the challenge than a nonce lasts.",
-			"The guest tries again by itself. If this goes on, look for a slow network or an overloaded host, and at the clocks of the replicas.",
-		},
-		audit.ReasonNonceUsed: {
-			"Nonce used before", "The same answer came twice. Only the first one counts.",
-			"Once or twice, a connection was lost and the guest repeated itself. Often, somebody replays recorded requests: they gain nothing by it.",
-		},
-		audit.ReasonReportFormat: {
-			"Not an attestation report", "What the guest sent is no report, or one of a version that is not known here.",
-			"Look at the guest's console. A new version of the firmware may need a new version of this service.",
-		},
-		audit.ReasonBinding: {
-			"Report of another request", "The report is not about this nonce, guest key and disk: it was made for another request, or the request was changed on its way.",
-			"If the image was converted by another version, convert it anew. Otherwise somebody between guest and service changes requests: they gain nothing by it.",
-		},
-		audit.ReasonVMPL: {
-			"Not from VMPL 0", "The report was asked for by less privileged code in the guest, not by its kernel.",
-			"Keys go to VMPL 0 alone. With an SVSM below the kernel, the image cannot be unlocked.",
-		},
-		audit.ReasonPublicKey: {
-			"Guest key malformed", "The key to which the answer would be encrypted is not one.",
-			"The agent in the initrd does not fit this service: convert the image with the same version.",
-		},
-	}[reason]
-	return a, ok
+var requestAdvice = map[audit.Reason]advice{ //nolint:gochecknoglobals // never changed
+	audit.ReasonNonceForged: {
+		"Nonce of another service", "The guest answered a challenge that this service did not make.",
+		"Check that the guest talks to this service, and that all replicas share one database and one key-encryption key. Nobody outside can make such a nonce.",
+	},
+	audit.ReasonNonceExpired: {
+		"Nonce too old", "The guest took longer to answer the challenge than a nonce lasts.",
+		"The guest tries again by itself. If this goes on, look for a slow network or an overloaded host, and at the clocks of the replicas.",
+	},
+	audit.ReasonNonceUsed: {
+		"Nonce used before", "The same answer came twice. Only the first one counts.",
+		"Once or twice, a connection was lost and the guest repeated itself. Often, somebody replays recorded requests: they gain nothing by it.",
+	},
+	audit.ReasonReportFormat: {
+		"Not an attestation report", "What the guest sent is no report, or one of a version that is not known here.",
+		"Look at the guest's console. A new version of the firmware may need a new version of this service.",
+	},
+	audit.ReasonBinding: {
+		"Report of another request", "The report is not about this nonce, guest key and disk: it was made for another request, or the request was changed on its way.",
+		"If the image was converted by another version, convert it anew. Otherwise somebody between guest and service changes requests: they gain nothing by it.",
+	},
+	audit.ReasonVMPL: {
+		"Not from VMPL 0", "The report was asked for by less privileged code in the guest, not by its kernel.",
+		"Keys go to VMPL 0 alone. With an SVSM below the kernel, the image cannot be unlocked.",
+	},
+	audit.ReasonPublicKey: {
+		"Guest key malformed", "The key to which the answer would be encrypted is not one.",
+		"The agent in the initrd does not fit this service: convert the image with the same version.",
+	},
 }
 
 // launchAdvice is on what was launched and not registered so.
-func launchAdvice(reason audit.Reason) (advice, bool) {
-	a, ok := map[audit.Reason]advice{
-		audit.ReasonLaunchUnknown: {
-			"Launch not registered", "No registered release has these keys and this ID: the guest was launched with another ID block, or with none.",
-			"Launch with id-block.bin and id-auth.bin of the release's bundle. If the release was deleted, register it again.",
-		},
-		audit.ReasonImageDisabled: {
-			"Image disabled", "The launch is right, but an operator has disabled the image.",
-			"Enable the image if it shall boot again.",
-		},
-		audit.ReasonReleaseDisabled: {
-			"Release disabled", "The launch is right, but an operator has disabled this release.",
-			"Launch a newer release, or enable this one if it shall boot again.",
-		},
-		audit.ReasonReleaseProposed: {
-			"Release not approved", "The launch is right, but nobody has approved this release: it was added to the image and is only proposed.",
-			"Look at the release and approve it, if it is wanted. If nobody of yours has added it, somebody holds a token of the role register: revoke it.",
-		},
-		audit.ReasonSimulated: {
-			"Image of the other kind", "The image was registered while AMD was trusted and this service trusts a simulated AMD, or the other way round.",
-			"Never let a service with --insecure-trust-root use the database of a genuine one.",
-		},
-		audit.ReasonLaunchLimit: {
-			"Too many launches", "So many launches of this image have had their key within its period that no more get one for now.",
-			"If you started them, raise the image's launch limit. If you did not, a host boots copies of the disk: look at the grants before this one.",
-		},
-		audit.ReasonPolicyChanged: {
-			"Changed meanwhile", "An operator changed the image or the release in the moment in which this launch was held against what it was.",
-			"Nothing: the guest asks again and is held against what it is now.",
-		},
-		audit.ReasonFamilyID: {
-			"Image ID differs", "FAMILY_ID of the launch is not the ID of the image that its keys belong to.",
-			"Launch with the ID block of the release's bundle.",
-		},
-		audit.ReasonMeasurement: {
-			"Measurement differs", "What was launched is not what was registered: other firmware, kernel, initrd or command line, or a number or type of vCPUs without a variant.",
-			"Compare the launch with the bundle's launch-config.json. “snpguard measure diff” names the first page that differs. If the change is wanted, register a release.",
-		},
-		audit.ReasonGuestPolicy: {
-			"Guest policy differs", "The guest was launched with another guest policy than was registered.",
-			"Launch with the guest-policy of the bundle's launch-config.json.",
-		},
-		audit.ReasonGuestSVN: {
-			"Guest SVN differs", "The guest was launched with another security version than was registered.",
-			"Launch with the ID block of the release's bundle.",
-		},
-		audit.ReasonReportIDReleased: {
-			"This launch has had its key", "The key went to this launch before, for another key of the guest. A launch gets its key once.",
-			"Launch the guest anew. If it was not restarted, somebody made its first stage run twice: look at the first grant, named in the details.",
-		},
-		audit.ReasonSealedVMK: {
-			"Disk of another image", "The sealed volume key on the disk does not open with this release's key.",
-			"The disk belongs to another image, or its header was changed. Launch with the disk that was converted together with this release.",
-		},
-	}[reason]
-	return a, ok
+var launchAdvice = map[audit.Reason]advice{ //nolint:gochecknoglobals // never changed
+	audit.ReasonLaunchUnknown: {
+		"Launch not registered", "No registered release has these keys and this ID: the guest was launched with another ID block, or with none.",
+		"Launch with id-block.bin and id-auth.bin of the release's bundle. If the release was deleted, register it again.",
+	},
+	audit.ReasonImageDisabled: {
+		"Image disabled", "The launch is right, but an operator has disabled the image.",
+		"Enable the image if it shall boot again.",
+	},
+	audit.ReasonReleaseDisabled: {
+		"Release disabled", "The launch is right, but an operator has disabled this release.",
+		"Launch a newer release, or enable this one if it shall boot again.",
+	},
+	audit.ReasonReleaseProposed: {
+		"Release not approved", "The launch is right, but nobody has approved this release: it was added to the image and is only proposed.",
+		"Look at the release and approve it, if it is wanted. If nobody of yours has added it, somebody holds a token of the role register: revoke it.",
+	},
+	audit.ReasonSimulated: {
+		"Image of the other kind", "The image was registered while AMD was trusted and this service trusts a simulated AMD, or the other way round.",
+		"Never let a service with --insecure-trust-root use the database of a genuine one.",
+	},
+	audit.ReasonLaunchLimit: {
+		"Too many launches", "So many launches of this image have had their key within its period that no more get one for now.",
+		"If you started them, raise the image's launch limit. If you did not, a host boots copies of the disk: look at the grants before this one.",
+	},
+	audit.ReasonPolicyChanged: {
+		"Changed meanwhile", "An operator changed the image or the release in the moment in which this launch was held against what it was.",
+		"Nothing: the guest asks again and is held against what it is now.",
+	},
+	audit.ReasonFamilyID: {
+		"Image ID differs", "FAMILY_ID of the launch is not the ID of the image that its keys belong to.",
+		"Launch with the ID block of the release's bundle.",
+	},
+	audit.ReasonMeasurement: {
+		"Measurement differs", "What was launched is not what was registered: other firmware, kernel, initrd or command line, or a number or type of vCPUs without a variant.",
+		"Compare the launch with the bundle's launch-config.json. “snpguard measure diff” names the first page that differs. If the change is wanted, register a release.",
+	},
+	audit.ReasonGuestPolicy: {
+		"Guest policy differs", "The guest was launched with another guest policy than was registered.",
+		"Launch with the guest-policy of the bundle's launch-config.json.",
+	},
+	audit.ReasonGuestSVN: {
+		"Guest SVN differs", "The guest was launched with another security version than was registered.",
+		"Launch with the ID block of the release's bundle.",
+	},
+	audit.ReasonReportIDReleased: {
+		"This launch has had its key", "The key went to this launch before, for another key of the guest. A launch gets its key once.",
+		"Launch the guest anew. If it was not restarted, somebody made its first stage run twice: look at the first grant, named in the details.",
+	},
+	audit.ReasonSealedVMK: {
+		"Disk of another image", "The sealed volume key on the disk does not open with this release's key.",
+		"The disk belongs to another image, or its header was changed. Launch with the disk that was converted together with this release.",
+	},
 }
 
 // genuineAdvice is on reports that are not genuine.

@@ -112,7 +112,7 @@ func (w *Web) renderAudit(rw http.ResponseWriter, r *request, status int, p page
 	if body.Records, err = w.showRecords(r.Context(), entries); err != nil {
 		return err
 	}
-	if body.Head, err = w.Store.AuditHead(r.Context()); err != nil {
+	if body.Head, err = w.cfg.Store.AuditHead(r.Context()); err != nil {
 		return err
 	}
 	next := ""
@@ -148,11 +148,11 @@ func (w *Web) auditEntries(r *request, filter store.AuditFilter) (entries []audi
 			page = store.AuditRange{After: seq, OldestFirst: true, Limit: store.DefaultPage + 1}
 		}
 	}
-	if entries, err = w.Store.ListAudit(r.Context(), filter, page); err != nil || !newer {
+	if entries, err = w.cfg.Store.ListAudit(r.Context(), filter, page); err != nil || !newer {
 		return entries, text == "", err
 	}
 	if len(entries) <= store.DefaultPage { // the first page, and it is to be full
-		entries, err = w.Store.ListAudit(r.Context(), filter, store.AuditRange{})
+		entries, err = w.cfg.Store.ListAudit(r.Context(), filter, store.AuditRange{})
 		return entries, true, err
 	}
 	entries = entries[:store.DefaultPage]
@@ -165,7 +165,7 @@ func (w *Web) exportAudit(rw http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return api.SendAudit(r.Context(), rw, w.Pace.Writer(rw, r.control), w.Desk, r.who(), filter)
+	return api.SendAudit(r.Context(), w.cfg.Pace.Writer(rw, r.control), w.cfg.Desk, r.who(), filter)
 }
 
 func (w *Web) verifyAudit(rw http.ResponseWriter, r *request) error {
@@ -180,7 +180,7 @@ func (w *Web) verifyAudit(rw http.ResponseWriter, r *request) error {
 		}
 		kept = &head
 	}
-	verified, err := w.Desk.VerifyAudit(r.Context(), r.who(), kept)
+	verified, err := w.cfg.Desk.VerifyAudit(r.Context(), r.who(), kept)
 	if p, ok := asProblem(err); ok {
 		return w.renderAudit(rw, r, p.Status, page{Problem: p}, body)
 	}

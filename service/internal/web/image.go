@@ -37,7 +37,7 @@ func (w *Web) imageOf(r *request) (store.Image, error) {
 	if err != nil {
 		return store.Image{}, err
 	}
-	return w.Store.ImageByID(r.Context(), id)
+	return w.cfg.Store.ImageByID(r.Context(), id)
 }
 
 func (w *Web) showImage(rw http.ResponseWriter, r *request) error {
@@ -51,7 +51,7 @@ func (w *Web) renderImage(rw http.ResponseWriter, r *request, status int, p page
 		return err
 	}
 	ctx := r.Context()
-	image, err := w.Store.ImageByID(ctx, id)
+	image, err := w.cfg.Store.ImageByID(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -63,12 +63,12 @@ func (w *Web) renderImage(rw http.ResponseWriter, r *request, status int, p page
 	if err := body.showRules(r); err != nil {
 		return err
 	}
-	activity, err := w.Store.ImageActivity(ctx, []store.Image{image})
+	activity, err := w.cfg.Store.ImageActivity(ctx, []store.Image{image})
 	if err != nil {
 		return err
 	}
 	body.Activity = activity[id]
-	if body.Releases, err = w.Store.ListReleases(ctx, id); err != nil {
+	if body.Releases, err = w.cfg.Store.ListReleases(ctx, id); err != nil {
 		return err
 	}
 	if len(body.Releases) > 0 {
@@ -76,7 +76,7 @@ func (w *Web) renderImage(rw http.ResponseWriter, r *request, status int, p page
 			return err
 		}
 	}
-	events, err := w.Store.ListAudit(ctx, store.AuditFilter{ImageID: id}, store.AuditRange{Limit: shownEvents})
+	events, err := w.cfg.Store.ListAudit(ctx, store.AuditFilter{ImageID: id}, store.AuditRange{Limit: shownEvents})
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (w *Web) changeImage(rw http.ResponseWriter, r *request, patch wire.ImagePa
 		return err
 	}
 	path := "/images/" + id.String()
-	err = w.Registry.PatchImage(r.Context(), r.who(), id, patch)
+	err = w.cfg.Registry.PatchImage(r.Context(), r.who(), id, patch)
 	if p, ok := asProblem(err); ok && p.Status != http.StatusNotFound {
 		return w.renderImage(rw, r, p.Status, page{Problem: p})
 	}
@@ -213,7 +213,7 @@ func (w *Web) deleteImage(rw http.ResponseWriter, r *request) error {
 			Title: "It was not deleted.", Detail: "What was typed is not its name.",
 		}})
 	}
-	if err := w.Registry.DeleteImage(r.Context(), r.who(), image.ID); err != nil {
+	if err := w.cfg.Registry.DeleteImage(r.Context(), r.who(), image.ID); err != nil {
 		return err
 	}
 	return redirect(rw, r, "/images", "deleted")

@@ -113,7 +113,7 @@ func (w *Web) listImages(rw http.ResponseWriter, r *request) error {
 	if refusal, ok := asProblem(err); ok {
 		status, p.Problem = refusal.Status, refusal
 	}
-	total, err := w.Store.CountImages(r.Context(), filter)
+	total, err := w.cfg.Store.CountImages(r.Context(), filter)
 	if err != nil {
 		return err
 	}
@@ -121,11 +121,11 @@ func (w *Web) listImages(rw http.ResponseWriter, r *request) error {
 		return err
 	}
 	filter.Offset = body.Pages.offset
-	found, err := w.Store.ListImages(r.Context(), filter)
+	found, err := w.cfg.Store.ListImages(r.Context(), filter)
 	if err != nil {
 		return err
 	}
-	activity, err := w.Store.ImageActivity(r.Context(), found.Items)
+	activity, err := w.cfg.Store.ImageActivity(r.Context(), found.Items)
 	if err != nil {
 		return err
 	}

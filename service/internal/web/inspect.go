@@ -120,7 +120,7 @@ func (w *Web) inspectReport(ctx context.Context, data []byte) (*inspection, erro
 		result.leave(err)
 		return result, nil
 	}
-	result.Verified, result.Unasked = verified, w.CRL == "off"
+	result.Verified, result.Unasked = verified, w.cfg.CRL == "off"
 	result.Rules = result.launched
 	for _, policy := range policies {
 		result.Rules = slices.Concat(result.Rules, attest.Evaluate(verified, policy))
@@ -129,7 +129,7 @@ func (w *Web) inspectReport(ctx context.Context, data []byte) (*inspection, erro
 	for _, c := range verified.Chain {
 		result.Chain = append(result.Chain, shownCertificate{c.Subject.CommonName, c.NotBefore, c.NotAfter})
 	}
-	if err := w.Endorser.CheckRevocation(ctx, verified); err != nil {
+	if err := w.cfg.Endorser.CheckRevocation(ctx, verified); err != nil {
 		result.Revoked = err.Error()
 	}
 	return result, nil
@@ -150,17 +150,17 @@ func (w *Web) verify(ctx context.Context, report *snp.Report, table *snp.CertTab
 	given, refusal := attest.TableChain(report, table)
 	if refusal == nil && given.VEK != nil {
 		given.ARK = nil // the trusted one counts
-		verified, err := w.Verifier.Verify(report, given, w.Now())
+		verified, err := w.cfg.Verifier.Verify(report, given, w.cfg.Now())
 		if refusal = err; err == nil {
 			return verified, nil
 		}
 	}
-	chains, err := w.Endorser.Chains(ctx, kds.Operator(), report, given.VEK)
+	chains, err := w.cfg.Endorser.Chains(ctx, kds.Operator(), report, given.VEK)
 	if err != nil {
 		return nil, errors.Join(refusal, err)
 	}
 	for _, chain := range chains {
-		verified, err := w.Verifier.Verify(report, chain, w.Now())
+		verified, err := w.cfg.Verifier.Verify(report, chain, w.cfg.Now())
 		if refusal = err; err == nil {
 			return verified, nil
 		}
@@ -171,7 +171,7 @@ func (w *Web) verify(ctx context.Context, report *snp.Report, table *snp.CertTab
 // findPolicies returns what the report of this launch would be held against: the
 // policies and the registered values of its release, or what every report must meet.
 func (w *Web) findPolicies(ctx context.Context, report *snp.Report, result *inspection) ([]*attest.Policy, error) {
-	launch, err := w.Store.FindLaunch(ctx, report.IDKeyDigest, report.AuthorKeyDigest, wire.UUID(report.ImageID))
+	launch, err := w.cfg.Store.FindLaunch(ctx, report.IDKeyDigest, report.AuthorKeyDigest, wire.UUID(report.ImageID))
 	if errors.Is(err, store.ErrNotFound) {
 		return []*attest.Policy{{Version: attest.PolicyVersion}}, nil
 	}

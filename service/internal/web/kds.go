@@ -33,18 +33,18 @@ type crlHealth struct {
 }
 
 func (w *Web) kdsHealth(ctx context.Context) (kdsHealth, error) {
-	counts, err := w.KDSCache.Counts(ctx)
+	counts, err := w.cfg.KDSCache.Counts(ctx)
 	if err != nil {
 		return kdsHealth{}, err
 	}
-	h := kdsHealth{BaseURL: w.KDS.BaseURL, Offline: w.KDS.Offline, CRL: w.CRL, Counts: counts}
+	h := kdsHealth{BaseURL: w.cfg.KDS.BaseURL, Offline: w.cfg.KDS.Offline, CRL: w.cfg.CRL, Counts: counts}
 	for _, product := range snp.Products() {
 		for _, signer := range []snp.SigningKey{snp.SignedByVCEK, snp.SignedByVLEK} {
 			key, err := kds.CRLKey(product, signer)
 			if err != nil {
 				return kdsHealth{}, err
 			}
-			entry, err := w.KDSCache.Get(ctx, key)
+			entry, err := w.cfg.KDSCache.Get(ctx, key)
 			if errors.Is(err, kds.ErrNotCached) {
 				continue
 			}
@@ -65,12 +65,12 @@ func (w *Web) crlHealth(name string, entry kds.Entry) crlHealth {
 		return h
 	}
 	h.Issued, h.Next, h.RevokedCertificate = list.ThisUpdate, list.NextUpdate, len(list.RevokedCertificateEntries)
-	h.Outdated = w.Now().After(list.NextUpdate)
+	h.Outdated = w.cfg.Now().After(list.NextUpdate)
 	return h
 }
 
 func (w *Web) exportKDS(rw http.ResponseWriter, r *request) error {
-	return api.SendKDS(r.Context(), rw, w.Pace.Writer(rw, r.control), w.Desk, r.who())
+	return api.SendKDS(r.Context(), w.cfg.Pace.Writer(rw, r.control), w.cfg.Desk, r.who())
 }
 
 // maxKDSArchive bounds an archive in bytes, as the API does.
@@ -87,7 +87,7 @@ func (w *Web) importKDS(rw http.ResponseWriter, r *request) error {
 		return err
 	}
 	sent := &api.ClientReader{Reader: file}
-	_, err = w.Desk.ImportKDS(r.Context(), r.who(), sent)
+	_, err = w.cfg.Desk.ImportKDS(r.Context(), r.who(), sent)
 	if sent.Err != nil {
 		return bodyProblem(sent.Err)
 	}

@@ -31,12 +31,12 @@ const maxPart = 128 << 10 // a field, in bytes
 // openForm reads the fields of a form and checks its token.
 func (w *Web) openForm(rw http.ResponseWriter, r *request, most int64) (*form, error) {
 	body := http.MaxBytesReader(rw, r.Body, most)
-	r.Body = paced{w.Pace.Reader(body, r.control), body}
+	r.Body = paced{w.cfg.Pace.Reader(body, r.control), body}
 	parts, err := r.MultipartReader()
 	if err != nil {
 		return nil, bodyProblem(err)
 	}
-	f := &form{parts: parts, fields: make(url.Values), control: r.control, body: body, stall: w.Pace.Stall}
+	f := &form{parts: parts, fields: make(url.Values), control: r.control, body: body, stall: w.cfg.Pace.Stall}
 	if err := f.readFields(); err != nil {
 		return nil, err
 	}

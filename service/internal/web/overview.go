@@ -53,17 +53,17 @@ const replicaSilence = 2 * time.Minute
 func (w *Web) overview(rw http.ResponseWriter, r *request) error {
 	ctx := r.Context()
 	span := chartSpanNamed(r.URL.Query().Get("span"))
-	begin := span.begin(w.Now())
-	counts, err := w.Store.UnlockCounts(ctx, begin)
+	begin := span.begin(w.cfg.Now())
+	counts, err := w.cfg.Store.UnlockCounts(ctx, begin)
 	if err != nil {
 		return err
 	}
 	body := overviewPage{Span: span, Spans: chartSpans(), Chart: newChart(span, begin, counts), Reasons: countReasons(counts)}
-	if body.Counts, err = w.Store.Count(ctx); err != nil {
+	if body.Counts, err = w.cfg.Store.Count(ctx); err != nil {
 		return err
 	}
 	denied := store.AuditFilter{Kind: audit.KindUnlock, Outcome: audit.OutcomeDenied}
-	entries, err := w.Store.ListAudit(ctx, denied, store.AuditRange{Limit: shownDenials})
+	entries, err := w.cfg.Store.ListAudit(ctx, denied, store.AuditRange{Limit: shownDenials})
 	if err != nil {
 		return err
 	}
@@ -102,13 +102,13 @@ func countReasons(counts []store.UnlockCount) []reasonCount {
 }
 
 func (w *Web) replicas(ctx context.Context) ([]shownReplica, error) {
-	found, err := w.Store.ListReplicas(ctx)
+	found, err := w.cfg.Store.ListReplicas(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var all []shownReplica
 	for _, r := range found {
-		all = append(all, shownReplica{r, r.ID == w.Replica, w.Now().Sub(r.SeenAt) < replicaSilence})
+		all = append(all, shownReplica{r, r.ID == w.cfg.Replica, w.cfg.Now().Sub(r.SeenAt) < replicaSilence})
 	}
 	return all, nil
 }
@@ -136,7 +136,7 @@ func (w *Web) showRecords(ctx context.Context, entries []audit.Entry) ([]shownRe
 			ids = append(ids, e.ImageID)
 		}
 	}
-	names, err := w.Store.ImageNames(ctx, ids)
+	names, err := w.cfg.Store.ImageNames(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -64,16 +64,16 @@ func (w *Web) readTemplates() (map[string]*template.Template, error) {
 
 // render answers with a page. It is complete before anything is sent.
 func (w *Web) render(rw http.ResponseWriter, r *request, status int, p page) error {
-	p.Session, p.Simulated, p.Version = r.secret != "", w.Info.Simulated, version.String()
+	p.Session, p.Simulated, p.Version = r.secret != "", w.cfg.Info.Simulated, version.String()
 	if p.Session {
 		p.Token = r.token()
 	}
 	if p.Problem != nil && p.Problem.cause != nil {
 		p.Problem.RequestID = api.RequestID(r.Context())
-		w.Log.InfoContext(r.Context(), "request refused", "request_id", p.Problem.RequestID, "error", p.Problem.Error())
+		w.cfg.Log.InfoContext(r.Context(), "request refused", "request_id", p.Problem.RequestID, "error", p.Problem.Error())
 	}
 	if p.Notice == "" {
-		p.Notice = notice(r.URL.Query().Get("done"))
+		p.Notice = notices[r.URL.Query().Get("done")]
 	}
 	var b bytes.Buffer
 	if err := w.pages[p.Name].ExecuteTemplate(&b, "layout.html", p); err != nil {
@@ -88,30 +88,28 @@ func (w *Web) render(rw http.ResponseWriter, r *request, status int, p page) err
 	return err
 }
 
-// notice returns what is said after a change. The address of a page names one of
-// these and can say nothing else.
-func notice(name string) string {
-	return map[string]string{
-		"registered": "The image is registered. The launch digests below are what its guests have to show.",
-		"release":    "The release is proposed: it unlocks nothing until an admin approves it. The launch digests below are what its guests have to show.",
-		"changed":    "The change is made and on record.",
-		"approved":   "It is approved: its guests get their keys.",
-		"enabled":    "It is enabled: guests get their keys.",
-		"disabled":   "It is disabled: no guest gets its key.",
-		"deleted":    "It is deleted.",
-		"revoked":    "The token is revoked.",
-		"imported":   "The archive is imported.",
-		"password":   "The password is changed and all sessions have ended. Log in with the new one.",
-	}[name]
+// notices is what is said after a change. The address of a page names one of these and
+// can say nothing else.
+var notices = map[string]string{ //nolint:gochecknoglobals // never changed
+	"registered": "The image is registered. The launch digests below are what its guests have to show.",
+	"release":    "The release is proposed: it unlocks nothing until an admin approves it. The launch digests below are what its guests have to show.",
+	"changed":    "The change is made and on record.",
+	"approved":   "It is approved: its guests get their keys.",
+	"enabled":    "It is enabled: guests get their keys.",
+	"disabled":   "It is disabled: no guest gets its key.",
+	"deleted":    "It is deleted.",
+	"revoked":    "The token is revoked.",
+	"imported":   "The archive is imported.",
+	"password":   "The password is changed and all sessions have ended. Log in with the new one.",
 }
 
 // funcs are what templates can do beyond what they can.
 func (w *Web) funcs() template.FuncMap {
 	return template.FuncMap{
 		"asset": w.assetPath,
-		"ago":   func(t time.Time) string { return ago(w.Now(), t) },
-		"until": func(t time.Time) string { return until(w.Now(), t) },
-		"past":  func(t time.Time) bool { return !t.IsZero() && t.Before(w.Now()) },
+		"ago":   func(t time.Time) string { return ago(w.cfg.Now(), t) },
+		"until": func(t time.Time) string { return until(w.cfg.Now(), t) },
+		"past":  func(t time.Time) bool { return !t.IsZero() && t.Before(w.cfg.Now()) },
 		"rfc":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"bytes": size.Text,
 		"count": grouped, "plural": plural,

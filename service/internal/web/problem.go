@@ -111,7 +111,7 @@ func (w *Web) fail(rw http.ResponseWriter, r *request, err error) {
 		p.RequestID = api.RequestID(ctx)
 	}
 	if p.Status >= http.StatusInternalServerError {
-		w.Log.ErrorContext(ctx, "page failed", "request_id", api.RequestID(ctx), "error", err.Error())
+		w.cfg.Log.ErrorContext(ctx, "page failed", "request_id", api.RequestID(ctx), "error", err.Error())
 	}
 	if begun, ok := rw.(interface{ Begun() bool }); ok && begun.Begun() {
 		panic(http.ErrAbortHandler) // a download that breaks off must not look whole
@@ -122,7 +122,7 @@ func (w *Web) fail(rw http.ResponseWriter, r *request, err error) {
 		err = w.render(rw, r, p.Status, page{Name: "problem.html", Title: p.Title, Problem: &p})
 	}
 	if err != nil {
-		w.Log.InfoContext(ctx, "problem was not taken", "request_id", api.RequestID(ctx), "error", err.Error())
+		w.cfg.Log.InfoContext(ctx, "problem was not taken", "request_id", api.RequestID(ctx), "error", err.Error())
 	}
 }
 

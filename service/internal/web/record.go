@@ -41,7 +41,7 @@ func (w *Web) showRecord(rw http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	head, err := w.Store.AuditHead(r.Context())
+	head, err := w.cfg.Store.AuditHead(r.Context())
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (w *Web) record(r *request, number string) (audit.Entry, error) {
 	if err != nil || seq < 1 {
 		return audit.Entry{}, missing(err)
 	}
-	found, err := w.Store.ListAudit(r.Context(), store.AuditFilter{}, store.AuditRange{After: seq - 1, Before: seq + 1, Limit: 1})
+	found, err := w.cfg.Store.ListAudit(r.Context(), store.AuditFilter{}, store.AuditRange{After: seq - 1, Before: seq + 1, Limit: 1})
 	if err != nil {
 		return audit.Entry{}, err
 	}

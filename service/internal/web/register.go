@@ -40,7 +40,7 @@ func (w *Web) showRegister(rw http.ResponseWriter, r *request) error {
 }
 
 func (w *Web) renderRegister(rw http.ResponseWriter, r *request, status int, p page, fields url.Values) error {
-	body := registerPage{Fields: fields, Chosen: map[string]bool{}, Ingestion: w.Info.IngestionKeyFingerprint}
+	body := registerPage{Fields: fields, Chosen: map[string]bool{}, Ingestion: w.cfg.Info.IngestionKeyFingerprint}
 	for _, t := range measure.VCPUTypes() {
 		if t.Family() >= firstFamily {
 			body.Types = append(body.Types, t.Name)
@@ -54,7 +54,7 @@ func (w *Web) renderRegister(rw http.ResponseWriter, r *request, status int, p p
 		if err != nil {
 			return missing(err)
 		}
-		image, err := w.Store.ImageByID(r.Context(), id)
+		image, err := w.cfg.Store.ImageByID(r.Context(), id)
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func readFindings(fields url.Values) ([]wire.Finding, error) {
 
 // register takes a registration as it comes.
 func (w *Web) register(rw http.ResponseWriter, r *request) error {
-	form, err := w.openForm(rw, r, w.MaxUpload+2*maxForm)
+	form, err := w.openForm(rw, r, w.cfg.MaxUpload+2*maxForm)
 	if err != nil {
 		return err
 	}
@@ -152,10 +152,10 @@ func (w *Web) registerForm(r *request, f *form) (image store.Image, release stor
 	if err != nil {
 		return image, release, err
 	}
-	begin := w.Registry.UploadImage
+	begin := w.cfg.Registry.UploadImage
 	if f.fields.Get("further") != "" {
 		begin = func(ctx context.Context, actor access.Actor) (*registry.Upload, error) {
-			return w.Registry.UploadRelease(ctx, actor, in.ImageID)
+			return w.cfg.Registry.UploadRelease(ctx, actor, in.ImageID)
 		}
 	}
 	upload, err := begin(r.Context(), r.who())

@@ -54,12 +54,12 @@ func (w *Web) releaseOf(r *request) (store.Image, wire.UUID, error) {
 	if err != nil {
 		return store.Image{}, wire.UUID{}, err
 	}
-	image, err := w.Store.ImageByID(r.Context(), imageID)
+	image, err := w.cfg.Store.ImageByID(r.Context(), imageID)
 	return image, id, err
 }
 
 func (w *Web) releasePage(ctx context.Context, image store.Image, id wire.UUID) (*releasePage, error) {
-	release, err := w.Store.ReleaseByID(ctx, id)
+	release, err := w.cfg.Store.ReleaseByID(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (w *Web) changeRelease(rw http.ResponseWriter, r *request, patch wire.Relea
 	if err != nil {
 		return err
 	}
-	err = w.Registry.PatchRelease(r.Context(), r.who(), image.ID, id, patch)
+	err = w.cfg.Registry.PatchRelease(r.Context(), r.who(), image.ID, id, patch)
 	if p, ok := asProblem(err); ok && p.Status != http.StatusNotFound {
 		return w.renderRelease(rw, r, p.Status, page{Problem: p})
 	}
@@ -162,7 +162,7 @@ func (w *Web) approveRelease(rw http.ResponseWriter, r *request) error {
 		return w.askApproveRelease(rw, r, image, id)
 	}
 	approval := wire.Approval{ContentHash: r.PostForm.Get("content")}
-	err = w.Registry.Approve(r.Context(), r.who(), image.ID, id, approval)
+	err = w.cfg.Registry.Approve(r.Context(), r.who(), image.ID, id, approval)
 	if p, ok := asProblem(err); ok && p.Status != http.StatusNotFound {
 		return w.renderRelease(rw, r, p.Status, page{Problem: p})
 	}
@@ -195,7 +195,7 @@ func (w *Web) deleteRelease(rw http.ResponseWriter, r *request) error {
 			Title: "It was not deleted.", Detail: "What was typed is not the beginning of its ID.",
 		}})
 	}
-	if err := w.Registry.DeleteRelease(r.Context(), r.who(), image.ID, id); err != nil {
+	if err := w.cfg.Registry.DeleteRelease(r.Context(), r.who(), image.ID, id); err != nil {
 		return err
 	}
 	return redirect(rw, r, "/images/"+image.ID.String(), "deleted")
@@ -211,12 +211,12 @@ func (w *Web) downloadBundle(rw http.ResponseWriter, r *request) error {
 	if err != nil {
 		return refused("Format: want tar.gz, tar or squashfs.")
 	}
-	export, err := w.Registry.Export(r.Context(), r.who(), image.ID, id, q.Get("variant"), format)
+	export, err := w.cfg.Registry.Export(r.Context(), r.who(), image.ID, id, registry.ExportOptions{Variant: q.Get("variant"), Format: format})
 	if err != nil {
 		return err
 	}
 	defer export.Close()
-	return api.SendBundle(rw, w.Pace.Writer(rw, r.control), export)
+	return api.SendBundle(w.cfg.Pace.Writer(rw, r.control), export)
 }
 
 func (w *Web) downloadArtifact(rw http.ResponseWriter, r *request) error {
@@ -224,10 +224,10 @@ func (w *Web) downloadArtifact(rw http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	artifact, file, err := w.Registry.OpenArtifact(r.Context(), r.who(), image.ID, id, r.params.ByName("name"))
+	artifact, file, err := w.cfg.Registry.OpenArtifact(r.Context(), r.who(), image.ID, id, r.params.ByName("name"))
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	return api.SendArtifact(rw, w.Pace.Writer(rw, r.control), artifact, file)
+	return api.SendArtifact(w.cfg.Pace.Writer(rw, r.control), artifact, file)
 }

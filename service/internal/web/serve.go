@@ -74,7 +74,7 @@ func (w *Web) admit(rw http.ResponseWriter, r *request, rt route) error {
 		return errLoggedOut
 	}
 	if rt.op != "" {
-		if err := w.Accounts.Gate.Permit(r.Context(), r.who(), rt.op); err != nil {
+		if err := w.cfg.Accounts.Gate.Permit(r.Context(), r.who(), rt.op); err != nil {
 			return err
 		}
 	}

@@ -37,7 +37,7 @@ func (w *Web) authenticate(r *request) error {
 	if len(cookies) != 1 || !access.IsSession(cookies[0].Value) {
 		return nil
 	}
-	principal, err := w.Accounts.Sessions.Authenticate(r.Context(), cookies[0].Value)
+	principal, err := w.cfg.Accounts.Sessions.Authenticate(r.Context(), cookies[0].Value)
 	if errors.Is(err, access.ErrUnauthenticated) {
 		return nil
 	}
@@ -76,7 +76,7 @@ func (w *Web) showLogin(rw http.ResponseWriter, r *request) error {
 	if r.secret != "" {
 		return redirect(rw, r, next, "")
 	}
-	return w.renderLogin(rw, r, http.StatusOK, page{Body: loginPage{next, w.Info}})
+	return w.renderLogin(rw, r, http.StatusOK, page{Body: loginPage{next, w.cfg.Info}})
 }
 
 func (w *Web) renderLogin(rw http.ResponseWriter, r *request, status int, p page) error {
@@ -113,18 +113,18 @@ func (w *Web) login(rw http.ResponseWriter, r *request) error {
 	next := localPath(r.PostForm.Get("next"))
 	fresh := r.who()
 	fresh.Principal, fresh.Secret = access.Principal{}, ""
-	session, err := w.Accounts.LogIn(r.Context(), fresh, r.PostForm.Get("password"))
+	session, err := w.cfg.Accounts.LogIn(r.Context(), fresh, r.PostForm.Get("password"))
 	if p, ok := asProblem(err); ok && p.Status < http.StatusInternalServerError {
 		if p.Code == wire.CodeUnauthenticated {
 			p.Title, p.Detail = "That is not the password.", "Wrong passwords are counted and slowed down."
 		}
-		return w.renderLogin(rw, r, p.Status, page{Problem: p, Body: loginPage{next, w.Info}})
+		return w.renderLogin(rw, r, p.Status, page{Problem: p, Body: loginPage{next, w.cfg.Info}})
 	}
 	if err != nil {
 		return err
 	}
 	if r.secret != "" {
-		if err := w.Accounts.LogOut(r.Context(), r.who()); err != nil {
+		if err := w.cfg.Accounts.LogOut(r.Context(), r.who()); err != nil {
 			return err
 		}
 	}
@@ -133,7 +133,7 @@ func (w *Web) login(rw http.ResponseWriter, r *request) error {
 }
 
 func (w *Web) logout(rw http.ResponseWriter, r *request) error {
-	if err := w.Accounts.LogOut(r.Context(), r.who()); err != nil {
+	if err := w.cfg.Accounts.LogOut(r.Context(), r.who()); err != nil {
 		return err
 	}
 	http.SetCookie(rw, sessionCookie(""))

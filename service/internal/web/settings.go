@@ -45,13 +45,13 @@ func (w *Web) showSettings(rw http.ResponseWriter, r *request) error {
 }
 
 func (w *Web) renderSettings(rw http.ResponseWriter, r *request, status int, p page) error {
-	certificate, err := w.Certificate()
+	certificate, err := w.cfg.Certificate()
 	if err != nil {
 		return err
 	}
-	body := settingsPage{Info: w.Info, Status: w.Status, Certificates: []ownCertificate{newOwnCertificate("Server", certificate)}}
-	if w.CA != nil {
-		ca := newOwnCertificate("Certificate authority", w.CA)
+	body := settingsPage{Info: w.cfg.Info, Status: w.cfg.Status, Certificates: []ownCertificate{newOwnCertificate("Server", certificate)}}
+	if w.cfg.CA != nil {
+		ca := newOwnCertificate("Certificate authority", w.cfg.CA)
 		ca.Download = true
 		body.Certificates = append(body.Certificates, ca)
 	}
@@ -63,12 +63,12 @@ func (w *Web) renderSettings(rw http.ResponseWriter, r *request, status int, p p
 }
 
 func (w *Web) downloadCA(rw http.ResponseWriter, _ *request) error {
-	if w.Info.CACertificate == "" {
+	if w.cfg.Info.CACertificate == "" {
 		return missing(nil)
 	}
 	rw.Header().Set("Content-Type", "application/x-pem-file")
 	rw.Header().Set("Content-Disposition", `attachment; filename="snpguard-ca.pem"`)
-	_, err := io.WriteString(rw, w.Info.CACertificate)
+	_, err := io.WriteString(rw, w.cfg.Info.CACertificate)
 	return err
 }
 
@@ -79,7 +79,7 @@ func (w *Web) changePassword(rw http.ResponseWriter, r *request) error {
 			Title: "The password was not changed.", Detail: "The new password was not typed twice in the same way.",
 		}})
 	}
-	err := w.Accounts.ChangePassword(r.Context(), r.who(), r.PostForm.Get("current"), r.PostForm.Get("new"))
+	err := w.cfg.Accounts.ChangePassword(r.Context(), r.who(), r.PostForm.Get("current"), r.PostForm.Get("new"))
 	if p, ok := asProblem(err); ok {
 		if p.Code == wire.CodeUnauthenticated {
 			p.Title, p.Detail = "The password was not changed.", "The current password is wrong."

@@ -36,7 +36,7 @@ func (w *Web) listTokens(rw http.ResponseWriter, r *request) error {
 }
 
 func (w *Web) renderTokens(rw http.ResponseWriter, r *request, status int, p page, body tokensPage) error {
-	total, err := w.Store.CountTokens(r.Context())
+	total, err := w.cfg.Store.CountTokens(r.Context())
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (w *Web) renderTokens(rw http.ResponseWriter, r *request, status int, p pag
 		return err
 	}
 	sorted, order := sortedBy(r.URL.Query())
-	found, err := w.Store.ListTokens(r.Context(), store.TokenFilter{Order: order, Offset: body.Pages.offset})
+	found, err := w.cfg.Store.ListTokens(r.Context(), store.TokenFilter{Order: order, Offset: body.Pages.offset})
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (w *Web) createToken(rw http.ResponseWriter, r *request) error {
 	}
 	const day = 24 * 60 * 60
 	want := wire.TokenRequest{Name: r.PostForm.Get("name"), Role: wire.Role(r.PostForm.Get("role")), ExpiresIn: days * day}
-	token, secret, err := w.Accounts.CreateToken(r.Context(), r.who(), want)
+	token, secret, err := w.cfg.Accounts.CreateToken(r.Context(), r.who(), want)
 	if p, ok := asProblem(err); ok {
 		return w.renderTokens(rw, r, p.Status, page{Problem: p}, body)
 	}
@@ -81,7 +81,7 @@ func (w *Web) revokeToken(rw http.ResponseWriter, r *request) error {
 		return err
 	}
 	if !r.sure() {
-		token, err := w.Store.TokenByID(r.Context(), id)
+		token, err := w.cfg.Store.TokenByID(r.Context(), id)
 		if err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func (w *Web) revokeToken(rw http.ResponseWriter, r *request) error {
 			Detail: "Whoever uses this token is locked out at once, and for good.",
 		})
 	}
-	if err := w.Accounts.RevokeToken(r.Context(), r.who(), id); err != nil {
+	if err := w.cfg.Accounts.RevokeToken(r.Context(), r.who(), id); err != nil {
 		return err
 	}
 	return redirect(rw, r, "/tokens", "revoked")

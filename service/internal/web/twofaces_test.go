@@ -60,9 +60,9 @@ func (oneKDS) Import(_ context.Context, r io.Reader) ([]kds.Key, error) {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{world: newWorld(t, storetest.SQLite(t)), newImage: wire.UUID{15: 9}}
-	f.web.Desk.KDS = oneKDS{}
+	f.web.cfg.Desk.KDS = oneKDS{}
 	f.api = api.New(api.Config{
-		Store: f.store, Registry: f.web.Registry, Accounts: f.web.Accounts, Desk: f.web.Desk,
+		Store: f.store, Registry: f.web.cfg.Registry, Accounts: f.web.cfg.Accounts, Desk: f.web.cfg.Desk,
 		Limits: api.DefaultLimits(), Log: slog.New(slog.DiscardHandler),
 	})
 	image, release := storetest.Standing()
@@ -81,7 +81,7 @@ func newFixture(t *testing.T) *fixture {
 	must(t, err)
 	secret, err := key.Bytes()
 	must(t, err)
-	f.sealed, err = f.web.Registry.Ingestion.Public().Seal(wire.UnsealingKeyInfo(f.newImage), secret)
+	f.sealed, err = f.web.cfg.Registry.Ingestion.Public().Seal(wire.UnsealingKeyInfo(f.newImage), secret)
 	must(t, err)
 	return f
 }

@@ -55,7 +55,7 @@ type Config struct {
 
 // Web serves the dashboard.
 type Web struct {
-	Config
+	cfg     Config
 	pages   map[string]*template.Template // by the name of their file
 	assets  map[string]asset              // by the path under which they are served
 	origins *http.CrossOriginProtection
@@ -67,7 +67,7 @@ func New(cfg Config) (*Web, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	w := &Web{Config: cfg, origins: http.NewCrossOriginProtection()}
+	w := &Web{cfg: cfg, origins: http.NewCrossOriginProtection()}
 	var err error
 	if w.assets, err = readAssets(); err != nil {
 		return nil, err

@@ -74,6 +74,17 @@ func newMultipart(t *testing.T, path, token string) *http.Request {
 	return r
 }
 
+// TestPagesNeedRoles wants an operation of the table, and with it a role, for each page
+// that is not for everybody.
+func TestPagesNeedRoles(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	for _, rt := range w.web.table() {
+		if rule, known := access.Operations()[rt.op]; rt.public == known || !rt.public && rule.Role == "" {
+			t.Errorf("%s %s: operation %q, role %q", rt.method, rt.path, rt.op, rule.Role)
+		}
+	}
+}
+
 // TestGetChangesNothing asks for each page with what forms send: a link changes
 // nothing.
 func TestGetChangesNothing(t *testing.T) {

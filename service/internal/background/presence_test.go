@@ -36,7 +36,7 @@ func (s *fakeStore) LeaveReplica(ctx context.Context, id wire.UUID) error {
 	return nil
 }
 
-func TestHeart(t *testing.T) {
+func TestPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s fakeStore
 		var log strings.Builder

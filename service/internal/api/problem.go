@@ -128,7 +128,7 @@ type sentinel struct {
 
 // sentinels are the errors that tell all by being what they are, with what clients are
 // told of them. The first that an error wraps counts.
-var sentinels = []sentinel{ //nolint:gochecknoglobals // never changed
+var sentinels = []sentinel{
 	{store.ErrNameTaken, wire.CodeConflict, "the name is taken: choose another"},
 	{store.ErrDeleted, wire.CodeConflict, "an image of this ID, or with this unsealing key, was deleted, which is for good: convert the source anew"},
 	{store.ErrTampered, wire.CodeUnavailable, "the database is not as this replica wrote it, or the key-encryption key was rotated: the log and docs/operations.md say what to do"},

@@ -31,7 +31,7 @@ func adviceOn(reason audit.Reason) advice {
 }
 
 // requestAdvice is on what is wrong with a request, whatever was launched.
-var requestAdvice = map[audit.Reason]advice{ //nolint:gochecknoglobals // never changed
+var requestAdvice = map[audit.Reason]advice{
 	audit.ReasonNonceForged: {
 		"Nonce of another service", "The guest answered a challenge that this service did not make.",
 		"Check that the guest talks to this service, and that all replicas share one database and one key-encryption key. Nobody outside can make such a nonce.",
@@ -63,7 +63,7 @@ var requestAdvice = map[audit.Reason]advice{ //nolint:gochecknoglobals // never 
 }
 
 // launchAdvice is on what was launched and not registered so.
-var launchAdvice = map[audit.Reason]advice{ //nolint:gochecknoglobals // never changed
+var launchAdvice = map[audit.Reason]advice{
 	audit.ReasonLaunchUnknown: {
 		"Launch not registered", "No registered release has these keys and this ID: the guest was launched with another ID block, or with none.",
 		"Launch with id-block.bin and id-auth.bin of the release's bundle. If the release was deleted, register it again.",

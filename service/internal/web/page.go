@@ -90,7 +90,7 @@ func (w *Web) render(rw http.ResponseWriter, r *request, status int, p page) err
 
 // notices is what is said after a change. The address of a page names one of these and
 // can say nothing else.
-var notices = map[string]string{ //nolint:gochecknoglobals // never changed
+var notices = map[string]string{
 	"registered": "The image is registered. The launch digests below are what its guests have to show.",
 	"release":    "The release is proposed: it unlocks nothing until an admin approves it. The launch digests below are what its guests have to show.",
 	"changed":    "The change is made and on record.",

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/dmcrypt"
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/netup"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/retry"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
@@ -27,7 +26,7 @@ type Boot struct {
 	Version string // of the agent
 	Machine Machine
 
-	mounts *mounts.Set
+	mounts *mountSet
 	config *bootconf.Config
 	root   *rootdisk.Partition
 	sealed []byte // sealed volume key, from the disk

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/dmcrypt"
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
@@ -39,7 +38,7 @@ func (b *Boot) openRoot(ctx context.Context) error {
 	return nil
 }
 
-func (b *Boot) devicePath() string { return b.Machine.at(filepath.Join(mounts.Dev, b.device.Name())) }
+func (b *Boot) devicePath() string { return b.Machine.at(filepath.Join(dirDev, b.device.Name())) }
 
 // link makes the name by which the command line and fstab know the device. udev
 // would make the very same link and keeps one that is there already.

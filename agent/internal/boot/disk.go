@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/retry"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
 )
@@ -12,7 +11,7 @@ import (
 // findRoot waits for the root's partition, extends it when its disk has grown,
 // and reads the sealed volume key.
 func (b *Boot) findRoot(ctx context.Context) error {
-	machine := rootdisk.Machine{Sys: b.Machine.at(mounts.Sys), Dev: b.Machine.at(mounts.Dev)}
+	machine := rootdisk.Machine{Sys: b.Machine.at(dirSys), Dev: b.Machine.at(dirDev)}
 	if err := b.waitForRoot(ctx, machine); err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/dmcrypt"
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/superblock"
 )
 
 // checkFilesystem wants the measured file system behind the encryption.
@@ -31,5 +30,5 @@ func (b *Boot) superblock() error {
 		return err
 	}
 	defer f.Close()
-	return superblock.Check(f, b.config.Root.Filesystem, b.config.Root.FilesystemUUID)
+	return checkSuperblock(f, b.config.Root.Filesystem, b.config.Root.FilesystemUUID)
 }

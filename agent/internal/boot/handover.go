@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
@@ -27,9 +26,9 @@ func (b *Boot) handOver(context.Context) error {
 	b.Log.Printf("hand-over", "to %s after %s", initPath, timeline.Text(b.Log.Steps()))
 	var kept []string
 	if keepRun {
-		kept = []string{mounts.Run}
+		kept = []string{dirRun}
 	}
-	if err := b.mounts.Unmount(kept...); err != nil {
+	if err := b.mounts.unmount(kept...); err != nil {
 		return err
 	}
 	return b.Machine.Exec(initPath)

@@ -9,8 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/dmcrypt"
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/modules"
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/netup"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
@@ -19,8 +17,8 @@ import (
 // Machine is what the agent runs on; [ThisMachine] in production.
 type Machine struct {
 	Root      string // the initrd's root directory, "/"
-	Mounts    mounts.Kernel
-	Modules   modules.Loader
+	Mounts    Mounter
+	Modules   Loader
 	Reread    rootdisk.Reread
 	Network   func(log func(format string, args ...any)) *netup.Net
 	Providers []report.Provider
@@ -40,7 +38,7 @@ type Mapper interface {
 // ThisMachine returns the machine on which the kernel started the agent.
 func ThisMachine() Machine {
 	return Machine{
-		Root: "/", Mounts: mounts.Real{}, Modules: modules.Kernel{}, Reread: rootdisk.KernelReread, Network: netup.New, Providers: report.Providers(),
+		Root: "/", Mounts: kernelMounts{}, Modules: kernelModules{}, Reread: rootdisk.KernelReread, Network: netup.New, Providers: report.Providers(),
 		Mapper: func(path string) (Mapper, error) { return dmcrypt.Open(path) },
 		Exec: func(path string) error {
 			return fmt.Errorf("start %s: %w", path, unix.Exec(path, append([]string{path}, os.Args[1:]...), os.Environ()))
@@ -52,4 +50,4 @@ func ThisMachine() Machine {
 func (m Machine) at(path string) string { return filepath.Join(m.Root, path) }
 
 // control opens device-mapper.
-func (m Machine) control() (Mapper, error) { return m.Mapper(m.at(mounts.Dev + "/mapper/control")) }
+func (m Machine) control() (Mapper, error) { return m.Mapper(m.at(dirDev + "/mapper/control")) }

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/modules"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 func (b *Boot) loadModules(context.Context) error {
-	b.Log.Printf("modules", "%s", modules.Load(b.Machine.Modules, b.Machine.at(bootconf.DirModules), b.config.Modules))
-	if err := b.mounts.Configfs(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	b.Log.Printf("modules", "%s", load(b.Machine.Modules, b.Machine.at(bootconf.DirModules), b.config.Modules))
+	if err := b.mounts.configfs(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -1,7 +1,4 @@
-// Package superblock reads the UUID of a file system, to tell whether what was
-// opened is the measured one. It reads a few bytes at fixed places and trusts
-// none of them.
-package superblock
+package boot
 
 import (
 	"errors"
@@ -9,8 +6,8 @@ import (
 	"io"
 )
 
-// ErrMismatch is a file system that is not the measured one.
-var ErrMismatch = errors.New("not the measured file system")
+// errMismatch is a file system that is not the measured one.
+var errMismatch = errors.New("not the measured file system")
 
 // layout says where a file system keeps its magic and its UUID, in bytes from
 // the device's start.
@@ -36,27 +33,28 @@ func layoutOf(kind string) (layout, bool) {
 	return layout{}, false
 }
 
-// Check wants a file system of a kind ("ext4", "xfs" or "btrfs") with a UUID of
-// 36 characters in lower case. The error wraps ErrMismatch when there is another
-// one or none.
-func Check(r io.ReaderAt, kind, uuid string) error {
+// checkSuperblock tells whether what was opened is the measured file system. It
+// reads a few bytes at fixed places and trusts none of them. It wants a file system
+// of a kind ("ext4", "xfs" or "btrfs") with a UUID of 36 characters in lower case;
+// the error wraps errMismatch when there is another one or none.
+func checkSuperblock(r io.ReaderAt, kind, uuid string) error {
 	l, known := layoutOf(kind)
 	if !known {
-		return fmt.Errorf("%w: unknown kind %q", ErrMismatch, kind)
+		return fmt.Errorf("%w: unknown kind %q", errMismatch, kind)
 	}
 	magic := make([]byte, len(l.magic))
 	if _, err := r.ReadAt(magic, l.magicOffset); err != nil {
 		return fmt.Errorf("read super block: %w", err)
 	}
 	if string(magic) != l.magic {
-		return fmt.Errorf("%w: no %s super block", ErrMismatch, kind)
+		return fmt.Errorf("%w: no %s super block", errMismatch, kind)
 	}
 	var found [16]byte
 	if _, err := r.ReadAt(found[:], l.uuidOffset); err != nil {
 		return fmt.Errorf("read super block: %w", err)
 	}
 	if text := fmt.Sprintf("%x-%x-%x-%x-%x", found[:4], found[4:6], found[6:8], found[8:10], found[10:]); text != uuid {
-		return fmt.Errorf("%w: %s has UUID %s, want %s", ErrMismatch, kind, text, uuid)
+		return fmt.Errorf("%w: %s has UUID %s, want %s", errMismatch, kind, text, uuid)
 	}
 	return nil
 }

@@ -1,6 +1,4 @@
-// Package modules loads the kernel modules that a converter put into the
-// initrd, in the order of the configuration.
-package modules
+package boot
 
 import (
 	"errors"
@@ -13,23 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxSize bounds a module in bytes.
-const maxSize = 64 << 20
+// maxModule bounds a module in bytes.
+const maxModule = 64 << 20
 
-// Loader gives the kernel one module; [Kernel] in production. fs.ErrExist says
+// Loader gives the kernel one module. fs.ErrExist says
 // that it has it already.
 type Loader interface {
 	Load(path string) error
 }
 
-// Result says what became of the modules.
-type Result struct {
+// loadResult says what became of the modules.
+type loadResult struct {
 	Loaded, Present int
 	Failed          []string // "NAME: why"
 }
 
 // String returns the result in one line.
-func (r Result) String() string {
+func (r loadResult) String() string {
 	text := fmt.Sprintf("%d loaded, %d present", r.Loaded, r.Present)
 	if len(r.Failed) > 0 {
 		text += "; not loaded: " + strings.Join(r.Failed, ", ")
@@ -37,11 +35,11 @@ func (r Result) String() string {
 	return text
 }
 
-// Load loads modules. One that fails is no end: a driver for hardware that is
+// load loads modules. One that fails is no end: a driver for hardware that is
 // not there refuses to load, and whatever is really missing shows in the step
 // that needs it.
-func Load(loader Loader, dir string, names []string) Result {
-	var r Result
+func load(loader Loader, dir string, names []string) loadResult {
+	var r loadResult
 	for _, name := range names {
 		err := loader.Load(filepath.Join(dir, name))
 		switch {
@@ -56,11 +54,11 @@ func Load(loader Loader, dir string, names []string) Result {
 	return r
 }
 
-// Kernel is the running kernel.
-type Kernel struct{}
+// kernelModules is the running kernel.
+type kernelModules struct{}
 
 // Load hands over the file, or its bytes where the kernel cannot take a file.
-func (Kernel) Load(path string) error {
+func (kernelModules) Load(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -74,8 +72,8 @@ func (Kernel) Load(path string) error {
 	if err != nil {
 		return err
 	}
-	if info.Size() > maxSize {
-		return fmt.Errorf("%d bytes, want at most %d", info.Size(), maxSize)
+	if info.Size() > maxModule {
+		return fmt.Errorf("%d bytes, want at most %d", info.Size(), maxModule)
 	}
 	image, err := os.ReadFile(path)
 	if err != nil {

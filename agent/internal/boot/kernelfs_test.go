@@ -1,4 +1,4 @@
-package mounts_test
+package boot
 
 import (
 	"errors"
@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/mounts"
 )
 
 type fakeKernel struct {
@@ -43,8 +41,8 @@ func newKernel() *fakeKernel {
 
 func TestMountAndUnmount(t *testing.T) {
 	k := newKernel()
-	s := mounts.New(k)
-	if err := errors.Join(s.Base(), s.Configfs()); err != nil {
+	s := newMounts(k)
+	if err := errors.Join(s.base(), s.configfs()); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"devtmpfs /dev", "proc /proc", "sysfs /sys", "tmpfs /run", "configfs /sys/kernel/config"}; !slices.Equal(k.mounted, want) {
@@ -58,7 +56,7 @@ func TestMountAndUnmount(t *testing.T) {
 			t.Errorf("%s allows setuid programs", target)
 		}
 	}
-	if err := s.Unmount(mounts.Run); err != nil || !slices.Equal(k.mounted, []string{"tmpfs /run"}) {
+	if err := s.unmount(dirRun); err != nil || !slices.Equal(k.mounted, []string{"tmpfs /run"}) {
 		t.Errorf("left %v, %v", k.mounted, err)
 	}
 }
@@ -67,26 +65,26 @@ func TestMountFailures(t *testing.T) {
 	for _, what := range []string{"/dev", "/proc", "/sys", "/run", "mkdir /sys"} {
 		k := newKernel()
 		k.fail[what] = unix.EIO
-		if err := mounts.New(k).Base(); !errors.Is(err, unix.EIO) {
+		if err := newMounts(k).base(); !errors.Is(err, unix.EIO) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	k := newKernel()
 	k.fail["/dev"] = unix.EBUSY
-	s := mounts.New(k)
-	if err := s.Base(); err != nil {
+	s := newMounts(k)
+	if err := s.base(); err != nil {
 		t.Errorf("/dev that is mounted: %v", err)
 	}
 	k.fail["/sys/kernel/config"] = unix.ENODEV
-	if err := s.Configfs(); !errors.Is(err, fs.ErrNotExist) {
+	if err := s.configfs(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a kernel without configfs: %v", err)
 	}
 	k.fail["/sys/kernel/config"] = unix.EIO
-	if err := s.Configfs(); !errors.Is(err, unix.EIO) || errors.Is(err, fs.ErrNotExist) {
+	if err := s.configfs(); !errors.Is(err, unix.EIO) || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	k.fail["unmount /proc"] = unix.EINVAL
-	if err := s.Unmount(); !errors.Is(err, unix.EINVAL) || len(k.mounted) != 0 {
+	if err := s.unmount(); !errors.Is(err, unix.EINVAL) || len(k.mounted) != 0 {
 		t.Errorf("%v, left %v", err, k.mounted)
 	}
 }

@@ -1,4 +1,4 @@
-package modules_test
+package boot
 
 import (
 	"errors"
@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/modules"
 )
 
 type fakeLoader struct {
@@ -24,7 +22,7 @@ func (f *fakeLoader) Load(path string) error {
 
 func TestLoad(t *testing.T) {
 	f := &fakeLoader{answers: map[string]error{"01-xts.ko": unix.EEXIST, "02-sev-guest.ko": unix.ENODEV}}
-	r := modules.Load(f, "/m", []string{"00-dm-mod.ko", "01-xts.ko", "02-sev-guest.ko", "03-virtio_net.ko"})
+	r := load(f, "/m", []string{"00-dm-mod.ko", "01-xts.ko", "02-sev-guest.ko", "03-virtio_net.ko"})
 	if want := "2 loaded, 1 present; not loaded: 02-sev-guest: no such device"; r.String() != want {
 		t.Errorf("got %q", r)
 	}
@@ -36,13 +34,13 @@ func TestLoad(t *testing.T) {
 // TestKernel has the real kernel refuse: what is missing, and what is no module.
 func TestKernel(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.ko")
-	if err := (modules.Kernel{}).Load(path); !errors.Is(err, os.ErrNotExist) {
+	if err := (kernelModules{}).Load(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	if err := os.WriteFile(path, []byte("not a module"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := (modules.Kernel{}).Load(path); err == nil {
+	if err := (kernelModules{}).Load(path); err == nil {
 		t.Error("the kernel took text for a module")
 	}
 }

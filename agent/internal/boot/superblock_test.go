@@ -1,4 +1,4 @@
-package superblock_test
+package boot
 
 import (
 	"bytes"
@@ -7,8 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/superblock"
 )
 
 const uuid = "01234567-89ab-cdef-0123-456789abcdef"
@@ -32,24 +30,24 @@ func build(kind string) []byte {
 	return b
 }
 
-func TestCheck(t *testing.T) {
+func TestSuperblock(t *testing.T) {
 	for _, kind := range []string{"ext4", "xfs", "btrfs"} {
 		b := build(kind)
-		if err := superblock.Check(bytes.NewReader(b), kind, uuid); err != nil {
+		if err := checkSuperblock(bytes.NewReader(b), kind, uuid); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
-		if err := superblock.Check(bytes.NewReader(b), kind, "11234567-89ab-cdef-0123-456789abcdef"); !errors.Is(err, superblock.ErrMismatch) {
+		if err := checkSuperblock(bytes.NewReader(b), kind, "11234567-89ab-cdef-0123-456789abcdef"); !errors.Is(err, errMismatch) {
 			t.Errorf("%s with another UUID: %v", kind, err)
 		}
 		for _, other := range []string{"ext4", "xfs", "btrfs", "vfat"} {
-			if err := superblock.Check(bytes.NewReader(b), other, uuid); other != kind && !errors.Is(err, superblock.ErrMismatch) {
+			if err := checkSuperblock(bytes.NewReader(b), other, uuid); other != kind && !errors.Is(err, errMismatch) {
 				t.Errorf("%s as %s: %v", kind, other, err)
 			}
 		}
-		if err := superblock.Check(bytes.NewReader(b[:1080]), kind, uuid); err == nil && kind != "xfs" {
+		if err := checkSuperblock(bytes.NewReader(b[:1080]), kind, uuid); err == nil && kind != "xfs" {
 			t.Errorf("%s cut short was taken", kind)
 		}
-		if err := superblock.Check(bytes.NewReader(make([]byte, 128<<10)), kind, uuid); !errors.Is(err, superblock.ErrMismatch) {
+		if err := checkSuperblock(bytes.NewReader(make([]byte, 128<<10)), kind, uuid); !errors.Is(err, errMismatch) {
 			t.Errorf("zeros as %s: %v", kind, err)
 		}
 	}
@@ -66,19 +64,19 @@ func TestRealExt4(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := superblock.Check(f, "ext4", uuid); err != nil {
+	if err := checkSuperblock(f, "ext4", uuid); err != nil {
 		t.Error(err)
 	}
 }
 
-func FuzzCheck(f *testing.F) {
+func FuzzSuperblock(f *testing.F) {
 	for _, kind := range []string{"ext4", "xfs", "btrfs"} {
 		f.Add(build(kind)[:66<<10])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		taken := 0
 		for _, kind := range []string{"ext4", "xfs", "btrfs"} {
-			if superblock.Check(bytes.NewReader(b), kind, uuid) == nil {
+			if checkSuperblock(bytes.NewReader(b), kind, uuid) == nil {
 				taken++
 			}
 		}

@@ -1,6 +1,4 @@
-// Package mounts gives the agent the kernel's own file systems and takes them
-// away again. It mounts nothing that a host could write.
-package mounts
+package boot
 
 import (
 	"errors"
@@ -11,44 +9,45 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where the file systems are mounted.
+// Where the kernel's own file systems are mounted: the agent mounts nothing before
+// the root that a host could write.
 const (
-	Dev      = "/dev"
-	Proc     = "/proc"
-	Sys      = "/sys"
-	Run      = "/run"
-	Configfs = "/sys/kernel/config"
+	dirDev      = "/dev"
+	dirProc     = "/proc"
+	dirSys      = "/sys"
+	dirRun      = "/run"
+	dirConfigfs = "/sys/kernel/config"
 )
 
-// Kernel is what this package asks of the kernel; [Real] in production.
-type Kernel interface {
+// Mounter is what the agent asks of the kernel about mounts.
+type Mounter interface {
 	Mkdir(path string, mode fs.FileMode) error
 	Mount(source, target, kind string, flags uintptr, data string) error
 	Unmount(target string, flags int) error
 }
 
-// Real is the running kernel.
-type Real struct{}
+// kernelMounts is the running kernel.
+type kernelMounts struct{}
 
 // Mkdir makes a directory and those above it.
-func (Real) Mkdir(path string, mode fs.FileMode) error { return os.MkdirAll(path, mode) }
+func (kernelMounts) Mkdir(path string, mode fs.FileMode) error { return os.MkdirAll(path, mode) }
 
 // Mount is mount(2).
-func (Real) Mount(source, target, kind string, flags uintptr, data string) error {
+func (kernelMounts) Mount(source, target, kind string, flags uintptr, data string) error {
 	return unix.Mount(source, target, kind, flags, data)
 }
 
-// Unmount is umount2(2).
-func (Real) Unmount(target string, flags int) error { return unix.Unmount(target, flags) }
+// unmount is umount2(2).
+func (kernelMounts) Unmount(target string, flags int) error { return unix.Unmount(target, flags) }
 
-// Set is what has been mounted, in that order.
-type Set struct {
-	kernel  Kernel
+// mountSet is what has been mounted, in that order.
+type mountSet struct {
+	kernel  Mounter
 	mounted []string
 }
 
-// New returns an empty set.
-func New(k Kernel) *Set { return &Set{kernel: k} }
+// newMounts returns an empty set.
+func newMounts(k Mounter) *mountSet { return &mountSet{kernel: k} }
 
 type mount struct {
 	kind, target string
@@ -56,15 +55,15 @@ type mount struct {
 	data         string
 }
 
-// Base mounts /dev, /proc, /sys and /run and makes their directories, for some
+// base mounts /dev, /proc, /sys and /run and makes their directories, for some
 // initrds have none. /run gets the options of systemd, which goes on with it.
-func (s *Set) Base() error {
+func (s *mountSet) base() error {
 	const strict = unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_NODEV
 	for _, m := range []mount{
-		{"devtmpfs", Dev, unix.MS_NOSUID, "mode=0755"},
-		{"proc", Proc, strict, ""},
-		{"sysfs", Sys, strict, ""},
-		{"tmpfs", Run, unix.MS_NOSUID | unix.MS_NODEV | unix.MS_STRICTATIME, "mode=0755,size=20%,nr_inodes=800k"},
+		{"devtmpfs", dirDev, unix.MS_NOSUID, "mode=0755"},
+		{"proc", dirProc, strict, ""},
+		{"sysfs", dirSys, strict, ""},
+		{"tmpfs", dirRun, unix.MS_NOSUID | unix.MS_NODEV | unix.MS_STRICTATIME, "mode=0755,size=20%,nr_inodes=800k"},
 	} {
 		if err := s.mount(m); err != nil {
 			return err
@@ -73,10 +72,10 @@ func (s *Set) Base() error {
 	return nil
 }
 
-// Configfs mounts configfs, through which reports are made. It exists once its
+// configfs mounts configfs, through which reports are made. It exists once its
 // module is loaded; fs.ErrNotExist says that this kernel has none.
-func (s *Set) Configfs() error {
-	err := s.mount(mount{"configfs", Configfs, unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_NODEV, ""})
+func (s *mountSet) configfs() error {
+	err := s.mount(mount{"configfs", dirConfigfs, unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_NODEV, ""})
 	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	}
@@ -85,8 +84,8 @@ func (s *Set) Configfs() error {
 
 // mount takes a target that is mounted already, as some initrds' /dev, for what
 // it is: EBUSY means the very same file system.
-func (s *Set) mount(m mount) error {
-	if m.target != Configfs {
+func (s *mountSet) mount(m mount) error {
+	if m.target != dirConfigfs {
 		if err := s.kernel.Mkdir(m.target, 0o755); err != nil {
 			return fmt.Errorf("make %s: %w", m.target, err)
 		}
@@ -102,9 +101,9 @@ func (s *Set) mount(m mount) error {
 	return nil
 }
 
-// Unmount takes away what was mounted, last first, except what is kept. What is
+// unmount takes away what was mounted, last first, except what is kept. What is
 // still in use goes when its users do.
-func (s *Set) Unmount(keep ...string) error {
+func (s *mountSet) unmount(keep ...string) error {
 	kept := map[string]bool{}
 	for _, k := range keep {
 		kept[k] = true

@@ -44,7 +44,7 @@ agent: deps-build ## compile the guest agents, which the other programs carry in
 IMAGES := $(or $(SNPGUARD_IMAGES),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/snpguard/images)
 
 .PHONY: images
-images: deps $(IMAGES)/debian.qcow2 $(IMAGES)/dracut.qcow2 $(IMAGES)/ubuntu.qcow2 ## build the cloud images that tests convert
+images: deps $(IMAGES)/debian.qcow2 $(IMAGES)/dracut.qcow2 $(IMAGES)/ubuntu.qcow2 $(IMAGES)/sysvinit.qcow2 ## build the cloud images that tests convert
 
 .PHONY: image
 image: $(IMAGES)/debian.qcow2 ## build the first of them, to try with
@@ -102,7 +102,7 @@ cover: deps ## how much of what faces an attacker the tests reach; fails under 8
 # Side by side, since a guest under emulation keeps one core busy at most, and one
 # that is refused waits before it asks again. They run programs that go test does not
 # know of: what it remembers of them does not count.
-CONVERSIONS := ^Test(Converted|Missing|Layouts|Source|Conversion|NoEncryption|HostileTrees|HostileDisks|HostileBoot|Edits|Further|Interrupted|Killed|FullDisk|Existing|Unwritable|SideBySide|Keep|Terminated)
+CONVERSIONS := ^Test(Converted|Missing|Layouts|Source|Conversion|NoEncryption|HostileTrees|HostileInitrds|HostileDisks|HostileBoot|Edits|Further|Interrupted|Killed|FullDisk|Existing|Unwritable|SideBySide|Keep|Terminated)
 E2E := $(GO) test -tags e2e -count 1 -timeout 30m
 
 .PHONY: e2e-boots

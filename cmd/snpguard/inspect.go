@@ -59,6 +59,9 @@ func printInspection(cmd *cobra.Command, found *convert.Inspection) error {
 	if found.Initrd != nil {
 		fmt.Fprintf(t, "initrd\t%s, systemd: %t\n", found.Initrd.Kind, found.Initrd.Systemd)
 	}
+	if found.InitrdProblem != "" {
+		fmt.Fprintf(t, "for --initrd distribution\t%s\n", safe(found.InitrdProblem))
+	}
 	if found.Kernel != "" {
 		fmt.Fprintf(t, "would boot\t%s (%s)\n", safe(found.BootEntry), safe(found.Kernel))
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"maps"
@@ -224,15 +225,16 @@ func exampleChip() sim.Chip {
 func (e *example) grant(data [64]byte) wire.Grant {
 	identity := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{0x55}, ed25519.SeedSize))
 	enc, ciphertext := e.page["enc"], e.page["ciphertext"]
-	transcript := wire.GrantTranscript(data, enc, ciphertext)
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC).UnixMilli()
+	transcript := wire.GrantTranscript(data, now, enc, ciphertext)
 	maps.Copy(e.want, values{
 		"identity private key": identity.Seed(), "identity public key": identity.Public().(ed25519.PublicKey),
-		"info of the grant": wire.GrantInfo(data), "enc": enc, "ciphertext": ciphertext,
+		"info of the grant": wire.GrantInfo(data), "time": binary.BigEndian.AppendUint64(nil, uint64(now)), "enc": enc, "ciphertext": ciphertext,
 		"transcript of the grant": transcript, "signature": ed25519.Sign(identity, transcript),
 	})
 	sealed := slices.Concat(enc, ciphertext)
 	if vmk, err := e.key(0x44).Open(wire.GrantInfo(data), sealed); err != nil || !bytes.Equal(vmk, e.page["VMK"]) {
 		e.t.Errorf("the grant opens to %x, %v", vmk, err)
 	}
-	return wire.Grant{Enc: enc, Ciphertext: ciphertext, Signature: ed25519.Sign(identity, transcript)}
+	return wire.Grant{Time: now, Enc: enc, Ciphertext: ciphertext, Signature: ed25519.Sign(identity, transcript)}
 }

@@ -20,7 +20,7 @@ func BenchmarkRatioAgent(b *testing.B) {
 	var agent, kernel float64
 	for b.Loop() {
 		v := boot(b, c, bundle, "--snapshot")
-		line := expect(b, v, `\[ *([0-9.]+)\] snpguard: \[([0-9.]+)s\] hand-over: to /init after .*\bnetwork ([0-9.]+)s`, untilAgent)
+		line := expect(b, v, `\[ *([0-9.]+)\] snpguard: \[([0-9.]+)s\] hand-over: to .* after .*\bnetwork ([0-9.]+)s`, untilAgent)
 		v.Stop()
 		total := number(b, line[2])
 		agent += total - number(b, line[3])
@@ -38,20 +38,49 @@ func number(b *testing.B, text string) float64 {
 	return n
 }
 
-// BenchmarkRatioInitrd holds the initrd that boots against the one of the source.
+// BenchmarkRatioInitrd holds the initrds that boot against the one of the source.
 func BenchmarkRatioInitrd(b *testing.B) {
 	for _, kind := range []string{"debian", "dracut"} {
-		b.Run(kind, func(b *testing.B) {
-			c := converted(b, kind)
-			grown, err := os.Stat(filepath.Join(c.Staging, staging.NameInitrd))
-			if err != nil {
-				b.Fatal(err)
-			}
-			stock, err := openRoot(b, image(b, kind), 1).Stat("boot/initrd.img-" + c.Conversion.Kernel)
-			if err != nil {
-				b.Fatal(err)
-			}
-			ratio.Report(b, "x-stock-initrd", 1.25, float64(grown.Size())/float64(stock.Size()))
-		})
+		for initrd, most := range map[string]float64{"minimal": 0.25, "distribution": 1.25} {
+			b.Run(kind+"_"+initrd, func(b *testing.B) {
+				c := withInitrd(b, kind, initrd)
+				made, err := os.Stat(filepath.Join(c.Staging, staging.NameInitrd))
+				if err != nil {
+					b.Fatal(err)
+				}
+				stock, err := openRoot(b, image(b, kind), 1).Stat("boot/initrd.img-" + c.Conversion.Kernel)
+				if err != nil {
+					b.Fatal(err)
+				}
+				ratio.Report(b, "x-stock-initrd", most, float64(made.Size())/float64(stock.Size()))
+			})
+		}
 	}
+}
+
+// withInitrd returns an image converted with a kind of initrd.
+func withInitrd(tb testing.TB, kind, initrd string) *conversion {
+	tb.Helper()
+	if initrd == "minimal" {
+		return converted(tb, kind)
+	}
+	return conversions.get(kind+"-"+initrd, func() *conversion {
+		return convertImage(tb, kind, filepath.Join(scratch, kind+"-"+initrd), "--initrd", initrd)
+	})
+}
+
+// BenchmarkRatioRootMounted holds the time from the kernel's start to the mounted root
+// with the initrd of the agent alone against that with the distribution's.
+func BenchmarkRatioRootMounted(b *testing.B) {
+	seconds := map[string]float64{}
+	for b.Loop() {
+		for _, initrd := range []string{"distribution", "minimal"} {
+			c := withInitrd(b, "debian", initrd)
+			v := boot(b, c, registered(b, "mounted-"+initrd, c), "--snapshot")
+			line := expect(b, v, `\[ *([0-9.]+)\] EXT4-fs \(dm-0\): mounted filesystem`, untilLogin)
+			v.Stop()
+			seconds[initrd] += number(b, line[1])
+		}
+	}
+	ratio.Report(b, "x-distribution", 0.5, seconds["minimal"]/seconds["distribution"])
 }

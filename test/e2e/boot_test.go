@@ -14,7 +14,7 @@ import (
 // Times that leave room for emulation on a busy machine.
 const (
 	untilAgent = 4 * time.Minute
-	untilLogin = 10 * time.Minute
+	untilLogin = 20 * time.Minute
 )
 
 var bundles once[string]
@@ -70,12 +70,12 @@ func login(t testing.TB, v *vm.VM) {
 	}
 }
 
-// TestFirstBoot boots another kind of image than TestSecondBoot and
-// TestBootFromTheDiskAlone to its login prompt.
+// TestFirstBoot boots a real image with the distribution's own initrd to its login
+// prompt.
 func TestFirstBoot(t *testing.T) {
 	t.Parallel()
-	c := converted(t, "ubuntu")
-	v := boot(t, c, registered(t, "ubuntu", c), "--snapshot")
-	expect(t, v, `snpguard: \[[0-9.]+s\] `, untilAgent)
+	c := withInitrd(t, "debian", "distribution")
+	v := boot(t, c, registered(t, "distribution", c), "--snapshot")
+	expect(t, v, `snpguard: .* hand-over: to /init`, untilAgent)
 	login(t, v)
 }

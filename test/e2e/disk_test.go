@@ -176,7 +176,7 @@ func TestChangedDisk(t *testing.T) {
 			tc.change(t, s)
 			v := h.boot(t)
 			if tc.ends == "" {
-				expect(t, v, `snpguard: .* hand-over: to /init`, untilAgent)
+				expect(t, v, `snpguard: .* hand-over: to `, untilAgent)
 			} else {
 				poweredOff(t, v, tc.ends)
 			}
@@ -195,15 +195,15 @@ func TestChangedDisk(t *testing.T) {
 	}
 }
 
-// TestUnmountableRoot damages what the agent does not look at: the distribution's
-// own initrd, which has the key by then, must not offer a shell.
+// TestUnmountableRoot damages what the agent does not look at where it mounts nothing:
+// the distribution's own initrd, which has the key by then, must not offer a shell.
 func TestUnmountableRoot(t *testing.T) {
 	for _, tc := range []struct{ name, kind, says string }{
 		{"initramfs-tools", "debian", `Failed to mount /dev/mapper/cryptroot as root file system`},
 		{"dracut", "dracut", `Dependency failed for initrd-root-fs.target`},
 	} {
-		c := small(t, tc.kind)
-		path := registered(t, "small-"+tc.kind, c)
+		c := smallNamed(t, tc.kind, "distribution-"+tc.kind, "--initrd", "distribution")
+		path := registered(t, "distribution-"+tc.kind, c)
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			h := newHost(t, c, path)
@@ -212,7 +212,7 @@ func TestUnmountableRoot(t *testing.T) {
 			s.damage(t, 1024)                                                         // the super block, but for its magic and UUID
 			s.write(t, bytes.Repeat([]byte{0xA5}, 4096), s.c.Disk.PayloadOffset+4096) // the group descriptors
 			v := h.boot(t)
-			expect(t, v, `snpguard: .* hand-over: to /init`, untilAgent)
+			expect(t, v, `snpguard: .* hand-over: to `, untilAgent)
 			expect(t, v, tc.says, untilOff)
 			ended(t, v)
 		})

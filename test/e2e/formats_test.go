@@ -86,6 +86,16 @@ func TestConversionFlags(t *testing.T) {
 				t.Errorf("took %q, which is not the second entry", c.Conversion.BootEntry)
 			}
 		}},
+		"the distribution's initrd": {args: []string{"--initrd", "distribution"}, check: func(t *testing.T, c *conversion) {
+			if c.Conversion.Initrd != "distribution" || !strings.HasSuffix(c.Conversion.Cmdline, "rd.shell=0 rd.emergency=poweroff") {
+				t.Errorf("initrd %s, command line: %s", c.Conversion.Initrd, c.Conversion.Cmdline)
+			}
+		}},
+		"optional modules": {args: []string{"--optional-modules"}, check: func(t *testing.T, c *conversion) {
+			if c.Conversion.Initrd != "minimal" || !c.Conversion.OptionalModules {
+				t.Errorf("initrd %s, optional modules %t", c.Conversion.Initrd, c.Conversion.OptionalModules)
+			}
+		}},
 		"command line": {args: []string{"--cmdline-append", "more=words"}, check: func(t *testing.T, c *conversion) {
 			if !slices.Contains(strings.Fields(c.Conversion.Cmdline), "more=words") {
 				t.Errorf("command line: %s", c.Conversion.Cmdline)

@@ -94,14 +94,6 @@ func TestHostileTrees(t *testing.T) {
 			name := "vmlinuz-" + releaseOf(t, os.DirFS(dir))
 			link(t, filepath.Join(outside(t, dir), name), filepath.Join(dir, "boot", name))
 		}, []string{"no kernel that can run", "the file is not there"}},
-		"initrd is a link out": {func(t *testing.T, dir string) {
-			name := "initrd.img-" + releaseOf(t, os.DirFS(dir))
-			link(t, filepath.Join(outside(t, dir), name), filepath.Join(dir, "boot", name))
-		}, []string{"initrd", "not exist"}},
-		"no initrd": {func(t *testing.T, dir string) {
-			write(t, dir, "boot/grub/grub.cfg", "menuentry 'x' {\nlinux /boot/vmlinuz-"+releaseOf(t, os.DirFS(dir))+" root=/dev/vda1\n}\n")
-			remove(t, filepath.Join(dir, "boot/initrd.img-"+releaseOf(t, os.DirFS(dir)))) // would be taken, beside the kernel
-		}, []string{"no initrd"}},
 		"modules in a circle": {func(t *testing.T, dir string) {
 			modulesDep(t, dir, func(line string) string {
 				if strings.HasPrefix(line, "kernel/drivers/md/dm-mod.ko") {
@@ -146,13 +138,36 @@ func TestHostileTrees(t *testing.T) {
 			write(t, dir, "etc/fstab", "\x00\x01")
 		}, []string{"etc/fstab is no text"}},
 		"what is written leads to a file in the way": {func(t *testing.T, dir string) {
-			write(t, dir, "usr/lib/snpguard", "in the way")
-		}, []string{"snpguard", "not a directory"}},
+			write(t, dir, "usr/bin", "in the way")
+		}, []string{"usr/bin", "not a directory"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := oddTree(t)
 			test.change(t, dir)
 			notTaken(t, gptDisk(t, rootPart(t, dir)), test.words)
+		})
+	}
+}
+
+// TestHostileInitrds has none that the agent could be appended to.
+func TestHostileInitrds(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(t *testing.T, dir string)
+		words  []string
+	}{
+		"initrd is a link out": {func(t *testing.T, dir string) {
+			name := "initrd.img-" + releaseOf(t, os.DirFS(dir))
+			link(t, filepath.Join(outside(t, dir), name), filepath.Join(dir, "boot", name))
+		}, []string{"initrd", "not exist"}},
+		"no initrd": {func(t *testing.T, dir string) {
+			write(t, dir, "boot/grub/grub.cfg", "menuentry 'x' {\nlinux /boot/vmlinuz-"+releaseOf(t, os.DirFS(dir))+" root=/dev/vda1\n}\n")
+			remove(t, filepath.Join(dir, "boot/initrd.img-"+releaseOf(t, os.DirFS(dir)))) // would be taken, beside the kernel
+		}, []string{"no initrd"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := oddTree(t)
+			test.change(t, dir)
+			notTaken(t, gptDisk(t, rootPart(t, dir)), test.words, "--initrd", "distribution")
 		})
 	}
 }
@@ -163,16 +178,16 @@ func TestEditsStayInside(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(dir, "etc/cloud")); err != nil {
 		t.Fatal(err)
 	}
-	link(t, host, filepath.Join(dir, "usr/lib/snpguard"))
+	link(t, host, filepath.Join(dir, "usr/bin"))
 	link(t, strings.Repeat("../", 20)+host[1:], filepath.Join(dir, "etc/udev"))
 	root := rootPart(t, dir)
 	c := convertOdd(t, gptDisk(t, root))
 	empty(t, host)
 	vmk := recovered(t, c)
 	after := openFile(t, decrypted(t, rootPartition(t, rawCopy(t, c.Image), c.Conversion), vmk, c.Conversion))
-	for _, name := range []string{"agent", "rules.d/59-snpguard.rules"} {
-		if info, err := after.Lstat(filepath.Join(host[1:], name)); err != nil || !info.Mode().IsRegular() {
-			t.Errorf("%s: %v, %v", name, info, err)
+	for _, name := range []string{"snpguard-agent", "rules.d/59-snpguard.rules"} {
+		if _, err := after.Lstat(filepath.Join(host[1:], name)); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -76,6 +76,9 @@ func convertFile(t testing.TB, source, dir string, flags ...string) *conversion 
 		"--simulate", "--agent-path", program("snpguard-agent-sim"),
 		"--recovery-recipient", identity.Recipient().String(),
 	}
+	if !slices.Contains(flags, "--cmdline-append") && !slices.Contains(flags, "--no-encryption") {
+		args = append(args, "--cmdline-append", patience)
+	}
 	if !slices.Contains(flags, "--service") {
 		args = append(args, "--service", w.guestURL)
 	}
@@ -85,6 +88,10 @@ func convertFile(t testing.TB, source, dir string, flags ...string) *conversion 
 	}
 	return c
 }
+
+// patience has systemd wait longer than 90 s for a device, such as that of the serial
+// console: under emulation on a busy machine udev starts late.
+const patience = "systemd.default_device_timeout_sec=900"
 
 // modulePackage is the package with what the Ubuntu-shaped image lacks.
 func modulePackage(t testing.TB) string {

@@ -261,7 +261,7 @@ func TestSideBySide(t *testing.T) {
 // Working files are kept when that is asked for, named, and private.
 func TestKeepOnFailure(t *testing.T) {
 	tree, dir := oddTree(t), t.TempDir()
-	write(t, tree, "usr/lib/snpguard", "in the way")
+	write(t, tree, "usr/bin", "in the way")
 	source := gptDisk(t, rootPart(t, tree))
 	args := []string{"--in", source, "--out", filepath.Join(dir, "image"), "--staging", filepath.Join(dir, "staging")}
 	out, err := convertCommand(t, append(args, "--keep-on-failure")...).CombinedOutput()

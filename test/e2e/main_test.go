@@ -69,9 +69,10 @@ func buildPrograms() error {
 		{"-o", filepath.Join(bin, "snpguard-service"), "../../service"},
 		{"-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(bin, "snpguard-agent"), "../../agent"},
 		{"-trimpath", "-ldflags", "-s -w", "-tags", "sim", "-o", filepath.Join(bin, "snpguard-agent-sim"), "../../agent"},
+		{"-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(bin, "probe"), "./probe"},
 	} {
 		cmd := exec.Command("go", append([]string{"build"}, args...)...)
-		if strings.Contains(args[len(args)-1], "agent") {
+		if last := args[len(args)-1]; strings.Contains(last, "agent") || strings.Contains(last, "probe") {
 			cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 		}
 		if out, err := cmd.CombinedOutput(); err != nil {

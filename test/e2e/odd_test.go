@@ -56,7 +56,7 @@ func extractParts(t testing.TB, dir string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closure, err := tree.Closure(kmod.ForAgent())
+	closure, err := tree.Closure(append(kmod.ForAgent(), kmod.ForRoot("ext4")...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,9 +21,21 @@ import (
 // root's names stay the root's.
 func TestOtherDisks(t *testing.T) {
 	t.Parallel()
-	c := convertFile(t, probed(t, image(t, "ubuntu"), 1), filepath.Join(scratch, "other-disks"), "--module-package", modulePackage(t))
+	source := probed(t, image(t, "ubuntu"), 1)
+	for _, initrd := range []string{"minimal", "distribution"} {
+		t.Run(initrd, func(t *testing.T) {
+			t.Parallel()
+			name := "other-disks-" + initrd
+			c := convertFile(t, source, filepath.Join(scratch, name), "--module-package", modulePackage(t), "--initrd", initrd)
+			otherDisks(t, c, registered(t, name, c))
+		})
+	}
+}
+
+func otherDisks(t *testing.T, c *conversion, bundle string) {
+	t.Helper()
 	dir, uuid := t.TempDir(), c.Conversion.Disk.FilesystemUUID
-	flags := []string{"--snapshot", "--"}
+	flags := []string{"--snapshot", "--", "-uuid", hostsUUID}
 	for name, content := range map[string]func(t *testing.T, path string){
 		"lvm":   func(t *testing.T, path string) { volumeGroup(t, path, uuid) },
 		"btrfs": func(t *testing.T, path string) { halfOfBtrfs(t, path, uuid) },
@@ -35,8 +47,8 @@ func TestOtherDisks(t *testing.T) {
 		content(t, path)
 		flags = append(flags, "-drive", "if=none,format=raw,id="+name+",file="+path, "-device", "virtio-blk-pci,serial="+name+",drive="+name)
 	}
-	v := boot(t, c, registered(t, "other-disks", c), flags...)
-	expect(t, v, `snpguard: .* hand-over: to /init`, untilAgent)
+	v := boot(t, c, bundle, flags...)
+	expect(t, v, `snpguard: .* hand-over: to `, untilAgent)
 	expect(t, v, `PROBE done`, untilLogin)
 	for what, want := range map[string]string{
 		"seen":         "LVM2_member btrfs linux_raid_member", // else nothing was tried
@@ -47,11 +59,16 @@ func TestOtherDisks(t *testing.T) {
 		"dm":           "dm-0",
 		"md":           "",
 		"btrfs-kernel": "0",
+		"agent":        "1",
 	} {
 		found := regexp.MustCompile(`PROBE ` + what + `: ?(.*?)\s*\n`).FindStringSubmatch(v.Log())
 		if found == nil || strings.TrimSpace(found[1]) != want {
 			t.Errorf("%s is %q, want %q", what, found, want)
 		}
+	}
+	id := regexp.MustCompile(`PROBE machine-id: ([0-9a-f]{32})\s`).FindStringSubmatch(v.Log())
+	if id == nil || c.Conversion.Initrd == "minimal" && id[1] == strings.ReplaceAll(hostsUUID, "-", "") {
+		t.Errorf("machine-id %q is none, or the host's", id)
 	}
 }
 
@@ -69,6 +86,8 @@ say uuid "$(readlink -f /dev/disk/by-uuid/$(blkid -p -o value -s UUID /dev/dm-0)
 say dm "$(ls /sys/block | grep ^dm-)"
 say md "$(ls /sys/block | grep ^md)"
 say btrfs-kernel "$(dmesg | grep -c 'BTRFS: device')"
+say machine-id "$(cat /etc/machine-id)"
+say agent "$(snpguard-agent status | grep -c /dev/mapper/cryptroot)"
 say done
 `
 

@@ -199,7 +199,7 @@ func (i *impostor) grant(r *wire.UnlockRequest) (*wire.Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &wire.Grant{Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
-	g.Signature = ed25519.Sign(i.identity, wire.GrantTranscript(data, g.Enc, g.Ciphertext))
+	g := &wire.Grant{Time: time.Now().UnixMilli(), Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
+	g.Signature = ed25519.Sign(i.identity, wire.GrantTranscript(data, g.Time, g.Enc, g.Ciphertext))
 	return g, nil
 }

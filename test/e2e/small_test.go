@@ -18,7 +18,7 @@ const smallRoot = 128
 
 // smallImage makes an image with the kernel, initrd and modules of a real one and
 // little else: all that a boot needs up to the hand-over, converted in seconds. Its
-// kernel logs warnings and what the agent says.
+// kernel logs warnings and what the agent says; its init is the probe.
 func smallImage(t testing.TB, kind string) string {
 	t.Helper()
 	return conversionSources.get(kind, func() string {
@@ -31,13 +31,21 @@ func smallImage(t testing.TB, kind string) string {
 			"etc/os-release": "ID=debian\nPRETTY_NAME=\"A small Debian\"\nVERSION_ID=13\n",
 			"etc/fstab":      "PARTUUID=" + smallGUID + " / ext4 rw 0 1\n",
 			"boot/grub/grub.cfg": "menuentry 'Small' {\n linux /boot/" + nameOf(t, tree, "vmlinuz-*") + " root=PARTUUID=" + smallGUID +
-				" ro console=ttyS0 loglevel=6 no_timer_check\n initrd /boot/" + nameOf(t, tree, "initrd.img-*") + "\n}\n",
+				" ro console=ttyS0 loglevel=6 no_timer_check stray=word single -s\n initrd /boot/" + nameOf(t, tree, "initrd.img-*") + "\n}\n",
 		} {
 			writeFile(t, filepath.Join(tree, name), content)
 		}
-		if err := os.Symlink("usr/lib", filepath.Join(tree, "lib")); err != nil {
-			t.Fatal(err)
+		for name, target := range map[string]string{"lib": "usr/lib", "sbin": "usr/sbin"} {
+			if err := os.Symlink(target, filepath.Join(tree, name)); err != nil {
+				t.Fatal(err)
+			}
 		}
+		for _, dir := range []string{"dev", "proc", "sys", "run", "usr/sbin"} {
+			if err := os.MkdirAll(filepath.Join(tree, dir), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		output(t, "cp", program("probe"), filepath.Join(tree, "usr/sbin/init"))
 		disk := filepath.Join(dir, "disk.raw")
 		root := filepath.Join(dir, "root.ext4")
 		output(t, "mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", tree, root, fmt.Sprintf("%dM", smallRoot))

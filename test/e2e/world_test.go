@@ -96,7 +96,7 @@ func (w *world) startKDS(t testing.TB) {
 	if err := w.kds.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for range 300 {
+	for range 1800 { // its keys take long to make on a busy machine
 		if url, err := os.ReadFile(urlFile); err == nil && len(url) > 0 {
 			w.kdsURL = strings.TrimSpace(string(url))
 			return

@@ -1,6 +1,7 @@
 // Package boot is the agent as PID 1 of the initrd, before any code of the
 // distribution: it attests this boot, gets the volume key, opens the root and
-// hands over to the distribution's own /init. Each step is a file here.
+// starts the system's init there. Each step is a file here. distribution.go is for
+// an initrd that holds more than the agent: its own /init goes on instead.
 //
 // There is no shell and no way on after a failure: its reason goes to the
 // kernel's log and thus to the console, and the machine is powered off.
@@ -41,8 +42,8 @@ type Step struct {
 	Do   func(context.Context) error
 }
 
-// steps are the steps in their order.
-func (b *Boot) steps() []Step {
+// unlocking are the steps up to the open root, in their order.
+func (b *Boot) unlocking() []Step {
 	return []Step{
 		{"mounts", b.mountBase},
 		{"config", b.readConfig},
@@ -52,19 +53,29 @@ func (b *Boot) steps() []Step {
 		{"unlock", b.unlock},
 		{"crypt", b.openRoot},
 		{"filesystem", b.checkFilesystem},
-		{"hand-over", b.handOver},
+		{"clock", b.setClock},
 	}
+}
+
+// starting are the steps from there to the system.
+func (b *Boot) starting() []Step {
+	if b.config.Initrd == bootconf.InitrdDistribution {
+		return []Step{{"hand-over", b.handOver}}
+	}
+	return []Step{{"root", b.mountRoot}, {"hand-over", b.switchRoot}}
 }
 
 // Run does all steps. It returns only when one has failed and been logged.
 func (b *Boot) Run() {
 	lock()
-	b.runSteps(b.steps())
+	if b.runSteps(b.unlocking()) {
+		b.runSteps(b.starting())
+	}
 }
 
-// runSteps does steps until one fails. The deadline counts from the start, once
+// runSteps does steps until one fails, and says whether none has. The deadline counts from the start, once
 // the configuration that names it has been read.
-func (b *Boot) runSteps(steps []Step) {
+func (b *Boot) runSteps(steps []Step) bool {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	limited := false
@@ -76,9 +87,10 @@ func (b *Boot) runSteps(steps []Step) {
 		}
 		if err := b.Log.Run(s.Name, func() error { return overseen(ctx, s) }); err != nil {
 			b.Log.Fail(s.Name, err)
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // stuckAfter is how long a step may still take when the deadline has passed.

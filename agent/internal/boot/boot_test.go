@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -87,10 +88,12 @@ func TestDeadline(t *testing.T) {
 // TestOrder pins what comes before what.
 func TestOrder(t *testing.T) {
 	var names []string
-	for _, s := range (&Boot{}).steps() {
+	minimal, distribution := &Boot{config: config(false)}, &Boot{config: config(false)}
+	distribution.config.Initrd = bootconf.InitrdDistribution
+	for _, s := range slices.Concat(minimal.unlocking(), minimal.starting(), distribution.starting()) {
 		names = append(names, s.Name)
 	}
-	if got := strings.Join(names, " "); got != "mounts config modules disk network unlock crypt filesystem hand-over" {
+	if got := strings.Join(names, " "); got != "mounts config modules disk network unlock crypt filesystem clock root hand-over hand-over" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -102,7 +105,9 @@ func config(simulated bool) *bootconf.Config {
 		Root: bootconf.Root{
 			PartitionGUID: "9f0f1f5e-3f6d-4b4e-9a35-0123456789ab", SealedVMKOffset: 12 << 20, PayloadOffset: 16 << 20, Cipher: bootconf.Cipher,
 			SectorSize: 4096, Filesystem: "ext4", FilesystemUUID: "0f0f1f5e-3f6d-4b4e-9a35-0123456789ab",
+			Mount: bootconf.Mount{ReadOnly: true, Options: []string{}},
 		},
+		Initrd: bootconf.InitrdMinimal, Modules: bootconf.ModulesRequired,
 	}
 }
 

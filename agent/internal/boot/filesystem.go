@@ -25,7 +25,11 @@ func (b *Boot) checkFilesystem(context.Context) error {
 }
 
 func (b *Boot) superblock() error {
-	f, err := os.Open(b.devicePath())
+	device, err := b.rootDevice()
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(device)
 	if err != nil {
 		return err
 	}

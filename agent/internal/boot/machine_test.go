@@ -21,6 +21,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/unlock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
@@ -32,15 +33,26 @@ type computer struct {
 	log  lines
 	did  []string
 	fail map[string]error
+
+	arguments, environment []string // of the program that was started last
+	clock                  time.Time
+	number                 [2]uint32 // of the device to which the root's name leads
 }
 
 // newComputer returns it with a boot that has its configuration.
 func newComputer(t *testing.T) (*computer, *Boot) {
 	t.Helper()
 	c := &computer{t: t, dir: t.TempDir(), fail: map[string]error{}}
-	return c, &Boot{Log: timeline.New(&c.log, time.Now), Version: "1.2.3", config: config(false), Machine: Machine{
-		Root: c.dir, Mounts: c, Modules: c, Exec: func(path string) error { return c.do("exec " + path) },
-		Reread: func(*os.File) error { return c.do("reread") },
+	b := &Boot{Log: timeline.New(&c.log, time.Now), Version: "1.2.3", config: config(false), Machine: Machine{
+		Root: c.dir, Mounts: c, Modules: c,
+		Exec: func(path string, arguments, environment []string) error {
+			c.arguments, c.environment = arguments, environment
+			return c.do("exec " + path)
+		},
+		Number:   func(string) (uint32, uint32, error) { return c.number[0], c.number[1], c.fail["number"] },
+		SetClock: func(now time.Time) error { c.clock = now; return c.do("clock") },
+		Release:  func() (string, error) { return "6.12.1", c.fail["uname"] },
+		Reread:   func(*os.File) error { return c.do("reread") },
 		Mapper: func(path string) (Mapper, error) {
 			return (*mapper)(c), c.do("open " + strings.TrimPrefix(path, c.dir))
 		},
@@ -48,6 +60,11 @@ func newComputer(t *testing.T) (*computer, *Boot) {
 			return &netup.Net{Kernel: (*network)(c), Log: log, Poll: time.Second}
 		},
 	}}
+	b.Machine.Enter = func(dir string) error {
+		b.Machine.Root = filepath.Join(c.dir, dir)
+		return c.do("enter " + dir)
+	}
+	return c, b
 }
 
 func (c *computer) do(what string) error {
@@ -71,7 +88,18 @@ func (c *computer) write(path string, content []byte) {
 
 func (c *computer) Mkdir(string, fs.FileMode) error { return nil }
 
-func (c *computer) Mount(_, target, _ string, _ uintptr, _ string) error {
+func (c *computer) Mount(source, target, kind string, flags uintptr, data string) error {
+	target = strings.TrimPrefix(target, c.dir)
+	switch {
+	case flags&unix.MS_MOVE != 0:
+		return c.do("move " + source + " " + target)
+	case flags&unix.MS_REMOUNT != 0:
+		return c.do(fmt.Sprintf("remount %s %#x", target, flags))
+	case flags&unix.MS_BIND != 0:
+		return c.do("bind " + strings.TrimPrefix(source, c.dir) + " " + target)
+	case strings.HasPrefix(source, c.dir):
+		return c.do(fmt.Sprintf("mount %s %s %s %#x %q", strings.TrimPrefix(source, c.dir), target, kind, flags, data))
+	}
 	return c.do("mount " + target)
 }
 
@@ -164,6 +192,7 @@ func unlocked(t *testing.T) (*computer, *Boot) {
 		Evidence: &report.Evidence{Report: make([]byte, report.Size), Provider: "configfs-tsm"},
 	}
 	c.write("dev/dm-3", nil)
+	c.write(bootconf.PathAgent, []byte("an agent"))
 	return c, b
 }
 

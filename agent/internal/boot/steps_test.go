@@ -16,7 +16,6 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
-	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
@@ -24,7 +23,11 @@ import (
 
 func TestMountsAndModules(t *testing.T) {
 	c, b := newComputer(t)
-	b.config.Modules = []string{"a.ko", "b.ko"}
+	if err := b.loadModules(t.Context()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an initrd without modules: %v", err)
+	}
+	c.write("/snpguard/modules/b.ko", nil) // in the order of their names
+	c.write("/snpguard/modules/a.ko", nil)
 	c.fail["load /snpguard/modules/a.ko"] = unix.ENODEV // hardware that is not there
 	c.fail["mount /sys/kernel/config"] = unix.ENODEV    // a kernel without configfs
 	if err := errors.Join(b.mountBase(t.Context()), b.loadModules(t.Context())); err != nil {
@@ -205,11 +208,12 @@ func TestCheckFilesystem(t *testing.T) {
 	right := bytes.Clone(noise)
 	copy(right[1080:], "\x53\xef")
 	copy(right[1128:], "\x0f\x0f\x1f\x5e\x3f\x6d\x4b\x4e\x9a\x35\x01\x23\x45\x67\x89\xab")
-	c.write("dev/dm-3", right)
+	c.write(bootconf.MapperPath, right)
+	c.number[1] = 3
 	if err := b.checkFilesystem(t.Context()); err != nil || c.asked() != "" {
 		t.Errorf("the measured one: %v", err)
 	}
-	c.write("dev/dm-3", noise)
+	c.write(bootconf.MapperPath, noise)
 	if err := b.checkFilesystem(t.Context()); err == nil || c.asked() != "open /dev/mapper/control, remove" {
 		t.Errorf("another: %v", err)
 	}
@@ -217,39 +221,10 @@ func TestCheckFilesystem(t *testing.T) {
 	if err := b.checkFilesystem(t.Context()); !errors.Is(err, refused) {
 		t.Errorf("another that stays: %v", err)
 	}
-	if err := os.Remove(filepath.Join(c.dir, "dev/dm-3")); err != nil {
+	if err := os.Remove(filepath.Join(c.dir, bootconf.MapperPath)); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.checkFilesystem(t.Context()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("none: %v", err)
-	}
-}
-
-// TestHandOver leaves nothing but the status and what init goes on with.
-func TestHandOver(t *testing.T) {
-	for fails, want := range map[string]string{
-		"exec /init":    "down eth0, unmount /sys, unmount /proc, unmount /dev, exec /init",
-		"unmount /proc": "down eth0, unmount /sys, unmount /proc, unmount /dev",
-		"down eth0":     "down eth0",
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			c, b := unlocked(t)
-			b.config.Network = bootconf.Network{Mode: bootconf.ModeStatic, Addresses: []string{"10.0.2.15/24"}}
-			if err := errors.Join(b.mountBase(t.Context()), b.networkUp(t.Context())); err != nil {
-				t.Fatal(err)
-			}
-			c.asked()
-			c.fail[fails] = refused
-			if err := b.handOver(t.Context()); !errors.Is(err, refused) || c.asked() != want {
-				t.Errorf("%s: %v, asked %s", fails, err, c.did)
-			}
-			s, err := status.Read(filepath.Join(c.dir, status.Path))
-			if fails == "down eth0" {
-				return
-			}
-			if err != nil || s.Service != "https://a" || s.Interface != "eth0" || s.Provider != "configfs-tsm" || s.Root.Partition != "vda1" || s.Fields == nil {
-				t.Errorf("%s: %v, status %+v", fails, err, s)
-			}
-		})
 	}
 }

@@ -88,7 +88,7 @@ func (p *Program) run(args []string) error {
 		_, err := fmt.Fprintf(p.Stdout, "snpguard-agent %s (%s)\n", p.Version, runtime.Version())
 		return err
 	case "keep":
-		return status.Keep(p.Root)
+		return p.keep()
 	case "help", "--help", "-h":
 		return pflag.ErrHelp
 	}

@@ -121,7 +121,8 @@ func TestKeep(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, "snpguard"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(filepath.Join(root, status.Path), filepath.Join(root, status.PathInitrd)); err != nil {
+	if err := errors.Join(os.Rename(filepath.Join(root, status.Path), filepath.Join(root, status.PathInitrd)),
+		os.WriteFile(filepath.Join(root, "snpguard/agent"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if code, _, errs := run(root, provider{}, "keep"); code != 0 {

@@ -16,17 +16,12 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 
-// Where the file is: in the running system, and in an initrd that mounts its own
-// /run later.
-const (
-	Path       = "/run/snpguard/status.json"
-	PathInitrd = bootconf.Dir + "/status.json"
-)
+// Path is where the file is in the running system.
+const Path = "/run/snpguard/status.json"
 
 // Format is the version of the document.
 const Format = 1

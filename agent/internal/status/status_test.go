@@ -11,6 +11,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
@@ -31,9 +32,33 @@ func modes(t *testing.T, path string) {
 	}
 }
 
+// initrdWithAgent is the root of an initrd that holds an agent.
+func initrdWithAgent(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	path := filepath.Join(root, bootconf.PathAgent)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("an agent"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// agentIsLeft wants the agent to be where the running system looks for it.
+func agentIsLeft(t *testing.T, root string) {
+	t.Helper()
+	path := filepath.Join(root, bootconf.PathRunAgent)
+	content, err := os.ReadFile(path)
+	if err != nil || string(content) != "an agent" {
+		t.Errorf("agent %q, %v", content, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o755 {
+		t.Errorf("agent: %v, %v", info, err)
+	}
+}
+
 // TestInitrdThatKeepsRun is one with systemd.
 func TestInitrdThatKeepsRun(t *testing.T) {
-	root := t.TempDir()
+	root := initrdWithAgent(t)
 	keep, err := status.Arrange(root, example())
 	if err != nil || !keep {
 		t.Fatalf("%v, %v", keep, err)
@@ -43,11 +68,12 @@ func TestInitrdThatKeepsRun(t *testing.T) {
 	if got, err := status.Read(path); err != nil || !reflect.DeepEqual(got, example()) {
 		t.Errorf("%v, read %+v", err, got)
 	}
+	agentIsLeft(t, root)
 }
 
 // TestInitramfsTools runs the list as that initrd's init does.
 func TestInitramfsTools(t *testing.T) {
-	root := t.TempDir()
+	root := initrdWithAgent(t)
 	order := filepath.Join(root, "scripts/init-bottom/ORDER")
 	if err := os.MkdirAll(filepath.Dir(order), 0o700); err != nil {
 		t.Fatal(err)
@@ -79,6 +105,7 @@ func TestInitramfsTools(t *testing.T) {
 	if got, err := status.Read(filepath.Join(root, status.Path)); err != nil || !reflect.DeepEqual(got, example()) {
 		t.Errorf("%v, read %+v", err, got)
 	}
+	agentIsLeft(t, root)
 }
 
 func TestNoStatus(t *testing.T) {

@@ -41,7 +41,8 @@ func FuzzAnswer(f *testing.F) {
 	}
 	session := &Session{identity: identity, key: key}
 	good, err := json.Marshal(wire.Grant{
-		Enc: make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.VMKSize+16), Signature: make([]byte, ed25519.SignatureSize),
+		Time: wire.MinTime,
+		Enc:  make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.VMKSize+16), Signature: make([]byte, ed25519.SignatureSize),
 	})
 	if err != nil {
 		f.Fatal(err)

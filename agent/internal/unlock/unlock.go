@@ -80,6 +80,8 @@ type Result struct {
 	Service  string
 	Path     string // name of the way out, such as "eth0"
 	Evidence *report.Evidence
+	Time     time.Time // the service's, when it granted the key
+	Came     time.Time // when the grant came, by this machine's clock
 }
 
 // try asks one service over one way.
@@ -110,11 +112,12 @@ func (s *Session) try(ctx context.Context, service string, dial Dial) (*Result, 
 	if err != nil {
 		return nil, err
 	}
+	came := time.Now()
 	vmk, err := s.open(data, &grant)
 	if err != nil {
 		return nil, err
 	}
-	return &Result{VMK: vmk, Service: service, Evidence: evidence}, nil
+	return &Result{VMK: vmk, Service: service, Evidence: evidence, Time: time.UnixMilli(grant.Time), Came: came}, nil
 }
 
 // open checks a grant and returns the volume key.
@@ -122,7 +125,7 @@ func (s *Session) open(data [report.DataSize]byte, g *wire.Grant) ([]byte, error
 	if err := g.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
-	if !ed25519.Verify(s.identity, wire.GrantTranscript(data, g.Enc, g.Ciphertext), g.Signature) {
+	if !ed25519.Verify(s.identity, wire.GrantTranscript(data, g.Time, g.Enc, g.Ciphertext), g.Signature) {
 		return nil, ErrSignature
 	}
 	vmk, err := s.key.Open(wire.GrantInfo(data), slices.Concat(g.Enc, g.Ciphertext))

@@ -44,6 +44,7 @@ func run(t *testing.T, w *world, rounds int, change func(*unlock.Session)) (*unl
 }
 
 func TestUnlock(t *testing.T) {
+	began := time.Now().Truncate(time.Millisecond)
 	w := newWorld(t)
 	w.config.Services = []string{w.serve(t, w.handler(nil), w.ca.leaf(t, goodLeaf()))}
 	r, err := run(t, w, 1, nil)
@@ -52,6 +53,9 @@ func TestUnlock(t *testing.T) {
 	}
 	if !bytes.Equal(r.VMK, w.vmk) || r.Service != w.config.Services[0] || r.Path != "eth0" {
 		t.Errorf("got %+v", r)
+	}
+	if r.Time.Before(began) || r.Time.After(time.Now()) || r.Came.Before(began) {
+		t.Errorf("granted at %v, came at %v", r.Time, r.Came)
 	}
 	sent := w.requests[0]
 	data := w.binding.ReportData()
@@ -111,13 +115,19 @@ func TestAnswers(t *testing.T) {
 				g := w.sign(w.binding, w.vmk)
 				w.binding.PublicKey = key
 				data := w.binding.ReportData()
-				g.Signature = ed25519.Sign(w.identity, wire.GrantTranscript(data, g.Enc, g.Ciphertext))
+				g.Signature = ed25519.Sign(w.identity, wire.GrantTranscript(data, g.Time, g.Enc, g.Ciphertext))
 				answer(rw, g)
 			}
 		}, seal.ErrOpen.Error()},
 		"changed ciphertext": {wire.PathUnlock, func(w *world) http.HandlerFunc {
 			return change(w, func(g *wire.Grant) { g.Ciphertext[0] ^= 1 })
 		}, "not signed"},
+		"changed time": {wire.PathUnlock, func(w *world) http.HandlerFunc {
+			return change(w, func(g *wire.Grant) { g.Time += 10 * 365 * 24 * 60 * 60 * 1000 })
+		}, "not signed"},
+		"no time": {wire.PathUnlock, func(w *world) http.HandlerFunc {
+			return change(w, func(g *wire.Grant) { g.Time = 0 })
+		}, "malformed message"},
 		"changed enc": {wire.PathUnlock, func(w *world) http.HandlerFunc {
 			return change(w, func(g *wire.Grant) { g.Enc[0] ^= 1 })
 		}, "not signed"},

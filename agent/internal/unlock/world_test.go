@@ -148,8 +148,8 @@ func (w *world) sign(b wire.UnlockBinding, vmk []byte) wire.Grant {
 	if err != nil {
 		panic(err)
 	}
-	g := wire.Grant{Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
-	g.Signature = ed25519.Sign(w.identity, wire.GrantTranscript(data, g.Enc, g.Ciphertext))
+	g := wire.Grant{Time: time.Now().UnixMilli(), Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
+	g.Signature = ed25519.Sign(w.identity, wire.GrantTranscript(data, g.Time, g.Enc, g.Ciphertext))
 	return g
 }
 

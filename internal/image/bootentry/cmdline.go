@@ -12,22 +12,28 @@ import (
 // with its NUL.
 const MaxCmdline = 2047
 
-// Fixed ends every measured command line. Besides starting the agent and naming
-// the root it closes ways in which a disk, a console or the machine's firmware
-// tables could steer what runs behind the agent.
-func Fixed() []string {
-	return []string{
+// Fixed ends every measured command line, by the kind of initrd. Besides starting
+// the agent and naming the root it closes ways in which a disk, a console or the
+// machine's firmware tables could steer what runs behind the agent.
+func Fixed(initrd string) []string {
+	words := []string{
 		"rdinit=" + bootconf.PathAgent,
 		"root=" + bootconf.MapperPath,
 		"panic=1",
-		"rd.shell=0",
-		"rd.emergency=poweroff",
-		"noresume",                      // no hibernation image from a disk
-		"systemd.import_credentials=no", // none from SMBIOS or fw_cfg
-		"systemd.gpt_auto=no",           // no swap or mount because of a partition's type
-		"systemd.firstboot=no",          // no question on the console
-		"systemd.ssh_auto=no",           // no sshd on a socket to the host
+		"noresume",                       // no hibernation image from a disk
+		"systemd.import_credentials=no",  // none from SMBIOS or fw_cfg
+		"systemd.gpt_auto=no",            // no swap or mount because of a partition's type
+		"systemd.firstboot=no",           // no question on the console
+		"systemd.ssh_auto=no",            // no sshd on a socket to the host
+		"systemd.crash_reboot=1",         // up to 255; a systemd that crashes would stay
+		"systemd.crash_action=poweroff",  // from 256 on
+		"systemd.mask=emergency.service", // no shell on the console
+		"systemd.mask=rescue.service",
 	}
+	if initrd == bootconf.InitrdDistribution {
+		words = append(words, distributionWords()...)
+	}
+	return words
 }
 
 // Line is a command line to be measured, and what became of the words of the
@@ -43,7 +49,7 @@ type Line struct {
 // Each of keep is a word of the entry, or NAME= for all words of that name.
 // extra is taken as it is. Neither may undo any of Fixed. The error wraps
 // ErrCmdline, and ErrKeep where keep is at fault.
-func Cmdline(options, extra string, keep []string) (*Line, error) {
+func Cmdline(initrd, options, extra string, keep []string) (*Line, error) {
 	own, err := splitCmdline(options)
 	if err != nil {
 		return nil, err
@@ -73,7 +79,7 @@ func Cmdline(options, extra string, keep []string) (*Line, error) {
 			line.Dropped = append(line.Dropped, word)
 		}
 	}
-	line.Text = strings.Join(slices.Concat(words, added, Fixed()), " ")
+	line.Text = strings.Join(slices.Concat(words, added, Fixed(initrd)), " ")
 	if len(line.Text) > MaxCmdline {
 		return nil, fmt.Errorf("%w: %d bytes, the kernel takes %d", ErrCmdline, len(line.Text), MaxCmdline)
 	}
@@ -115,7 +121,7 @@ func replaced(word string) bool {
 	case "BOOT_IMAGE", "initrd", "root":
 		return true
 	}
-	return slices.Contains(Fixed(), word)
+	return slices.Contains(Fixed(bootconf.InitrdDistribution), word)
 }
 
 // canonical writes a parameter's name in one way: to the kernel and to systemd

@@ -7,10 +7,12 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/bootentry"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
-const fixed = "rdinit=/snpguard/agent root=/dev/mapper/cryptroot panic=1 rd.shell=0 rd.emergency=poweroff noresume" +
-	" systemd.import_credentials=no systemd.gpt_auto=no systemd.firstboot=no systemd.ssh_auto=no"
+const fixed = "rdinit=/snpguard/agent root=/dev/mapper/cryptroot panic=1 noresume" +
+	" systemd.import_credentials=no systemd.gpt_auto=no systemd.firstboot=no systemd.ssh_auto=no" +
+	" systemd.crash_reboot=1 systemd.crash_action=poweroff systemd.mask=emergency.service systemd.mask=rescue.service"
 
 func TestCmdline(t *testing.T) {
 	for options, want := range map[string]string{
@@ -21,13 +23,16 @@ func TestCmdline(t *testing.T) {
 		"ro rootflags=subvol=root,compress=zstd:1 no_timer_check mitigations=auto,nosmt":                  "ro rootflags=subvol=root,compress=zstd:1 no_timer_check mitigations=auto,nosmt ",
 		"nvme-core.io-timeout=4294967295 panic=1 noresume":                                                "nvme-core.io-timeout=4294967295 ",
 	} {
-		got, err := bootentry.Cmdline(options, "", nil)
+		got, err := bootentry.Cmdline(bootconf.InitrdMinimal, options, "", nil)
 		if err != nil || got.Text != want+fixed || len(got.Dropped)+len(got.Kept) != 0 {
 			t.Errorf("%q: %+v, %v", options, got, err)
 		}
 	}
-	if got, err := bootentry.Cmdline("ro", "quiet ip=dhcp", nil); err != nil || got.Text != "ro quiet ip=dhcp "+fixed {
+	if got, err := bootentry.Cmdline(bootconf.InitrdMinimal, "ro", "quiet ip=dhcp", nil); err != nil || got.Text != "ro quiet ip=dhcp "+fixed {
 		t.Errorf("with an addition: %+v, %v", got, err)
+	}
+	if got, err := bootentry.Cmdline(bootconf.InitrdDistribution, "ro rd.shell=0", "", nil); err != nil || got.Text != "ro "+fixed+" rd.shell=0 rd.emergency=poweroff" || len(got.Dropped) != 0 {
+		t.Errorf("with the distribution's initrd: %+v, %v", got, err)
 	}
 }
 
@@ -47,16 +52,16 @@ func TestSteeringIsDropped(t *testing.T) {
 		systemd.run-success-action=exit systemd.run_failure_action=none rd.systemd.run=/x Systemd.Unit=rescue.target SYSTEMD.UNIT=x Init=/bin/sh RD.Break
 		console=cc:{runcmd:[x]}end_cc LANG=a'init=/bin/sh'`),
 		`dyndbg="file a.c init=/bin/sh"`, `rootflags="noatime rd.break x"`) {
-		got, err := bootentry.Cmdline("ro "+word+" quiet", "", nil)
+		got, err := bootentry.Cmdline(bootconf.InitrdMinimal, "ro "+word+" quiet", "", nil)
 		if err != nil || got.Text != "ro quiet "+fixed {
 			t.Errorf("%s: %+v, %v", word, got, err)
 		}
-		if _, err := bootentry.Cmdline("ro", word, nil); !errors.Is(err, bootentry.ErrCmdline) {
+		if _, err := bootentry.Cmdline(bootconf.InitrdMinimal, "ro", word, nil); !errors.Is(err, bootentry.ErrCmdline) {
 			t.Errorf("%s was added: %v", word, err)
 		}
 		name, _, _ := strings.Cut(word, "=")
 		for _, keep := range []string{word, name + "="} {
-			if got, err := bootentry.Cmdline("ro "+word, "", []string{keep}); !errors.Is(err, bootentry.ErrKeep) {
+			if got, err := bootentry.Cmdline(bootconf.InitrdMinimal, "ro "+word, "", []string{keep}); !errors.Is(err, bootentry.ErrKeep) {
 				t.Errorf("%s was kept with %s: %+v, %v", word, keep, got, err)
 			}
 		}
@@ -76,11 +81,11 @@ func TestUnknownWordsAreDropped(t *testing.T) {
 		mem_encrypt=off sev=debug modules=x module_blacklist=tsm modprobe.blacklist=dm_crypt netconsole=@/,@1.2.3.4/ debug systemd.log_target=console
 		systemd.journald.forward_to_console=1 systemd.getty_auto=no systemd.machine_id=1 fips=1 rd.fips 3 5 runlevel=1 QUIET Console=ttyS0 ro;x quiet\x
 		dyndbg="+p" console="ttyS0" LANG='C' vsyscall=emulate dm_mod.create=x dm-mod.create=x blkdevparts=x mtdparts=x md=0,/dev/sda raid=x lvm cryptdevice=x`) {
-		got, err := bootentry.Cmdline("ro "+word+" quiet", "", nil)
+		got, err := bootentry.Cmdline(bootconf.InitrdMinimal, "ro "+word+" quiet", "", nil)
 		if err != nil || got.Text != "ro quiet "+fixed || !slices.Equal(got.Dropped, []string{word}) {
 			t.Errorf("%s: %+v, %v", word, got, err)
 		}
-		got, err = bootentry.Cmdline("ro "+word+" quiet", "", []string{word})
+		got, err = bootentry.Cmdline(bootconf.InitrdMinimal, "ro "+word+" quiet", "", []string{word})
 		if err != nil || got.Text != "ro "+word+" quiet "+fixed || !slices.Equal(got.Kept, []string{word}) || len(got.Dropped) != 0 {
 			t.Errorf("%s, kept: %+v, %v", word, got, err)
 		}
@@ -88,16 +93,16 @@ func TestUnknownWordsAreDropped(t *testing.T) {
 }
 
 func TestKeep(t *testing.T) {
-	got, err := bootentry.Cmdline("ro hash-dist=1 hash_dist=2 hash_distance=3", "", []string{"hash_dist="})
+	got, err := bootentry.Cmdline(bootconf.InitrdMinimal, "ro hash-dist=1 hash_dist=2 hash_distance=3", "", []string{"hash_dist="})
 	if err != nil || got.Text != "ro hash-dist=1 hash_dist=2 "+fixed || !slices.Equal(got.Dropped, []string{"hash_distance=3"}) {
 		t.Errorf("by name: %+v, %v", got, err)
 	}
 	for _, keep := range []string{"ip=", "ip=dhcp", "hash_dist", "hash_dist=1 ro", "", "="} {
-		if _, err := bootentry.Cmdline("ro hash_dist=1", "", []string{keep}); !errors.Is(err, bootentry.ErrKeep) {
+		if _, err := bootentry.Cmdline(bootconf.InitrdMinimal, "ro hash_dist=1", "", []string{keep}); !errors.Is(err, bootentry.ErrKeep) {
 			t.Errorf("%q, which is not there: %v", keep, err)
 		}
 	}
-	if _, err := bootentry.Cmdline("ro quiet root=/dev/sda1", "", []string{"quiet", "root="}); !errors.Is(err, bootentry.ErrKeep) {
+	if _, err := bootentry.Cmdline(bootconf.InitrdMinimal, "ro quiet root=/dev/sda1", "", []string{"quiet", "root="}); !errors.Is(err, bootentry.ErrKeep) {
 		t.Errorf("the old root: %v", err)
 	}
 }
@@ -112,15 +117,15 @@ func TestUnfitCmdlinesAreRefused(t *testing.T) {
 		"quoted tab": "a=\"b\tc\"",
 		"too long":   "LANG=" + strings.Repeat("a", bootentry.MaxCmdline-len(fixed)-5),
 	} {
-		if _, err := bootentry.Cmdline(options, "", nil); !errors.Is(err, bootentry.ErrCmdline) {
+		if _, err := bootentry.Cmdline(bootconf.InitrdMinimal, options, "", nil); !errors.Is(err, bootentry.ErrCmdline) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := bootentry.Cmdline("", options, nil); !errors.Is(err, bootentry.ErrCmdline) {
+		if _, err := bootentry.Cmdline(bootconf.InitrdMinimal, "", options, nil); !errors.Is(err, bootentry.ErrCmdline) {
 			t.Errorf("%s, added: %v", name, err)
 		}
 	}
 	longest := "LANG=" + strings.Repeat("a", bootentry.MaxCmdline-len(fixed)-6)
-	if got, err := bootentry.Cmdline(longest, "", nil); err != nil || len(got.Text) != bootentry.MaxCmdline {
+	if got, err := bootentry.Cmdline(bootconf.InitrdMinimal, longest, "", nil); err != nil || len(got.Text) != bootentry.MaxCmdline {
 		t.Errorf("the longest: %+v, %v", got, err)
 	}
 }
@@ -128,17 +133,17 @@ func TestUnfitCmdlinesAreRefused(t *testing.T) {
 func FuzzCmdline(f *testing.F) {
 	f.Add(`ro console=ttyS0 a="b c"`, "quiet")
 	f.Fuzz(func(t *testing.T, options, extra string) {
-		line, err := bootentry.Cmdline(options, extra, nil)
+		line, err := bootentry.Cmdline(bootconf.InitrdMinimal, options, extra, nil)
 		if err != nil {
 			return
 		}
 		if !strings.HasSuffix(line.Text, fixed) || len(line.Text) > bootentry.MaxCmdline {
 			t.Errorf("%q", line.Text)
 		}
-		if line, err = bootentry.Cmdline(options, "", nil); err != nil {
+		if line, err = bootentry.Cmdline(bootconf.InitrdMinimal, options, "", nil); err != nil {
 			t.Fatalf("without the addition: %v", err)
 		}
-		again, err := bootentry.Cmdline(strings.TrimSuffix(line.Text, fixed), "", nil)
+		again, err := bootentry.Cmdline(bootconf.InitrdMinimal, strings.TrimSuffix(line.Text, fixed), "", nil)
 		if err != nil || again.Text != line.Text || len(again.Dropped) != 0 {
 			t.Errorf("%q became %+v, %v", line.Text, again, err)
 		}

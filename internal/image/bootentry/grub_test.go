@@ -9,6 +9,7 @@ import (
 	"testing/fstest"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/bootentry"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 func file(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content), Mode: 0o644} }
@@ -236,7 +237,7 @@ func FuzzGRUB(f *testing.F) {
 			return
 		}
 		for _, e := range entries {
-			if _, err := bootentry.Cmdline(e.Options, "", nil); err != nil && !errors.Is(err, bootentry.ErrCmdline) {
+			if _, err := bootentry.Cmdline(bootconf.InitrdMinimal, e.Options, "", nil); err != nil && !errors.Is(err, bootentry.ErrCmdline) {
 				t.Errorf("got %v", err)
 			}
 		}

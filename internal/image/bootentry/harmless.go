@@ -3,6 +3,8 @@ package bootentry
 import (
 	"slices"
 	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // harmless says whether a word of an image's boot entry is known to leave what
@@ -104,13 +106,10 @@ func mitigation(value string) bool {
 // mountOptions says whether the options of the root's mount name no other device
 // and leave its file system's checks on.
 func mountOptions(value string) bool {
+	allowed := append(bootconf.MountOptions(""), "rw", "ro", "defaults")
 	for part := range strings.SplitSeq(value, ",") {
 		name, _, _ := strings.Cut(part, "=")
-		switch name {
-		case "rw", "ro", "defaults", "noatime", "relatime", "nodiratime", "lazytime", "commit", "errors", "data",
-			"subvol", "subvolid", "compress", "compress-force", "ssd", "space_cache", "discard", "nodiscard",
-			"uquota", "usrquota", "gquota", "grpquota", "pquota", "prjquota", "noquota", "inode64", "logbufs", "logbsize":
-		default:
+		if !slices.Contains(allowed, name) {
 			return false
 		}
 	}

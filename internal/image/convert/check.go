@@ -69,6 +69,7 @@ func (c *Config) read() (*settings, error) {
 	bad("recovery_recipients", err)
 	s.network, err = c.readNetwork()
 	problems = append(problems, err)
+	bad("initrd", bootconf.CheckInitrd(c.Initrd))
 	bad("cloud_init", checkCloudInit(c.CloudInit))
 	if c.Deadline < time.Second {
 		problems = append(problems, option.Errorf("deadline", "%s is less than a second", c.Deadline))

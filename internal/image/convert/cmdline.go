@@ -17,7 +17,7 @@ func (c *conversion) commandLine(sys *system) ([]harden.Finding, error) {
 		sys.cmdline = strings.TrimSpace(sys.choice.Entry.Options + " " + c.CmdlineAppend)
 		return nil, checkText(sys.cmdline)
 	}
-	line, err := bootentry.Cmdline(sys.choice.Entry.Options, c.CmdlineAppend, c.KeepArguments)
+	line, err := bootentry.Cmdline(c.Initrd, sys.choice.Entry.Options, c.CmdlineAppend, c.KeepArguments)
 	if errors.Is(err, bootentry.ErrKeep) {
 		return nil, option.Wrap("keep_arguments", err)
 	}
@@ -25,6 +25,9 @@ func (c *conversion) commandLine(sys *system) ([]harden.Finding, error) {
 		return nil, err
 	}
 	sys.cmdline = line.Text
+	if sys.mount, err = c.chooseMount(line.Text, sys.root); err != nil {
+		return nil, err
+	}
 	for _, word := range line.Dropped {
 		c.Events.Note("not in the measured command line: " + word)
 	}

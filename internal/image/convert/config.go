@@ -37,6 +37,15 @@ type Config struct {
 	// decides, such as `root=`, cannot be kept.
 	KeepArguments []string `mapstructure:"keep_arguments" flag:"keep-argument" help:"word of the source's command line, or NAME=, to keep although it is not known to be harmless; may be repeated"`
 
+	// Initrd that boots: `minimal` holds the agent, its configuration and kernel
+	// modules; `distribution` is the image's own with the agent behind it, for
+	// images whose root needs more than to be mounted. Default: `minimal`.
+	Initrd string `mapstructure:"initrd" flag:"initrd" default:"minimal" help:"initrd that boots: minimal, the agent and kernel modules alone; or distribution, the image's own with the agent behind it"`
+	// Start the system although the root lacks the modules of the kernel that
+	// boots. With `minimal` the guest powers off otherwise, since it might come up
+	// without its firewall. Default: false.
+	OptionalModules bool `mapstructure:"optional_modules" flag:"optional-modules" help:"start the system although the root lacks the modules of the kernel that boots"`
+
 	// Size of the disk, such as `20G`. Default: as large as needed.
 	Size string `mapstructure:"size" flag:"size" help:"size of the disk, such as 20G (default as large as needed)"`
 	// Format of the image, `qcow2` or `raw`. Default: `qcow2`.

@@ -16,7 +16,7 @@ import (
 func TestDefaults(t *testing.T) {
 	var c Config
 	option.SetDefaults(&c)
-	want := Config{Format: QCOW2, Network: bootconf.ModeDHCP, CloudInit: CloudInitNone, Deadline: bootconf.DefaultDeadline}
+	want := Config{Format: QCOW2, Network: bootconf.ModeDHCP, CloudInit: CloudInitNone, Initrd: bootconf.InitrdMinimal, Deadline: bootconf.DefaultDeadline}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)
 	}
@@ -52,7 +52,7 @@ func wrongOptions(t *testing.T, err error) []option.Name {
 func TestAllMistakesAtOnce(t *testing.T) {
 	c := Config{
 		Kernel: "6.12", Interactive: true, Size: "much", Network: "dhcp", NetworkMAC: "x", Deadline: 1, AgentPath: "/nonexistent",
-		Services: []string{"http://a"}, Format: QCOW2,
+		Services: []string{"http://a"}, Format: QCOW2, Initrd: bootconf.InitrdMinimal,
 	}
 	want := []option.Name{"firmware", "kernel", "size", "network_mac", "deadline", "services", "agent_path"}
 	if got := wrongOptions(t, c.Check()); !slices.Equal(got, want) {

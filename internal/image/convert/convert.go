@@ -20,6 +20,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // ErrInterrupted is a conversion whose context has ended.
@@ -49,9 +50,13 @@ func Convert(ctx context.Context, o *Options) (*staging.Conversion, error) {
 		c.Events = silent{}
 	}
 	c.Events = &inTurn{to: c.Events}
+	if c.NoEncryption {
+		c.Initrd = bootconf.InitrdDistribution // as it is, and without an agent
+	}
 	c.record = staging.Conversion{
 		Format: staging.Format, Version: o.Version, CreatedAt: time.Now().UTC().Truncate(time.Second),
 		Encrypted: !o.NoEncryption, Simulated: o.Simulate && !o.NoEncryption,
+		Initrd: c.Initrd, OptionalModules: o.OptionalModules,
 		Services: []string{}, Recovery: []string{}, Edits: []string{}, Findings: []staging.Finding{}, Modules: []string{},
 	}
 	if err = c.open(); err == nil {

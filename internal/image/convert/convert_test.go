@@ -23,6 +23,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/rootfstest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
@@ -74,9 +75,8 @@ func TestConvert(t *testing.T) {
 	if content := decryptedFile(t, disk[root.Offset:][:root.Size], vmk, "etc/secret"); content != "this must not be seen" {
 		t.Errorf("found %q", content)
 	}
-	initrd, err := os.ReadFile(filepath.Join(o.Staging, staging.NameInitrd))
-	if err != nil || !bytes.HasPrefix(initrd, []byte(tinyInitrd(t, "init")+"\x00")) {
-		t.Errorf("initrd: %.40q, %v", initrd, err)
+	if c.Initrd != bootconf.InitrdMinimal || c.OptionalModules {
+		t.Errorf("initrd %q, optional modules %t", c.Initrd, c.OptionalModules)
 	}
 }
 
@@ -149,6 +149,7 @@ func TestUnfitInitrds(t *testing.T) {
 			put(t, tree, "boot/config-"+tinyRelease, "CONFIG_AMD_MEM_ENCRYPT=y\n# CONFIG_RD_GZIP is not set\n")
 		}
 		o, _ := tinyOptions(t, tinyImage(t, tree))
+		o.Initrd = bootconf.InitrdDistribution
 		if _, err := Convert(context.Background(), o); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "initrd.img-"+tinyRelease) {
 			t.Errorf("%s: %v", want, err)
 		}
@@ -156,8 +157,12 @@ func TestUnfitInitrds(t *testing.T) {
 			t.Errorf("%s: left %q", want, left)
 		}
 		found, err := Inspect(context.Background(), o.Input, nil)
-		if err != nil || len(found.Problems) != 1 || !strings.Contains(found.Problems[0], want) {
+		if err != nil || len(found.Problems) != 0 || !strings.Contains(found.InitrdProblem, want) {
 			t.Errorf("%s: inspection: %+v, %v", want, found, err)
+		}
+		o.Initrd = bootconf.InitrdMinimal // holds nothing of it
+		if _, err := Convert(context.Background(), o); err != nil {
+			t.Errorf("%s: with an initrd of its own: %v", want, err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
@@ -45,7 +46,9 @@ func (c *conversion) changes(sys *system) ([]rootfs.Change, error) {
 		}
 		changes = append(changes, added...)
 	}
-	edits, err := harden.Edits(sys.input.Root, harden.Options{CloudInit: c.CloudInit, Agent: c.Agent})
+	edits, err := harden.Edits(sys.input.Root, harden.Options{
+		CloudInit: c.CloudInit, Agent: true, MachineID: c.Initrd == bootconf.InitrdMinimal,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/initrd"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/osinfo"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // Inspection is what an image is. Sizes are in bytes.
@@ -24,6 +25,9 @@ type Inspection struct {
 	Partitions []PartitionInfo `json:"partitions"`
 	OS         *osinfo.OS      `json:"os,omitempty"`
 	Initrd     *initrd.Info    `json:"initrd,omitempty"` // of the entry that would be converted
+	// InitrdProblem is why a conversion with the distribution's initrd would refuse
+	// it; empty where it would not.
+	InitrdProblem string `json:"initrd_problem,omitempty"`
 	// Kernel and BootEntry are what a conversion would take.
 	Kernel    string `json:"kernel,omitempty"`
 	BootEntry string `json:"boot_entry,omitempty"`
@@ -147,6 +151,8 @@ func (i *Inspection) scan(ctx context.Context, s *source, packages []string, dir
 	}
 	if _, err := s.followMounts(in.Root); err != nil {
 		i.problem(err)
+	} else if err := checkUsr(in.Root, bootconf.InitrdMinimal); err != nil {
+		i.problem(err)
 	}
 	if s.boot != nil {
 		in.Boot = s.boot.FS
@@ -172,23 +178,22 @@ func (i *Inspection) scan(ctx context.Context, s *source, packages []string, dir
 	}
 	i.Kernel, i.BootEntry = choice.Kernel.Release, choice.Entry.Title
 	i.OS.Findings = append(i.OS.Findings, harden.Kernel(i.Kernel)...)
-	if line, err := bootentry.Cmdline(choice.Entry.Options, "", nil); err != nil {
+	if line, err := bootentry.Cmdline(bootconf.InitrdMinimal, choice.Entry.Options, "", nil); err != nil {
 		i.problem(err)
 	} else {
 		i.OS.Findings = append(i.OS.Findings, wordFindings(choice.Entry, line)...)
 	}
-	return i.lookAtInitrd(&system{input: in, choice: choice})
+	i.lookAtInitrd(&system{input: in, choice: choice})
+	return nil
 }
 
-func (i *Inspection) lookAtInitrd(sys *system) error {
+func (i *Inspection) lookAtInitrd(sys *system) {
 	r, closeAll, err := openInitrd(sys)
+	if err == nil {
+		defer closeAll()
+		i.Initrd, err = inspectInitrd(sys, r)
+	}
 	if err != nil {
-		i.problem(err)
-		return nil
+		i.InitrdProblem = err.Error()
 	}
-	defer closeAll()
-	if i.Initrd, err = inspectInitrd(sys, r); err != nil {
-		i.problem(err)
-	}
-	return nil
 }

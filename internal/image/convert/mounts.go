@@ -9,6 +9,8 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // followMounts reads the root's fstab. It takes the partition that is mounted on
@@ -48,6 +50,15 @@ func (s *source) followMounts(root fs.FS) (notes []string, err error) {
 		return nil, fmt.Errorf("fstab mounts %s: only the root and /boot are carried over, so these files would be lost; move them into the root and take the mount out of fstab", strings.Join(lost, ", and "))
 	}
 	return s.leftBehind(), nil
+}
+
+// checkUsr refuses a /usr of its own where nobody mounts it before init, which is there.
+func checkUsr(root fs.FS, initrd string) error {
+	source, err := harden.SeparateUsr(root)
+	if err != nil || source == "" || initrd != bootconf.InitrdMinimal {
+		return err
+	}
+	return option.Errorf("initrd", "%s: fstab mounts %q on /usr, and the agent mounts the root alone; move /usr into the root, or take %s", initrd, source, bootconf.InitrdDistribution)
 }
 
 // leftBehind tells of partitions whose files nobody mounts.

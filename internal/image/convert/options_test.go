@@ -41,6 +41,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"command line":       {func(o *Options) { o.CmdlineAppend = "a\nb" }, "cmdline_append", "one line"},
 		"kept word":          {func(o *Options) { o.KeepArguments = []string{"a\nb"} }, "keep_arguments", "one line"},
 		"data source":        {func(o *Options) { o.CloudInit = "Ec2,No Cloud" }, "cloud_init", "not the name of a data source"},
+		"initrd":             {func(o *Options) { o.Initrd = "none" }, "initrd", "neither minimal nor distribution"},
 		"recipient":          {func(o *Options) { o.RecoveryRecipients = []string{"age1"} }, "recovery_recipients", "number 1 is no age recipient"},
 		"secret key":         {func(o *Options) { o.RecoveryRecipients = []string{"AGE-SECRET-KEY-1QQ"} }, "recovery_recipients", "is a secret key"},
 		"no agent":           {func(o *Options) { o.Agent = nil }, "agent_path", "there is none"},

@@ -12,6 +12,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // system is the operating system of the source, in copies of its file systems,
@@ -25,6 +26,7 @@ type system struct {
 	input    osinfo.Input
 	choice   *osinfo.Choice
 	cmdline  string
+	mount    bootconf.Mount // of the root
 }
 
 func (s *system) close() {
@@ -61,6 +63,9 @@ func (c *conversion) scan(ctx context.Context, s *source, sys *system) error {
 	var err error
 	sys.input = osinfo.Input{Root: sys.root.fs, Harden: harden.Options{CloudInit: c.CloudInit}}
 	if err := c.followMounts(s, sys.root.fs); err != nil {
+		return err
+	}
+	if err := checkUsr(sys.root.fs, c.Initrd); err != nil {
 		return err
 	}
 	if s.boot != nil {

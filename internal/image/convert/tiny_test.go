@@ -70,7 +70,7 @@ func tinyTree(t *testing.T) string {
 	put(t, dir, "etc/fstab", "/dev/vda1 / ext4 defaults 0 1\n")
 	put(t, dir, "etc/secret", "this must not be seen")
 	var builtin strings.Builder
-	for _, m := range kmod.ForAgent() {
+	for _, m := range append(kmod.ForAgent(), kmod.ForRoot("ext4")...) {
 		builtin.WriteString("kernel/" + m.Name + ".ko\n")
 	}
 	put(t, dir, "lib/modules/"+tinyRelease+"/modules.builtin", builtin.String())

@@ -80,6 +80,9 @@ func (v *Volume) open(disk device) {
 		header, err := luks2.Parse(section)
 		v.Converted = err == nil && header.Converted()
 	}
+	if v.Err == nil {
+		v.Err = rootfs.Alone(section, v.Type)
+	}
 	if v.Err != nil {
 		return
 	}

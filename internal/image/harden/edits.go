@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/initrd"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // Values of Options.CloudInit; others are a list of data sources.
@@ -18,7 +19,6 @@ const (
 
 // Where the converter's files lie in the root, without a leading slash.
 const (
-	PathAgent      = "usr/lib/snpguard/agent"
 	PathAgentLink  = "usr/bin/snpguard-agent"
 	PathKernelHook = "etc/kernel/postinst.d/zz-snpguard"
 )
@@ -26,7 +26,8 @@ const (
 // Options says what the owner of an image wants.
 type Options struct {
 	CloudInit string // CloudInitNone, CloudInitKeep or "NoCloud,Ec2"
-	Agent     []byte // the program, for PathAgent; nil for none
+	Agent     bool   // there is an agent, which the initrd leaves in /run
+	MachineID bool   // the agent gives a root without a machine-id a random one
 }
 
 // dataSources returns the list that cloud-init is to have.
@@ -74,9 +75,12 @@ func Edits(root fs.FS, o Options) ([]Edit, error) {
 		Edit{Path: strings.TrimPrefix(initrd.PathUdevRule, "/"), Mode: 0o644, Content: []byte(initrd.UdevRule)},
 		Edit{Path: strings.TrimPrefix(initrd.PathUdevForeign, "/"), Mode: 0o644, Content: []byte(initrd.UdevForeign)},
 		Edit{Path: PathKernelHook, Mode: 0o755, Content: []byte(kernelHook)})
-	if o.Agent != nil {
-		edits = append(edits, Edit{Path: PathAgent, Mode: 0o755, Content: o.Agent}, Edit{Path: PathAgentLink, Target: "/" + PathAgent})
+	if o.Agent {
+		edits = append(edits, Edit{Path: PathAgentLink, Target: bootconf.PathRunAgent})
 	}
+	edits = append(edits, failures(r)...)
+	edits = append(edits, clock(r)...)
+	edits = append(edits, shared(r, o)...)
 	if r.err != nil {
 		return nil, fmt.Errorf("plan edits of root file system: %w", r.err)
 	}

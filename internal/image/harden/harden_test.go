@@ -220,18 +220,17 @@ func TestCloudInitIsRestricted(t *testing.T) {
 }
 
 func TestOtherEdits(t *testing.T) {
-	o := harden.Options{Agent: []byte("agent")}
+	o := harden.Options{Agent: true}
 	for path, target := range map[string]string{
 		"etc/systemd/system/qemu-guest-agent.service": "/dev/null",
 		"etc/systemd/system/debug-shell.service":      "/dev/null",
-		"usr/bin/snpguard-agent":                      "/usr/lib/snpguard/agent",
+		"usr/bin/snpguard-agent":                      "/run/snpguard/agent",
 	} {
 		if e := edit(t, debian(), o, path); e == nil || e.Target != target {
 			t.Errorf("%s: %+v", path, e)
 		}
 	}
 	for path, mode := range map[string]uint32{
-		"usr/lib/snpguard/agent":             0o755,
 		"etc/kernel/postinst.d/zz-snpguard":  0o755,
 		"etc/udev/rules.d/59-snpguard.rules": 0o644,
 		"etc/udev/rules.d/62-snpguard.rules": 0o644,
@@ -243,7 +242,7 @@ func TestOtherEdits(t *testing.T) {
 	if e := edit(t, debian(), o, "etc/systemd/system/open-vm-tools.service"); e != nil {
 		t.Errorf("what is not there was masked: %+v", e)
 	}
-	if e := edit(t, debian(), harden.Options{}, "usr/lib/snpguard/agent"); e != nil {
+	if e := edit(t, debian(), harden.Options{}, "usr/bin/snpguard-agent"); e != nil {
 		t.Errorf("no agent: %+v", e)
 	}
 }

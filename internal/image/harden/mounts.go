@@ -3,6 +3,7 @@ package harden
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -31,6 +32,21 @@ func Mounts(root fs.FS) ([]Mount, error) {
 		}
 	}
 	return list, nil
+}
+
+// SeparateUsr returns what fstab mounts on /usr, a subvolume of the root's file system
+// included; "" for nothing.
+func SeparateUsr(root fs.FS) (source string, err error) {
+	r := &reader{fsys: root}
+	for line := range strings.Lines(r.text(fstabFile)) {
+		if m, ok := parseMount(line); ok && path.Clean("/"+plain(m.target)) == "/usr" {
+			source = plain(m.source)
+		}
+	}
+	if r.err != nil {
+		return "", fmt.Errorf("read mounts: %w", r.err)
+	}
+	return source, nil
 }
 
 // plain reads a field of fstab: spaces are written as octal numbers, and a tag's

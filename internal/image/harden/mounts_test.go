@@ -45,3 +45,19 @@ odd\0 line
 		t.Errorf("huge: %v", err)
 	}
 }
+
+func TestSeparateUsr(t *testing.T) {
+	for content, want := range map[string]string{
+		"LABEL=r / ext4\n":                                         "",
+		"LABEL=r / ext4\nLABEL=u /usr ext4\n":                      "LABEL=u",
+		"UUID=1 / btrfs subvol=@\nUUID=1 /usr/ btrfs subvol=usr\n": "UUID=1",
+		"x /usr/local ext4\n#x /usr ext4\n":                        "",
+	} {
+		if got, err := harden.SeparateUsr(fstest.MapFS{"etc/fstab": file(content)}); err != nil || got != want {
+			t.Errorf("%q: %q, %v", content, got, err)
+		}
+	}
+	if _, err := harden.SeparateUsr(fstest.MapFS{"etc/fstab": file(strings.Repeat("#\n", 2<<20+1))}); !errors.Is(err, harden.ErrMalformed) {
+		t.Errorf("huge: %v", err)
+	}
+}

@@ -116,8 +116,8 @@ func TestGNUCpioReadsTheSegment(t *testing.T) {
 		for name, want := range map[string][]byte{
 			"snpguard/agent":                     s.Agent,
 			"snpguard/config.json":               s.Config,
-			"snpguard/modules/00-dm_mod.ko":      s.Modules[0].Data,
-			"snpguard/modules/01-dm_crypt.ko":    s.Modules[1].Data,
+			"snpguard/modules/000-dm_mod.ko":     s.Modules[0].Data,
+			"snpguard/modules/001-dm_crypt.ko":   s.Modules[1].Data,
 			"etc/udev/rules.d/59-snpguard.rules": []byte(`SUBSYSTEM=="block", KERNEL=="dm-*", ATTR{dm/name}=="cryptroot", ENV{DM_NAME}="cryptroot", SYMLINK+="mapper/cryptroot"` + "\n"),
 			"etc/udev/rules.d/62-snpguard.rules": []byte(initrd.UdevForeign),
 			"scripts/local-premount/btrfs":       []byte("#!/bin/sh\nexit 0\n"),
@@ -133,11 +133,38 @@ func TestGNUCpioReadsTheSegment(t *testing.T) {
 	}
 }
 
+// TestWrite has the segment alone, without what a distribution's programs need.
+func TestWrite(t *testing.T) {
+	for _, how := range initrd.Compressions() {
+		var b bytes.Buffer
+		if err := initrd.Write(&b, segment(), how); err != nil {
+			t.Fatal(err)
+		}
+		info, err := initrd.Inspect(bytes.NewReader(b.Bytes()))
+		if err != nil || !info.Agent || info.Init || info.Kind != initrd.UnknownKind || len(info.Segments) != 1 || info.Segments[0].Format != how || info.Segments[0].Entries != 6 {
+			t.Errorf("%s: %+v, %v", how, info, err)
+		}
+	}
+	if err := initrd.Write(io.Discard, initrd.Segment{}, decompress.None); !errors.Is(err, initrd.ErrMalformed) {
+		t.Errorf("nothing: %v", err)
+	}
+	if err := initrd.Write(fullDisk{}, segment(), decompress.None); !errors.Is(err, errFull) {
+		t.Errorf("a full disk: %v", err)
+	}
+}
+
+var errFull = errors.New("no space")
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
+
 func TestSegmentsOrderAndOwners(t *testing.T) {
 	whole, offset := appended(t, debian(t), decompress.None)
 	want := []string{"etc", "etc/udev", "etc/udev/rules.d", "etc/udev/rules.d/59-snpguard.rules", "etc/udev/rules.d/62-snpguard.rules",
 		"scripts", "scripts/local-premount", "scripts/local-premount/btrfs", "snpguard", "snpguard/agent",
-		"snpguard/config.json", "snpguard/modules", "snpguard/modules/00-dm_mod.ko", "snpguard/modules/01-dm_crypt.ko"}
+		"snpguard/config.json", "snpguard/modules", "snpguard/modules/000-dm_mod.ko", "snpguard/modules/001-dm_crypt.ko"}
 	var names []string
 	err := initrd.Walk(bytes.NewReader(whole[offset:]), func(h *cpio.Header, _ io.Reader) error {
 		names = append(names, h.Name)

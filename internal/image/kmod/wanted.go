@@ -15,8 +15,8 @@ type Wanted struct {
 // Network and disk drivers are those of machines on which SNP guests are
 // offered: QEMU and libvirt (virtio), Google (gve, virtio, nvme) and Amazon (ena,
 // nvme). Azure puts a paravisor between guest and AMD-SP, so its drivers (hv_*)
-// are not there, nor are those of emulated hardware. File systems are mounted
-// by the distribution's own initrd.
+// are not there, nor are those of emulated hardware. File systems are those of
+// [ForRoot].
 func ForAgent() []Wanted {
 	return []Wanted{
 		{Name: "dm_mod", Why: "device mapper", Required: true},
@@ -40,4 +40,22 @@ func ForAgent() []Wanted {
 		{Name: "virtio_console", Why: "console; the simulated AMD-SP"},
 		{Name: "virtio_rng", Why: "random numbers"},
 	}
+}
+
+// ForRoot lists what an agent needs besides to mount a file system, "ext4", "xfs" or
+// "btrfs": its module and the checksums that it asks the kernel for, which no
+// dependency names.
+func ForRoot(filesystem string) []Wanted {
+	list := []Wanted{
+		{Name: "crc32c_generic", Why: "checksums of the root"},
+		{Name: "crc32c_intel", Why: "checksums of the root, by the processor"},
+	}
+	if filesystem == "btrfs" {
+		list = append(list,
+			Wanted{Name: "xxhash_generic", Why: "checksums of btrfs"},
+			Wanted{Name: "blake2b_generic", Why: "checksums of btrfs"},
+			Wanted{Name: "sha256_generic", Why: "checksums of btrfs"},
+		)
+	}
+	return append(list, Wanted{Name: filesystem, Why: "the root", Required: true})
 }

@@ -43,25 +43,29 @@ var ErrStaging = errors.New("not the staging directory of a conversion")
 
 // Conversion is conversion.json.
 type Conversion struct {
-	Format    int               `json:"format"`
-	Version   string            `json:"version"` // of SnpGuard
-	CreatedAt time.Time         `json:"created_at"`
-	ImageID   wire.UUID         `json:"image_id"`
-	Encrypted bool              `json:"encrypted"`
-	Simulated bool              `json:"simulated"` // the agent attests to a simulated AMD-SP
-	Source    Source            `json:"source"`
-	Disk      Disk              `json:"disk"`
-	OS        string            `json:"os"`     // PRETTY_NAME of os-release
-	Kernel    string            `json:"kernel"` // version
-	BootEntry string            `json:"boot_entry"`
-	Cmdline   string            `json:"cmdline"`
-	Services  []string          `json:"services"` // that the agent asks for its key
-	Files     map[string]File   `json:"files"`    // by name, all that the directory holds beside conversion.json
-	Recovery  []string          `json:"recovery"` // age recipients that can open NameRecovery
-	Edits     []string          `json:"edits"`    // paths in the root that differ from the source
-	Findings  []Finding         `json:"findings"` // what weakens the image
-	Modules   []string          `json:"modules"`  // kernel modules for the agent, in load order
-	Packages  map[string]string `json:"packages"` // SHA-256 of module packages by file name
+	Format    int       `json:"format"`
+	Version   string    `json:"version"` // of SnpGuard
+	CreatedAt time.Time `json:"created_at"`
+	ImageID   wire.UUID `json:"image_id"`
+	Encrypted bool      `json:"encrypted"`
+	Simulated bool      `json:"simulated"` // the agent attests to a simulated AMD-SP
+	Source    Source    `json:"source"`
+	Disk      Disk      `json:"disk"`
+	OS        string    `json:"os"`     // PRETTY_NAME of os-release
+	Kernel    string    `json:"kernel"` // version
+	BootEntry string    `json:"boot_entry"`
+	Cmdline   string    `json:"cmdline"`
+	Initrd    string    `json:"initrd"` // bootconf.InitrdMinimal or InitrdDistribution
+	// OptionalModules: the root need not have the modules of the kernel that boots.
+	OptionalModules bool `json:"optional_modules"`
+
+	Services []string          `json:"services"` // that the agent asks for its key
+	Files    map[string]File   `json:"files"`    // by name, all that the directory holds beside conversion.json
+	Recovery []string          `json:"recovery"` // age recipients that can open NameRecovery
+	Edits    []string          `json:"edits"`    // paths in the root that differ from the source
+	Findings []Finding         `json:"findings"` // what weakens the image
+	Modules  []string          `json:"modules"`  // kernel modules for the agent, in load order
+	Packages map[string]string `json:"packages"` // SHA-256 of module packages by file name
 }
 
 // Source describes the image that was converted.

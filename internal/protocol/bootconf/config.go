@@ -21,6 +21,10 @@ const (
 	DirModules = Dir + "/modules"
 )
 
+// PathRunAgent is where the agent leaves itself for the running system, beside the
+// status of the boot.
+const PathRunAgent = "/run/snpguard/agent"
+
 // Format is the version of the document that this package reads and writes.
 const Format = 1
 
@@ -56,7 +60,8 @@ type Config struct {
 	Root          Root      `json:"root"`
 	Network       Network   `json:"network"`
 	Deadline      int       `json:"deadline"` // seconds from the agent's start to power-off
-	Modules       []string  `json:"modules"`  // file names in DirModules, in load order
+	Initrd        string    `json:"initrd"`   // InitrdMinimal or InitrdDistribution
+	Modules       string    `json:"modules"`  // of the root: ModulesRequired or ModulesOptional
 }
 
 // Root says where the encrypted root is and how it is opened.
@@ -70,6 +75,7 @@ type Root struct {
 	FilesystemUUID  string `json:"filesystem_uuid"` // 36 characters, lower case
 	AllowDiscards   bool   `json:"allow_discards"`  // pass TRIM to the host
 	Grow            bool   `json:"grow"`            // extend the partition when the disk has grown behind it
+	Mount           Mount  `json:"mount"`           // for InitrdMinimal
 }
 
 // Network says how an agent reaches a service.

@@ -52,10 +52,12 @@ func config(tb testing.TB) *bootconf.Config {
 			SectorSize:      4096,
 			Filesystem:      "ext4",
 			FilesystemUUID:  "0f0f1f5e-3f6d-4b4e-9a35-0123456789ab",
+			Mount:           bootconf.Mount{ReadOnly: true, Options: []string{"errors=remount-ro"}},
 		},
 		Network:  bootconf.Network{Mode: bootconf.ModeDHCP},
 		Deadline: 900,
-		Modules:  []string{"00-dm-mod.ko", "01-dm-crypt.ko"},
+		Initrd:   bootconf.InitrdMinimal,
+		Modules:  bootconf.ModulesRequired,
 	}
 }
 
@@ -112,8 +114,12 @@ func TestEveryFieldIsChecked(t *testing.T) {
 		"dns: ": func(c *bootconf.Config) {
 			c.Network = bootconf.Network{Mode: bootconf.ModeStatic, Addresses: []string{"192.0.2.2/32"}, DNS: []string{"x"}}
 		},
-		"deadline": func(c *bootconf.Config) { c.Deadline = 0 },
-		"modules":  func(c *bootconf.Config) { c.Modules = []string{"../evil.ko"} },
+		"deadline":     func(c *bootconf.Config) { c.Deadline = 0 },
+		"initrd":       func(c *bootconf.Config) { c.Initrd = "none" },
+		"modules":      func(c *bootconf.Config) { c.Modules = "" },
+		"journal_path": func(c *bootconf.Config) { c.Root.Mount.Options = []string{"journal_path=/dev/vdb"} },
+		"subvol":       func(c *bootconf.Config) { c.Root.Mount.Options = []string{"subvol=@"} }, // ext4 has none
+		"character":    func(c *bootconf.Config) { c.Root.Mount.Options = []string{"errors=remount-ro,noload"} },
 	} {
 		c := config(t)
 		damage(c)

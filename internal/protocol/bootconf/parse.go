@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
-	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
@@ -58,7 +57,8 @@ func (c *Config) Validate() error {
 		{"root", c.Root.validate()},
 		{"network", c.Network.validate()},
 		{"deadline", want(c.Deadline > 0 && c.Deadline <= 24*60*60, "%d s, want 1 to 86400", c.Deadline)},
-		{"modules", checkModules(c.Modules)},
+		{"initrd", CheckInitrd(c.Initrd)},
+		{"modules", want(c.Modules == ModulesRequired || c.Modules == ModulesOptional, "%q is neither %s nor %s", c.Modules, ModulesRequired, ModulesOptional)},
 	} {
 		if check.err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrConfig, check.field, check.err)
@@ -102,15 +102,6 @@ func checkCommitment(s string) error {
 	return want(err == nil && len(b) == 32, "want 64 hexadecimal digits")
 }
 
-func checkModules(names []string) error {
-	for _, name := range names {
-		if !strings.HasSuffix(name, ".ko") || strings.ContainsAny(name, "/\x00") {
-			return fmt.Errorf("%q is not NAME.ko", name)
-		}
-	}
-	return nil
-}
-
 // isUUID takes 36 characters in lower case: GPT's and the file systems' alike.
 func isUUID(s string) bool { return uuid.MatchString(s) }
 
@@ -126,6 +117,7 @@ func (r *Root) validate() error {
 		want(r.SectorSize == 512 || r.SectorSize == 4096, "sector_size %d, want 512 or 4096", r.SectorSize),
 		want(knownFS, "filesystem %q is none of ext4, xfs, btrfs", r.Filesystem),
 		want(isUUID(r.FilesystemUUID), "filesystem_uuid %q is no UUID in lower case", r.FilesystemUUID),
+		r.Mount.validate(r.Filesystem),
 	} {
 		if err != nil {
 			return err

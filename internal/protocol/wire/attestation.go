@@ -60,15 +60,26 @@ func (r *UnlockRequest) Validate() error {
 	)
 }
 
-// Grant answers POST PathUnlock: the VMK, encrypted to the agent's key.
+// Grant answers POST PathUnlock: the VMK, encrypted to the agent's key, and what
+// time it is, which a guest could ask of nobody but its host.
 type Grant struct {
+	Time       int64  `json:"time"`       // the service's, in milliseconds since 1970, MinTime to MaxTime
 	Enc        []byte `json:"enc"`        // EncSize bytes
 	Ciphertext []byte `json:"ciphertext"` // GrantSize bytes
 	Signature  []byte `json:"signature"`  // Ed25519 over GrantTranscript, 64 bytes
 }
 
-// Validate checks the sizes. The error wraps ErrShape.
+// MinTime and MaxTime bound a service's time: 2025 to 2200.
+const (
+	MinTime = 1735689600000
+	MaxTime = 7258118400000
+)
+
+// Validate checks the time and the sizes. The error wraps ErrShape.
 func (g *Grant) Validate() error {
+	if g.Time < MinTime || g.Time > MaxTime {
+		return fmt.Errorf("%w: time is %d, want %d to %d", ErrShape, g.Time, int64(MinTime), int64(MaxTime))
+	}
 	return cmp.Or(
 		checkSize("enc", g.Enc, EncSize),
 		checkSize("ciphertext", g.Ciphertext, GrantSize),

@@ -63,9 +63,10 @@ func (b UnlockBinding) ReportData() [64]byte {
 func ReportData(nonce []byte) [64]byte { return sha512.Sum512(transcript(tagReport, nonce)) }
 
 // GrantTranscript returns what the service's identity key signs: that this
-// answer belongs to the request with this report data.
-func GrantTranscript(reportData [64]byte, enc, ciphertext []byte) []byte {
-	return transcript(tagGrant, reportData[:], enc, ciphertext)
+// answer belongs to the request with this report data. time is in milliseconds
+// since 1970.
+func GrantTranscript(reportData [64]byte, time int64, enc, ciphertext []byte) []byte {
+	return transcript(tagGrant, reportData[:], binary.BigEndian.AppendUint64(nil, uint64(time)), enc, ciphertext)
 }
 
 // GrantInfo is HPKE's info for the VMK on its way to the agent.

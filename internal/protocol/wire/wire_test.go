@@ -43,7 +43,7 @@ func TestTranscripts(t *testing.T) {
 		Image: image, SealedVMK: [32]byte{0: 0xC2, 31: 0xC3},
 	}
 	data := binding.ReportData()
-	grant := wire.GrantTranscript(data, bytes.Repeat([]byte{0xD4}, wire.EncSize), bytes.Repeat([]byte{0xE5}, wire.GrantSize))
+	grant := wire.GrantTranscript(data, 0x0102030405060708, bytes.Repeat([]byte{0xD4}, wire.EncSize), bytes.Repeat([]byte{0xE5}, wire.GrantSize))
 	commitment := wire.VMKCommitment(image, bytes.Repeat([]byte{0xF6}, wire.VMKSize))
 	report := wire.ReportData(bytes.Repeat([]byte{0x5A}, wire.MinReportNonce))
 	for name, tc := range map[string]struct{ got, want string }{
@@ -104,7 +104,7 @@ func TestValidateSizes(t *testing.T) {
 		}
 	}
 	grant := func() *wire.Grant {
-		return &wire.Grant{Enc: make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.GrantSize), Signature: make([]byte, 64)}
+		return &wire.Grant{Time: wire.MinTime, Enc: make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.GrantSize), Signature: make([]byte, 64)}
 	}
 	if err := errors.Join(request().Validate(), grant().Validate(), (&wire.Challenge{Nonce: make([]byte, 64)}).Validate()); err != nil {
 		t.Fatal(err)
@@ -119,6 +119,8 @@ func TestValidateSizes(t *testing.T) {
 			r.Certificates = make([]byte, wire.MaxCertificates+1)
 			return r.Validate()
 		},
+		"time":       func() error { g := grant(); g.Time--; return g.Validate() },
+		"far future": func() error { g := grant(); g.Time = wire.MaxTime + 1; return g.Validate() },
 		"enc":        func() error { g := grant(); g.Enc = nil; return g.Validate() },
 		"ciphertext": func() error { g := grant(); g.Ciphertext = g.Ciphertext[1:]; return g.Validate() },
 		"signature":  func() error { g := grant(); g.Signature = g.Signature[1:]; return g.Validate() },
@@ -145,7 +147,7 @@ const (
 	wantReport     = "39efe583e5299e96e7617d3718ad01a8ba95652ab4917fdad30e0e0395ab8b32ace241939f766ea8af47c7e873819207cb738e9186ff5d7e6eb22b4ea48ea23b"
 	wantReportData = "0ca9b02fe8a4f56e02c95188ce4cb83347ffce166fefac4385fff48200b2d0ea" +
 		"862d2c1738a0b5bee22670a234d8896adb423d8b1baa2d8f4a4c56519b6013ad"
-	wantGrant      = "9ad9cd2274621ec4ffbbd9e239911a10a2751671bdf2da8219c5ba22dc1fe8c5"
+	wantGrant      = "bc847250b59756ccf77b6bc802d614d4ea7ed4abf45c04826e39145a86428c45"
 	wantGrantInfo  = "556712d3457c26f856d9e6b01148c3d9e9e991827c9ceda128df01b232ce4d47"
 	wantCommitment = "298aec4c154f45aa8d0eff6559453cd6a3ee8a1fa0c12d6cd902d43ad71ba403"
 )

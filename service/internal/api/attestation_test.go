@@ -23,7 +23,7 @@ func unlockRequest() wire.UnlockRequest {
 }
 
 func grant() *wire.Grant {
-	return &wire.Grant{Enc: make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.GrantSize), Signature: make([]byte, 64)}
+	return &wire.Grant{Time: wire.MinTime, Enc: make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.GrantSize), Signature: make([]byte, 64)}
 }
 
 func TestAttestation(t *testing.T) {

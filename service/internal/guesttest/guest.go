@@ -139,7 +139,7 @@ func (g *Guest) Open(request *wire.UnlockRequest, grant *wire.Grant, identity ed
 	if err != nil {
 		return nil, err
 	}
-	if !ed25519.Verify(identity, wire.GrantTranscript(report.ReportData, grant.Enc, grant.Ciphertext), grant.Signature) {
+	if !ed25519.Verify(identity, wire.GrantTranscript(report.ReportData, grant.Time, grant.Enc, grant.Ciphertext), grant.Signature) {
 		return nil, errors.New("grant is not signed by the service")
 	}
 	return g.Key.Open(wire.GrantInfo(report.ReportData), append(append([]byte{}, grant.Enc...), grant.Ciphertext...))

@@ -211,7 +211,7 @@ func (a *attempt) seal() (*wire.Grant, error) {
 	if err != nil {
 		return nil, unavailable("seal", err)
 	}
-	grant := &wire.Grant{Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
-	grant.Signature = ed25519.Sign(a.Identity, wire.GrantTranscript(a.reportData, grant.Enc, grant.Ciphertext))
+	grant := &wire.Grant{Time: a.Now().UnixMilli(), Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
+	grant.Signature = ed25519.Sign(a.Identity, wire.GrantTranscript(a.reportData, grant.Time, grant.Enc, grant.Ciphertext))
 	return grant, nil
 }

@@ -41,6 +41,9 @@ func TestUnlock(t *testing.T) {
 		!bytes.Equal(r.ChipID, w.host.Chip.ID[:]) || r.Address != "2001:db8::1" || !bytes.Equal(r.Report, request.Report) || r.RequestID != "request" {
 		t.Errorf("recorded %+v", r.Record)
 	}
+	if grant.Time != w.clock().UnixMilli() {
+		t.Errorf("the grant has the time %d", grant.Time)
+	}
 	if bytes.Contains(grant.Ciphertext, w.image.VMK) {
 		t.Error("the VMK is in clear")
 	}

@@ -10,23 +10,29 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
+// PathInitrd is where the file waits in an initrd that mounts its own /run later.
+const PathInitrd = bootconf.Dir + "/status.json"
+
 // orderFile lists what the initrd of initramfs-tools runs last. It is a piece of
 // shell that the initrd's init reads at that moment; /run is its own by then and
 // moves to the root file system afterwards.
 const orderFile = "scripts/init-bottom/ORDER"
 
-// orderLine has the agent carry its file over. It takes no input from anywhere.
+// orderLine has the agent carry both over. It takes no input from anywhere.
 const orderLine = bootconf.PathAgent + " keep\n"
 
-// Arrange makes sure that the status survives the change to the real root, and
-// writes it. root is the initrd's, "/" in production. An initrd that keeps a /run
-// which is mounted already, as those with systemd do, gets the file there, and
-// keepRun is true; for initramfs-tools, which mounts another one over it, the
-// file waits in the initrd until "snpguard-agent keep" runs.
+// Arrange makes sure that the status and the agent survive the change to the real
+// root, and writes them. root is the initrd's, "/" in production. An initrd that
+// keeps a /run which is mounted already, as those with systemd do, gets both there,
+// and keepRun is true; for initramfs-tools, which mounts another one over it, the
+// status waits in the initrd until "snpguard-agent keep" runs.
 func Arrange(root string, s *Status) (keepRun bool, err error) {
 	order, err := os.OpenFile(filepath.Join(root, orderFile), os.O_WRONLY|os.O_APPEND, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, s.Write(filepath.Join(root, Path))
+		if err := s.Write(filepath.Join(root, Path)); err != nil {
+			return false, err
+		}
+		return true, LeaveAgent(root)
 	}
 	if err != nil {
 		return false, fmt.Errorf("arrange for the status: %w", err)
@@ -38,11 +44,14 @@ func Arrange(root string, s *Status) (keepRun bool, err error) {
 	return false, s.Write(filepath.Join(root, PathInitrd))
 }
 
-// Keep copies the file from the initrd to the /run that will be the system's.
+// Keep copies both from the initrd to the /run that will be the system's.
 func Keep(root string) error {
 	encoded, err := read(filepath.Join(root, PathInitrd))
 	if err != nil {
 		return err
 	}
-	return write(filepath.Join(root, Path), encoded)
+	if err := write(filepath.Join(root, Path), encoded); err != nil {
+		return err
+	}
+	return LeaveAgent(root)
 }

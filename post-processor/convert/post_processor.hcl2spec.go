@@ -30,6 +30,8 @@ type FlatConfig struct {
 	ModulePackages      []string          `mapstructure:"module_packages" flag:"module-package" help:"FILE or URL#sha256=HEX of a .deb or .rpm with kernel modules that the image lacks; may be repeated" cty:"module_packages" hcl:"module_packages"`
 	CmdlineAppend       *string           `mapstructure:"cmdline_append" flag:"cmdline-append" help:"text to add to the kernel command line" cty:"cmdline_append" hcl:"cmdline_append"`
 	KeepArguments       []string          `mapstructure:"keep_arguments" flag:"keep-argument" help:"word of the source's command line, or NAME=, to keep although it is not known to be harmless; may be repeated" cty:"keep_arguments" hcl:"keep_arguments"`
+	Initrd              *string           `mapstructure:"initrd" flag:"initrd" default:"minimal" help:"initrd that boots: minimal, the agent and kernel modules alone; or distribution, the image's own with the agent behind it" cty:"initrd" hcl:"initrd"`
+	OptionalModules     *bool             `mapstructure:"optional_modules" flag:"optional-modules" help:"start the system although the root lacks the modules of the kernel that boots" cty:"optional_modules" hcl:"optional_modules"`
 	Size                *string           `mapstructure:"size" flag:"size" help:"size of the disk, such as 20G (default as large as needed)" cty:"size" hcl:"size"`
 	Format              *string           `mapstructure:"format" flag:"format" default:"qcow2" help:"format of the image: qcow2 or raw" cty:"format" hcl:"format"`
 	Compress            *bool             `mapstructure:"compress" flag:"compress" help:"compress what is not encrypted in a qcow2" cty:"compress" hcl:"compress"`
@@ -82,6 +84,8 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"module_packages":            &hcldec.AttrSpec{Name: "module_packages", Type: cty.List(cty.String), Required: false},
 		"cmdline_append":             &hcldec.AttrSpec{Name: "cmdline_append", Type: cty.String, Required: false},
 		"keep_arguments":             &hcldec.AttrSpec{Name: "keep_arguments", Type: cty.List(cty.String), Required: false},
+		"initrd":                     &hcldec.AttrSpec{Name: "initrd", Type: cty.String, Required: false},
+		"optional_modules":           &hcldec.AttrSpec{Name: "optional_modules", Type: cty.Bool, Required: false},
 		"size":                       &hcldec.AttrSpec{Name: "size", Type: cty.String, Required: false},
 		"format":                     &hcldec.AttrSpec{Name: "format", Type: cty.String, Required: false},
 		"compress":                   &hcldec.AttrSpec{Name: "compress", Type: cty.Bool, Required: false},

@@ -69,7 +69,7 @@ func (p *Program) Run(args []string) int {
 	case errors.Is(err, status.ErrNone):
 		return exitNo
 	case errors.Is(err, errUsage):
-		fmt.Fprintln(p.Stderr, `Run "snpguard-agent --help" for what it takes.`)
+		fmt.Fprintln(p.Stderr, `Run "snpguard-agent --help" for usage.`)
 		return exitUsage
 	}
 	return exitEnvironment

@@ -49,7 +49,7 @@ func (d Device) Name() string { return fmt.Sprintf("dm-%d", d.Minor) }
 func (t Target) sectors() (uint64, error) {
 	payload := t.Size - t.PayloadOffset
 	if t.SectorSize <= 0 || payload < int64(t.SectorSize) {
-		return 0, fmt.Errorf("partition of %d bytes has no room for a payload at %d", t.Size, t.PayloadOffset)
+		return 0, fmt.Errorf("partition of %d bytes is too small for a payload at %d", t.Size, t.PayloadOffset)
 	}
 	return uint64(payload/int64(t.SectorSize)) * uint64(t.SectorSize) / sector, nil
 }

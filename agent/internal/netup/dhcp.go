@@ -31,10 +31,10 @@ func DHCP(ctx context.Context, l Link) (Settings, error) {
 		dhcpv4.OptionClasslessStaticRoute, dhcpv4.OptionInterfaceMTU, dhcpv4.OptionIPAddressLeaseTime,
 	))
 	if refused := (*nclient4.ErrNak)(nil); errors.As(err, &refused) {
-		return Settings{}, fmt.Errorf("%w: the server takes its offer back", ErrLease) // not with its own words
+		return Settings{}, fmt.Errorf("%w: the server withdrew its offer", ErrLease) // not with its own words
 	}
 	if err != nil {
-		return Settings{}, errors.New("no DHCP lease: no server answers")
+		return Settings{}, errors.New("no DHCP lease: no server answered")
 	}
 	return fromACK(lease.ACK)
 }

@@ -74,7 +74,7 @@ func newNet(k *fakeKernel) *Net {
 			case <-ctx.Done():
 			case <-time.After(15 * time.Second):
 			}
-			return Settings{}, errors.New("no DHCP lease: no server answers")
+			return Settings{}, errors.New("no DHCP lease: no server answered")
 		},
 		Advertised: func(ctx context.Context, _ int, _ func([]netip.Addr)) error { <-ctx.Done(); return ctx.Err() },
 	}

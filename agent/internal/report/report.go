@@ -72,7 +72,7 @@ func checked(e *Evidence, data [DataSize]byte) (*Evidence, error) {
 		return nil, fmt.Errorf("%w: %d bytes, want %d", ErrMalformed, len(e.Report), Size)
 	}
 	if !bytes.Equal(e.Report[dataOffset:dataOffset+DataSize], data[:]) {
-		return nil, fmt.Errorf("%w: it answers another request", ErrMalformed)
+		return nil, fmt.Errorf("%w: it is for another request", ErrMalformed)
 	}
 	if len(e.Certificates) < tableEntrySize || len(e.Certificates) > maxTableSize ||
 		bytes.Equal(e.Certificates[:tableEntrySize], make([]byte, tableEntrySize)) {

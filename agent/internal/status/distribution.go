@@ -35,11 +35,11 @@ func Arrange(root string, s *Status) (keepRun bool, err error) {
 		return true, LeaveAgent(root)
 	}
 	if err != nil {
-		return false, fmt.Errorf("arrange for the status: %w", err)
+		return false, fmt.Errorf("prepare the status: %w", err)
 	}
 	_, err = order.WriteString(orderLine)
 	if err := errors.Join(err, order.Close()); err != nil {
-		return false, fmt.Errorf("arrange for the status: %w", err)
+		return false, fmt.Errorf("prepare the status: %w", err)
 	}
 	return false, s.Write(filepath.Join(root, PathInitrd))
 }

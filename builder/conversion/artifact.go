@@ -71,7 +71,7 @@ func (a *Artifact) String() string {
 	text := fmt.Sprintf("confidential image %s: %s, to be registered from %s", a.Id(), a.image, a.staging)
 	switch {
 	case a.conversion.Simulated:
-		text += " (SIMULATED: worth nothing)"
+		text += " (SIMULATED: not protected)"
 	case !a.conversion.Encrypted:
 		text += " (NOT ENCRYPTED)"
 	}

@@ -60,7 +60,7 @@ func (c *Config) Prepare(build string, force bool) error {
 		problems = append(problems, option.Errorf("vm_name", "%q is not the name of a file", c.VMName))
 	}
 	if _, err := os.Lstat(c.OutputDirectory); err == nil && !force {
-		problems = append(problems, option.Existsf("output_directory", "%s exists: name another directory, or have this one replaced with packer build -force", c.OutputDirectory))
+		problems = append(problems, option.Existsf("output_directory", "%s exists: name another directory, or replace it with packer build -force", c.OutputDirectory))
 	}
 	unknown := option.Unknown(c)
 	problems = append(problems, c.Check())

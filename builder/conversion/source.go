@@ -37,7 +37,7 @@ func Disk(artifact packer.Artifact, name string) (string, error) {
 		disks = files
 	}
 	if len(disks) != 1 {
-		return "", option.Missingf("in", "%d files of the artifact may be the disk image; say which of %s", len(disks), list(files))
+		return "", option.Missingf("in", "%d files of the artifact could be the disk image; name one of %s", len(disks), list(files))
 	}
 	return disks[0], nil
 }

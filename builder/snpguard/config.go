@@ -36,10 +36,10 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 	warnings, problems := c.ISOConfig.Prepare(&c.ctx)
 	problems = append(problems, option.List(c.Config.Prepare(c.PackerBuildName, c.PackerForce))...)
 	if c.Simulate {
-		warnings = append(warnings, "simulate is on: the image attests to a simulated AMD-SP, which is for trying and worth nothing")
+		warnings = append(warnings, "simulate is on: the image attests with a simulated AMD-SP, for tests only and without protection")
 	}
 	if c.NoEncryption {
-		warnings = append(warnings, "no_encryption is on: whoever has the image reads its disk")
+		warnings = append(warnings, "no_encryption is on: anyone who has the image can read its disk")
 	}
 	return warnings, multiError(problems)
 }

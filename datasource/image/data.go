@@ -109,7 +109,7 @@ func (d *Datasource) Configure(raws ...any) error {
 		packer.LogSecretFilter.Set(c.Token)
 	}
 	if c.ID == "" && c.Name == "" && len(c.Labels) == 0 {
-		return option.Missingf("name", "%s, %s or %s say which image is meant", option.Name("id"), option.Name("name"), option.Name("labels"))
+		return option.Missingf("name", "give %s, %s or %s to select the image", option.Name("id"), option.Name("name"), option.Name("labels"))
 	}
 	if c.ID == "" {
 		return nil

@@ -40,9 +40,9 @@ func (c *Config) find(ctx context.Context) (*wire.Image, error) {
 func (c *Config) choose(images []wire.Image) (*wire.Image, error) {
 	switch {
 	case len(images) == 0:
-		return nil, fmt.Errorf("no image matches; \"snpguard image list\" shows all")
+		return nil, fmt.Errorf("no image matches; \"snpguard image list\" shows all images")
 	case len(images) > 1 && !c.MostRecent:
-		return nil, option.Errorf("most_recent", "%d images match: say more about the one that is meant, or take the newest with %s = true", len(images), option.Name("most_recent"))
+		return nil, option.Errorf("most_recent", "%d images match: narrow the selection, or take the newest with %s = true", len(images), option.Name("most_recent"))
 	}
 	newest := slices.MaxFunc(images, func(a, b wire.Image) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID.String(), b.ID.String()))

@@ -64,7 +64,7 @@ func (c *Config) find(source packer.Artifact) error {
 	}
 	for name, path := range map[option.Name]string{"image": c.Image, "bundle": c.Bundle} {
 		if path == "" {
-			return option.Missingf(name, "the artifact of %s has none; snpguard-embed comes behind the post-processor snpguard-register", source.BuilderId())
+			return option.Missingf(name, "the artifact of %s has none; put snpguard-embed after the post-processor snpguard-register", source.BuilderId())
 		}
 	}
 	return nil

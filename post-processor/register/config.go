@@ -46,7 +46,7 @@ func (c *Config) prepare(raws ...any) error {
 	problems := []error{c.Check()}
 	if c.Bundle != "" && !c.PackerForce {
 		if _, err := os.Lstat(c.Bundle); err == nil {
-			problems = append(problems, option.Existsf("bundle", "%s exists: name another file, or have this one replaced with packer build -force", c.Bundle))
+			problems = append(problems, option.Existsf("bundle", "%s exists: name another file, or replace it with packer build -force", c.Bundle))
 		}
 	}
 	unknown := option.Unknown(c)
@@ -71,8 +71,8 @@ func (c *Config) checkService(ctx context.Context) error {
 	for _, image := range images {
 		if image.Name == c.Name {
 			// No word of deleting: the disks of that image would never open again.
-			return option.Errorf("image_name", "%s has an image named %q already: choose another name. "+
-				"Each build makes a new image; the disks of the other one still need theirs", login.URL, c.Name)
+			return option.Errorf("image_name", "%s already has an image named %q: choose another name. "+
+				"Each build makes a new image, and the existing one is still needed by its disks", login.URL, c.Name)
 		}
 	}
 	return nil

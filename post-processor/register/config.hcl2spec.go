@@ -38,7 +38,7 @@ type FlatConfig struct {
 	Policy              *string           `mapstructure:"policy" flag:"policy" help:"file with a report policy (docs/report-policy.md)" cty:"policy" hcl:"policy"`
 	Products            []string          `mapstructure:"products" flag:"products,commas" help:"product lines of chips that get the key, separated by commas: Genoa, Turin, Milan (default all)" cty:"products" hcl:"products"`
 	TCBFloors           []string          `mapstructure:"tcb_floors" flag:"tcb-floor" help:"PRODUCT:COMPONENT=N,... for reported, committed and launch TCB, may be repeated; or none (default the service's floors)" cty:"tcb_floors" hcl:"tcb_floors"`
-	AcceptFindings      []string          `mapstructure:"accept_findings" flag:"accept-finding" help:"code of a critical finding of the conversion to register the image with nevertheless; may be repeated" cty:"accept_findings" hcl:"accept_findings"`
+	AcceptFindings      []string          `mapstructure:"accept_findings" flag:"accept-finding" help:"code of a critical finding to accept; may be repeated" cty:"accept_findings" hcl:"accept_findings"`
 	Disabled            *bool             `mapstructure:"disabled" flag:"disabled" help:"register it, but release no key yet" cty:"disabled" hcl:"disabled"`
 	AddRelease          *bool             `mapstructure:"add_release" flag:"add-release" help:"add a release to an image that exists" cty:"add_release" hcl:"add_release"`
 	Bundle              *string           `mapstructure:"bundle" flag:"bundle" help:"file to write the launch bundle to" cty:"bundle" hcl:"bundle"`

@@ -99,7 +99,7 @@ func (c *Config) findStaging(source packer.Artifact) error {
 	}
 	if c.Staging == "" {
 		return option.Missingf("staging", "the artifact of %s has none; "+
-			"snpguard-register comes behind the builder snpguard or the post-processor snpguard-convert", source.BuilderId())
+			"put snpguard-register after the builder snpguard or the post-processor snpguard-convert", source.BuilderId())
 	}
 	if c.Bundle == "" {
 		c.Bundle = filepath.Join(filepath.Dir(c.Staging), "launch-artifacts.tar.gz")

@@ -63,7 +63,7 @@ func TestBuildAndRegister(t *testing.T) {
 		t.Errorf("bundle: %v, %+v", err, m)
 	}
 
-	fail(t, build(), "output-debian exists: name another directory, or have this one replaced with packer build -force")
+	fail(t, build(), "output-debian exists: name another directory, or replace it with packer build -force")
 	fail(t, build("-force"), `has an image named "debian-13" already`)
 	if again, err := staging.Read(filepath.Join(out, "staging")); err != nil || again.ImageID != first.ImageID {
 		t.Errorf("a refused build has changed the image: %v", err)

@@ -53,7 +53,7 @@ type Config struct {
 	// Codes of critical findings of the conversion, such as `ssh-host-key`, with
 	// which the image is registered nevertheless. Without them an image that the
 	// host gets into is refused.
-	AcceptFindings []string `mapstructure:"accept_findings" flag:"accept-finding" help:"code of a critical finding of the conversion to register the image with nevertheless; may be repeated"`
+	AcceptFindings []string `mapstructure:"accept_findings" flag:"accept-finding" help:"code of a critical finding to accept; may be repeated"`
 	// Register the image, but release no key yet. Default: false.
 	Disabled bool `mapstructure:"disabled" flag:"disabled" help:"register it, but release no key yet"`
 	// Add a release to an image that exists, in place of a new image.

@@ -36,7 +36,7 @@ func newArtifactsShowCommand() *cobra.Command {
 		Short: "Show what is in both slots of a disk, and which is active",
 		Long: `Show what is in both slots of a disk, and which is active. What a manifest says is
 shown only when the service's identity key has signed it, or with --unsigned when
-nobody has; "export" and "launch" check the files themselves.`,
+the bundle is unsigned; "export" and "launch" check the files themselves.`,
 		Example: "  snpguard artifacts show --image debian-snp.qcow2",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

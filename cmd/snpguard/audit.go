@@ -68,10 +68,10 @@ that failed, what it expected and what it found, and every change to the service
 		},
 	}
 	cmd.Flags().StringVar(&f.Outcome, "outcome", "", "only records with this outcome: granted, denied or done")
-	cmd.Flags().StringVar(&f.Reason, "reason", "", "only records with this reason, such as measurement")
+	cmd.Flags().StringVar(&f.Reason, "reason", "", "only records with this reason, for example measurement")
 	cmd.Flags().StringVar(&f.ImageID, "image-id", "", "only records of the image with this UUID")
-	cmd.Flags().Var(&span, "since", "only records of the last so much time, such as 24h or 30d")
-	cmd.Flags().IntVar(&f.Limit, "limit", 100, "the newest so many records; 0 for all")
+	cmd.Flags().Var(&span, "since", "only records from this period up to now, for example 24h or 30d")
+	cmd.Flags().IntVar(&f.Limit, "limit", 100, "number of records to show, newest first; 0 for all")
 	addJSONFlag(cmd, &asJSON)
 	return cmd
 }
@@ -79,10 +79,10 @@ that failed, what it expected and what it found, and every change to the service
 // checkRecords refuses what would list all records, or none, without being said.
 func checkRecords(limit int, since time.Duration) error {
 	if limit < 0 {
-		return usageErrorf("--limit: %d is less than 0, which lists all", limit)
+		return usageErrorf("--limit: %d is negative; give a number, or 0 for all records", limit)
 	}
 	if since < 0 {
-		return usageErrorf("--since: %s is in the future: give the time that has passed, such as 24h", since)
+		return usageErrorf("--since: %s is negative; give how far to look back, for example 24h", since)
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ between. Keep the head that it prints in another place and give it the next time
 then it also shows that the end was not cut off. Exit code 1 when it is broken.
 
 The service verifies its own log. With FILE, which "snpguard audit export" has
-written, this program does it by itself and asks nobody.`,
+written, this program verifies the file without contacting the service.`,
 		Example: `  snpguard audit verify --head "$KEPT"
   snpguard audit verify audit.jsonl --head "$KEPT"`,
 		Args: cobra.MaximumNArgs(1),

@@ -113,11 +113,11 @@ func checkExported(line []byte, previous [sha256.Size]byte, seq int64) (hash [sh
 		return hash, fmt.Errorf("body: %w", err)
 	}
 	if !said.Time.Equal(r.Time) {
-		return hash, errors.New("its time is not the one that was hashed")
+		return hash, errors.New("its time differs from the one that was hashed")
 	}
 	said.Time, said.Body, said.Hash, said.PrevHash = r.Time, r.Body, r.Hash, r.PrevHash
 	if !reflect.DeepEqual(said, r) {
-		return hash, errors.New("its fields say something else than what was hashed")
+		return hash, errors.New("its fields differ from the content that was hashed")
 	}
 	return hash, nil
 }

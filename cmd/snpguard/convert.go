@@ -61,9 +61,9 @@ func (o *convertOptions) check() error {
 		option      option.Name
 		value, what string
 	}{
-		{"in", o.in, "which image is converted?"},
-		{"out", o.out, "where does the new image go?"},
-		{"staging", o.staging, "where does what registration needs go?"},
+		{"in", o.in, "give the image to convert"},
+		{"out", o.out, "give the file to write the new image to"},
+		{"staging", o.staging, "give the directory to write the files for registration to"},
 	} {
 		if f.value == "" {
 			problems = append(problems, option.Missingf(f.option, "%s", f.what))
@@ -102,7 +102,7 @@ func (o *convertOptions) run(cmd *cobra.Command) error {
 // options turns the flags into options of the conversion.
 func (o *convertOptions) options(cmd *cobra.Command) (*convert.Options, error) {
 	if !o.NoEncryption && o.caFile != "" && (o.IdentityKey == "" || o.IngestionKey == "") {
-		return nil, usageErrorf("--ca-file, --identity-key and --ingestion-key belong together: keys of two services open nothing")
+		return nil, usageErrorf("--ca-file, --identity-key and --ingestion-key belong together: all three must come from the same service")
 	}
 	options, err := convert.NewOptions(cmd.Context(), &o.Config, &client.Service{CAFile: o.caFile})
 	if errors.Is(err, client.ErrNoLogin) {

@@ -34,8 +34,8 @@ in place, without root rights and mounts: a cut at any moment leaves it as it wa
 or as it should be. It must not be in use.
 
 --staging takes the directory of a conversion with --no-encryption, into which
-"snpguard launch-config" has put a launch configuration, and makes a bundle of it
-that nobody has signed. --unsigned takes such a bundle where "snpguard artifacts
+"snpguard launch-config" has put a launch configuration, and makes an unsigned
+bundle from it. --unsigned takes such a bundle where "snpguard artifacts
 export" has written it.
 
 Exit codes here: 1 the bundle is not genuine.`,
@@ -58,10 +58,10 @@ func runEmbed(cmd *cobra.Command, o *embedOptions) error {
 	case o.Image == "":
 		return usageErrorf("--image is missing: the disk image to put the bundle into")
 	case o.Bundle == "" && o.staging == "":
-		return usageErrorf("what is put into the image? Give --bundle, the launch bundle of a registration, " +
+		return usageErrorf("the bundle is missing: give --bundle, the launch bundle of a registration, " +
 			"or --staging, the directory of a conversion with --no-encryption")
 	case o.Bundle != "" && o.staging != "":
-		return usageErrorf("--bundle excludes --staging: a launch bundle is of a registration, the directory of a conversion with --no-encryption")
+		return usageErrorf("--bundle and --staging exclude each other: --bundle is for a registered image, --staging for a conversion with --no-encryption")
 	}
 	if err := o.Check(); err != nil {
 		return flagErrors(cmd, err)
@@ -87,7 +87,7 @@ func runEmbed(cmd *cobra.Command, o *embedOptions) error {
 
 func (o *embedOptions) print(cmd *cobra.Command, r *embed.Result) error {
 	if !r.Changed {
-		note(cmd, "snpguard: all of it is there already; nothing was written")
+		note(cmd, "snpguard: the disk already has this bundle; nothing was written")
 	}
 	if o.json {
 		return printJSON(cmd.OutOrStdout(), r)

@@ -17,7 +17,7 @@ func newImageCommand() *cobra.Command {
 		Use:   "image",
 		Short: "Manage the images that are registered with the service",
 		Long: `Manage the images that are registered with the service. IMAGE is an ID or an
-exact name. A release is meant by its ID; without one it is the newest.`,
+exact name. A release is given by its ID; the default is the newest.`,
 		Example: `  snpguard image list
   snpguard image disable debian-12`,
 		Args: wantsCommand,

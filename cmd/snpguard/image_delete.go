@@ -18,9 +18,9 @@ func newImageDeleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete IMAGE",
 		Short: "Delete an image with all that it holds, or one of its releases",
-		Long: `Delete an image with its keys, releases and artifacts, or one of its releases. No
-disk of it can be unlocked afterwards but with a recovery key. Its audit records
-stay. The name has to be typed, unless --yes is given.`,
+		Long: `Delete an image with its keys, releases and artifacts, or one of its releases. Its
+disks can then be unlocked with a recovery key only. Its audit records
+stay. You must type the name to confirm, unless --yes is given.`,
 		Example: "  snpguard image delete debian-12",
 		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {

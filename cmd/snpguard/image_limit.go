@@ -20,7 +20,7 @@ func newImageLimitCommand() *cobra.Command {
 		Long: `Show or set how many launches of an image are given their key within a period.
 Further ones are denied (launch_limit) until the period has moved on. All copies
 of an image have one volume key, and a host that wants to choose what their disks
-hold boots copies: it needs many launches that nobody has asked for.`,
+hold boots copies, which takes many unexpected launches.`,
 		Example: `  snpguard image limit debian-13
   snpguard image limit debian-13 --max-launches 20 --period 24h
   snpguard image limit debian-13 --none`,
@@ -32,7 +32,7 @@ hold boots copies: it needs many launches that nobody has asked for.`,
 			case none && given:
 				return usageErrorf("--none excludes --max-launches and --period")
 			case given && (limit < 1 || period < time.Second || period%time.Second != 0):
-				return usageErrorf("--max-launches and --period go together: at least one launch, in a time of whole seconds such as 24h")
+				return usageErrorf("--max-launches and --period must be given together: at least one launch, and a period in whole seconds, for example 24h")
 			}
 			service, image, err := connectImage(cmd, args[0])
 			if err != nil {
@@ -47,7 +47,7 @@ hold boots copies: it needs many launches that nobody has asked for.`,
 		},
 	}
 	cmd.Flags().Int64Var(&limit, "max-launches", 0, "launches that get their key within --period")
-	cmd.Flags().Var(&span, "period", "time such as 24h or 7d")
+	cmd.Flags().Var(&span, "period", "period, for example 24h or 7d")
 	cmd.Flags().BoolVar(&none, "none", false, "lift the limit")
 	return cmd
 }

@@ -18,7 +18,7 @@ providers (docs/report-policy.md), or replace it. It holds for all releases. Wit
 stands for nothing.
 
 Policies are not measured, so a change counts at the next unlock; a policy that
-somebody else changed meanwhile is not overwritten. What a new policy of an image
+someone else has changed in the meantime is not overwritten. What a new policy of an image
 does not say of product lines, signing keys and TCB floors, the service writes into it.`,
 		Example: `  snpguard image policy debian-13 > policy.json
   snpguard image policy debian-13 --set policy.json`,

@@ -104,7 +104,7 @@ func TestFlagsWithoutValues(t *testing.T) {
 	report := []string{"report", "verify", reportsPath("milan-v3-vcek-05b7438a3d.bin"), "--certs", reportsPath("certs")}
 	for _, flag := range []string{"--report-data", "--nonce", "--measurement", "--policy", "--time", "--insecure-trust-root", "--vek", "--kds"} {
 		code, stdout, stderr := runCLI(t, append(report[:len(report):len(report)], flag, "")...)
-		if code != exitUsage || stdout != "" || !strings.Contains(stderr, flag+" is given without a value") {
+		if code != exitUsage || stdout != "" || !strings.Contains(stderr, flag+" needs a value") {
 			t.Errorf("%s: exit code %d: %s%s", flag, code, stdout, stderr)
 		}
 	}

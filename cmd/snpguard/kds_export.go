@@ -26,7 +26,7 @@ bytes.`,
 
 func runKDSExport(cmd *cobra.Command, path string, o *kdsOptions) error {
 	if path == "-" {
-		return usageErrorf("\"-\" is not taken; give the name of a file")
+		return usageErrorf("cannot write to standard output; give a file name instead of \"-\"")
 	}
 	client, err := o.client(cmd)
 	if err != nil {

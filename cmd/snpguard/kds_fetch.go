@@ -83,7 +83,7 @@ func (o *kdsFetchOptions) key(cmd *cobra.Command) (kds.Key, error) {
 	case o.report != "":
 		return o.reportKey(cmd)
 	case o.chip == "" || o.tcb == "" || o.product == "":
-		return kds.Key{}, usageErrorf("whose certificates? Give --report with a report of the chip, or all of --product, --chip-id and --tcb")
+		return kds.Key{}, usageErrorf("the chip is missing: give --report with one of its reports, or --product, --chip-id and --tcb")
 	}
 	p, err := snp.ParseProduct(o.product)
 	if err != nil {

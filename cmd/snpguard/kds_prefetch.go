@@ -25,16 +25,16 @@ func newKDSPrefetchCommand() *cobra.Command {
 		Use:   "prefetch FILE [flags]",
 		Short: "Fetch the certificates of a list of chips",
 		Long: `Fetch the VCEKs of a list of chips, and for their product lines the certificates
-above and the revocation lists. FILE, or standard input where it is "-", has one
-chip a line, as "snpguard kds fetch" prints them:
+above and the revocation lists. FILE, or standard input if it is "-", has one
+chip per line, as "snpguard kds fetch" prints them:
 
   PRODUCT,CHIP ID,bootloader=4,tee=0,snp=24,microcode=219
 
-Turin's chips also have fmc. Lines that start with # are passed over.
+Turin's chips also have fmc. Lines that start with # are ignored.
 
 KDS limits rates, so this is slow; what is in the cache is not fetched again, and
-a run that was broken off is taken up by running the command again. One line a
-chip is printed as it comes. The JSON, which comes at the end, is an array of
+an interrupted run continues when the command is run again. One line per chip is
+printed as it is done. The JSON, which comes at the end, is an array of
 objects with "entry", "outcome" (cached, fetched, unknown, failed) and "problem".
 
 Exit code 1 means that KDS does not know some chips, 3 that some failed.`,
@@ -57,10 +57,10 @@ const prefetchPatience = 30 * time.Minute
 
 func runKDSPrefetch(cmd *cobra.Command, path string, o *kdsPrefetchOptions) error {
 	if o.parallel < 1 || o.parallel > 2 {
-		return usageErrorf("--parallel: want 1 or 2, KDS limits rates")
+		return usageErrorf("--parallel: want 1 or 2, because KDS limits the rate of requests")
 	}
 	if o.interval < 0 {
-		return usageErrorf("--interval: time does not run backwards")
+		return usageErrorf("--interval: want 0 or more")
 	}
 	keys, err := readChipList(cmd, path)
 	if err != nil {

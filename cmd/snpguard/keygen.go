@@ -26,7 +26,7 @@ service, or gives it a new key pair, when its VMK was recovered.`,
 		Args:    noArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			if private == "" || public == "" {
-				return usageErrorf("--private and --public say where the keys go")
+				return usageErrorf("--private and --public are needed: the files to write the keys to")
 			}
 			if filepath.Clean(private) == filepath.Clean(public) {
 				return usageErrorf("--private and --public name the same file")
@@ -34,14 +34,14 @@ service, or gives it a new key pair, when its VMK was recovered.`,
 			return keygen(private, public)
 		},
 	}
-	cmd.Flags().StringVar(&private, "private", "", "file for the private key, which nobody else may read")
+	cmd.Flags().StringVar(&private, "private", "", "file for the private key, readable by its owner only")
 	cmd.Flags().StringVar(&public, "public", "", "file for the public key")
 	return cmd
 }
 
 func keygen(privatePath, publicPath string) error {
 	if _, err := os.Lstat(privatePath); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("write secret: %s is there already, and what is sealed to a key is lost with it", privatePath)
+		return fmt.Errorf("write secret: %s already exists; replacing a key would lose everything sealed to it", privatePath)
 	}
 	key, err := seal.GenerateKey()
 	if err != nil {

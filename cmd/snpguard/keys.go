@@ -18,8 +18,8 @@ func newKeysCommand() *cobra.Command {
 		Short: "Write a service's public keys to files, for converting offline",
 		Long: `Write the public keys that were confirmed at login to ca.pem, identity.pem and
 ingestion.pem in a directory. With them, "snpguard convert" works on a machine
-that reaches no service. None of them is secret, but whoever can change them on
-the way chooses the service that the image will trust.`,
+that reaches no service. None of them is secret, but anyone who can change them on
+the way decides which service the image will trust.`,
 		Example: `  snpguard keys keys/`,
 		Args:    oneArg,
 		RunE:    func(_ *cobra.Command, args []string) error { return writeKeys(args[0]) },

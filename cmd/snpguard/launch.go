@@ -41,18 +41,18 @@ func newLaunchCommand() *cobra.Command {
 		Long: `Launch a converted image with its launch bundle: that of --bundle, or the active
 one on the disk itself (see "snpguard embed"). The bundle's signature, by the
 identity key of the service that was logged in to or by --identity-key, and every
-file in it are checked first. What was converted without encryption is signed by
-nobody and has no ID block: --unsigned launches that, and nothing else.
+file in it are checked first. An image converted without encryption is not
+signed and has no ID block: --unsigned launches such images only.
 
 The guest's console is this terminal. Ctrl-C ends the guest; so do its power-off,
-reboot and panic. What it was that ended a guest, the console says.
+reboot and panic. The console shows why a guest ended.
 
 With --simulate there is no SEV-SNP and no protection: QEMU runs beside a SIMULATED
 AMD-SP, which checks the ID block as the chip does and signs reports with the keys
 of --sim-state.
 
 Exit codes here:
-  0  the guest ended by itself
+  0  the guest ended normally
   1  the bundle is not genuine, or the simulated AMD-SP refused the launch
   2  the command line is wrong
   3  the host lacks something, QEMU failed, or the launch was interrupted`,
@@ -74,15 +74,15 @@ func (o *launchOptions) addLaunchFlags(cmd *cobra.Command) {
 	addDiskFlags(cmd, &o.disk, "converted disk image")
 	f.StringVar(&o.bundle, "bundle", "", "launch bundle of its release, tar.gz or tar (default the one on the disk)")
 	f.StringVar(&o.variant, "variant", "", "variant to launch, such as 4xEPYC-Genoa (default the bundle's first)")
-	f.StringVar(&o.extract, "extract", "", "directory to make and to leave the bundle's files in (default temporary)")
+	f.StringVar(&o.extract, "extract", "", "directory to create and extract the bundle's files to (default temporary)")
 	f.StringVar(&o.memory, "memory", "4G", "memory of the guest, such as 4G or 512M")
 	f.StringVar(&o.network, "network", launch.NetworkUser, "user, tap=INTERFACE or none")
 	f.IntVar(&o.sshPort, "ssh-port", 0, "port on 127.0.0.1 that leads to the guest's port 22, with --network user")
 	alsoTakes(cmd, map[string]string{"disk": "image", "net": "network"})
 	f.BoolVar(&o.snapshot, "snapshot", false, "forget what the guest writes to its disk")
-	f.BoolVar(&o.dryRun, "dry-run", false, "print the command and run nothing")
-	f.StringVar(&o.format, "format", formatQEMU, "qemu, or libvirt to print a domain and run nothing")
-	f.StringVar(&o.name, "name", "", "name of the libvirt domain (default made of image and disk)")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the command without running it")
+	f.StringVar(&o.format, "format", formatQEMU, "qemu, or libvirt to print a domain without running it")
+	f.StringVar(&o.name, "name", "", "name of the libvirt domain (default derived from image and disk)")
 	o.addFlags(cmd)
 	f.StringVar(&o.qemu, "qemu", launch.Program, "program to run")
 	f.Uint32Var(&o.cbitpos, "cbitpos", 0, "position of the C-bit (default from CPUID)")
@@ -97,7 +97,7 @@ func (o *launchOptions) addLaunchFlags(cmd *cobra.Command) {
 // onlyAfterDash takes arguments behind "--" alone.
 func onlyAfterDash(cmd *cobra.Command, args []string) error {
 	if dash := cmd.ArgsLenAtDash(); len(args) > 0 && dash != 0 {
-		return fmt.Errorf("unexpected argument %q; options for QEMU come behind --", args[0])
+		return fmt.Errorf("unexpected argument %q; options for QEMU go after --", args[0])
 	}
 	return nil
 }
@@ -132,15 +132,15 @@ func (o *launchOptions) check() error {
 	case o.format != formatQEMU && o.format != formatLibvirt:
 		return usageErrorf("--format: %q, want %s or %s", o.format, formatQEMU, formatLibvirt)
 	case o.format == formatLibvirt && len(o.extra) > 0:
-		return usageErrorf("options for QEMU have no place in a domain of libvirt")
+		return usageErrorf("options for QEMU cannot be used with --format libvirt")
 	case o.format != formatLibvirt && o.name != "":
-		return usageErrorf("--name is for --format libvirt")
+		return usageErrorf("--name needs --format libvirt")
 	case o.simulate && o.prints():
 		return usageErrorf("--simulate runs a simulated AMD-SP beside QEMU; there is no command to print")
 	case o.simulate && o.simState == "":
-		return usageErrorf("--sim-state is missing: where are the keys of the simulated AMD? \"snpguard sim kds\" makes them")
+		return usageErrorf("--sim-state is missing: the file with the keys of the simulated AMD, made by \"snpguard sim kds\"")
 	case !o.simulate && o.simState != "":
-		return usageErrorf("--sim-state is for --simulate")
+		return usageErrorf("--sim-state needs --simulate")
 	}
 	_, err := launch.ParseSimFirmware(o.simFirmware)
 	if err != nil {

@@ -69,7 +69,7 @@ func (o *launchOptions) extractTo(cmd *cobra.Command, b *openedBundle, trust bun
 		return notGenuine(cmd, cmp.Or(o.bundle, o.disk.Image), err)
 	}
 	if b.manifest.Unsigned {
-		note(cmd, "snpguard: not signed by a service: nobody vouches for %s, and the guest has no ID block", cmp.Or(o.bundle, o.disk.Image))
+		note(cmd, "snpguard: %s is not signed by a service, and the guest has no ID block", cmp.Or(o.bundle, o.disk.Image))
 	}
 	if b.guest, err = launch.Load(dir, b.manifest, o.variant); errors.Is(err, launch.ErrVariant) {
 		return usageErrorf("--variant: %w", err)
@@ -133,7 +133,7 @@ func (o *launchOptions) extractEmbedded(cmd *cobra.Command, dir string, trust bu
 		return err
 	})
 	if errors.Is(err, embed.ErrNone) || errors.Is(err, embed.ErrDisk) {
-		return nil, usageErrorf("%w; give its bundle by --bundle, or put it there by \"snpguard embed\"", err)
+		return nil, usageErrorf("%w; give its bundle with --bundle, or embed it with \"snpguard embed\"", err)
 	}
 	return m, err
 }
@@ -170,7 +170,7 @@ func (o *launchOptions) settle(cmd *cobra.Command, b *openedBundle, dir string) 
 		}
 	case o.prints():
 		home = freeName(strings.TrimSuffix(strings.TrimSuffix(filepath.Base(cmp.Or(o.bundle, o.disk.Image+".bundle")), ".gz"), ".tar"))
-		note(cmd, "snpguard: nothing is extracted; --extract %s puts the files where this names them", home)
+		note(cmd, "snpguard: nothing was extracted; --extract %s extracts the files to the paths shown", home)
 	default:
 		return nil
 	}

@@ -18,9 +18,9 @@ func newLaunchConfigCommand() *cobra.Command {
 		Use:   "launch-config --staging DIR --vcpus N --vcpu-type TYPE [--guest-policy POLICY]",
 		Short: "Make the launch configuration of a conversion without encryption",
 		Long: `Put launch-config.json into the staging directory of a conversion with
---no-encryption, without a service. There is no secret in such an image, hence no
-ID block and nobody's signature. What has secrets is registered. The JSON is what
-is in the file, whose names are QEMU's.`,
+--no-encryption, without a service. Such an image holds no secret, so it needs no
+ID block and no signature; an image with secrets must be registered. --json prints
+the file, which uses QEMU's names.`,
 		Example: "  snpguard launch-config --staging out/staging --vcpus 2 --vcpu-type EPYC-Genoa",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

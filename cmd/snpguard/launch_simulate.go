@@ -33,7 +33,7 @@ func (o *launchOptions) runSimulated(cmd *cobra.Command, b *openedBundle, machin
 	}
 	how := "KVM"
 	if !s.KVM {
-		how = "emulation, since KVM does not work here"
+		how = "emulation, because KVM is not available"
 	}
 	note(cmd, "snpguard: SIMULATED AMD-SP, launch digest %s, by %s; nothing is protected", guest.Measurement(), how)
 	listener, socket, err := asp.Listen(cmd.Context(), b.scratch)
@@ -58,7 +58,7 @@ func (o *launchOptions) launchSimulated(cmd *cobra.Command, g *launch.Guest) (*a
 	}
 	amd, err := openSim(cmd.ErrOrStderr(), o.simState, nil)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("--sim-state: %s does not exist; \"snpguard sim kds\" makes it, and no service trusts keys made now", o.simState)
+		return nil, fmt.Errorf("--sim-state: %s does not exist; give the state file from \"snpguard sim kds\" whose roots the service trusts", o.simState)
 	}
 	if err != nil {
 		return nil, err

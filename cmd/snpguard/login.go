@@ -36,7 +36,7 @@ func newLoginCommand() *cobra.Command {
 The first time, the fingerprints of the service's CA, identity key and ingestion
 key are shown: compare them with what the service printed when it started. With
 --ca-file or --fingerprint the comparison is made for you and nothing is asked.
-A CA is pinned unless the machine's own roots vouch for the service.
+The CA is pinned, unless this machine's root certificates already trust it.
 
 An API token is read from --token-file or asked for. In its place the master
 password may be typed, which makes a token.`,
@@ -79,7 +79,7 @@ func runLogin(cmd *cobra.Command, url string, o *loginOptions) error {
 	if err := login.Write(path); err != nil {
 		return err
 	}
-	note(cmd, "logged in to %s, remembered in %s", url, path)
+	note(cmd, "logged in to %s, saved in %s", url, path)
 	return nil
 }
 
@@ -92,7 +92,7 @@ func (o *loginOptions) confirm(cmd *cobra.Command, in *bufio.Reader, found *clie
 	}
 	switch {
 	case want != "" && want != info.CAFingerprint:
-		note(cmd, "snpguard: the service's CA is %s, not %s: this is another service, or somebody is in between; nothing was remembered", info.CAFingerprint, want)
+		note(cmd, "snpguard: the service's CA is %s, not %s: this is another service, or the connection is intercepted; nothing was saved", info.CAFingerprint, want)
 		return errNo
 	case want != "" || found.PubliclyTrusted:
 		return nil
@@ -103,7 +103,7 @@ func (o *loginOptions) confirm(cmd *cobra.Command, in *bufio.Reader, found *clie
 		return err
 	}
 	if strings.TrimSpace(answer) != "yes" {
-		note(cmd, "snpguard: not confirmed, nothing was remembered")
+		note(cmd, "snpguard: not confirmed, nothing was saved")
 		return errNo
 	}
 	return nil
@@ -181,7 +181,7 @@ func (o *loginOptions) secret(cmd *cobra.Command, in *bufio.Reader) (string, err
 		return "", err
 	}
 	if line = strings.TrimSpace(line); line == "" {
-		return "", errors.New("no API token or master password was given on standard input")
+		return "", errors.New("standard input is empty: give an API token or the master password")
 	}
 	return line, nil
 }

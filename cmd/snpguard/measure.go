@@ -69,7 +69,7 @@ func (o *measureOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.kernel, "kernel", "", "kernel, for a direct boot with kernel-hashes=on")
 	f.StringVar(&o.initrd, "initrd", "", "initrd; needs --kernel")
 	f.StringVar(&o.cmdline, "cmdline", "", "kernel command line; needs --kernel")
-	f.StringVar(&o.cmdlineFile, "cmdline-file", "", "file with the command line, one newline at its end left out")
+	f.StringVar(&o.cmdlineFile, "cmdline-file", "", "file with the command line; one newline at its end is ignored")
 	f.IntSliceVar(&o.vcpus, "vcpus", nil, "counts of vCPUs, separated by commas")
 	f.StringSliceVar(&o.vcpuTypes, "vcpu-type", nil, "QEMU's names of vCPU models, separated by commas")
 	f.StringVar(&o.vcpuSignature, "vcpu-signature", "", "vCPU signature (CPUID Fn0000_0001_EAX), such as 0x00a00f11")

@@ -46,7 +46,7 @@ func (o *measureOptions) kernelHashes() (*measure.KernelHashes, error) {
 	}
 	if o.kernel == "" {
 		if o.initrd != "" || o.cmdline != "" || o.cmdlineFile != "" {
-			return nil, usageErrorf("an initrd or a command line is measured with a kernel only: give --kernel")
+			return nil, usageErrorf("an initrd or a command line needs a kernel: give --kernel")
 		}
 		return nil, nil
 	}
@@ -84,7 +84,7 @@ const maxVariants = 4096
 // variants multiplies the counts of vCPUs with their types.
 func (o *measureOptions) variants(vmm measure.VMM) ([]measure.VCPUs, error) {
 	if len(o.vcpus) == 0 {
-		return nil, usageErrorf("--vcpus is missing: how many vCPUs does the guest have?")
+		return nil, usageErrorf("--vcpus is missing: the number of vCPUs of the guest")
 	}
 	types, err := o.types(vmm)
 	if err != nil {
@@ -125,7 +125,7 @@ func (o *measureOptions) types(vmm measure.VMM) ([]measure.VCPUType, error) {
 		return []measure.VCPUType{measure.VCPUTypeFromSignature(uint32(signature))}, nil
 	case o.familyFlags > 0:
 		if o.familyFlags < 3 {
-			return nil, usageErrorf("--vcpu-family, --vcpu-model and --vcpu-stepping go together")
+			return nil, usageErrorf("--vcpu-family, --vcpu-model and --vcpu-stepping must be given together")
 		}
 		signature, err := measure.Signature(o.vcpuFamily, o.vcpuModel, o.vcpuStepping)
 		if err != nil {

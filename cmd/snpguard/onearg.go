@@ -9,7 +9,7 @@ import (
 // noArgs wants none: an argument is mostly a flag without its dashes.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageErrorf("%q takes no arguments, %q is given: flags begin with two dashes", cmd.CommandPath(), args[0])
+		return usageErrorf("%q takes no arguments, but got %q; flags begin with two dashes", cmd.CommandPath(), args[0])
 	}
 	return nil
 }
@@ -22,7 +22,7 @@ func twoArgs(cmd *cobra.Command, args []string) error { return wantArgs(cmd, arg
 
 func wantArgs(cmd *cobra.Command, args []string, count int) error {
 	if len(args) != count {
-		return usageErrorf("%d arguments are given, want %q", len(args), cmd.UseLine())
+		return usageErrorf("got %d arguments, want %q", len(args), cmd.UseLine())
 	}
 	if slices.Contains(args, "") {
 		return usageErrorf("the argument is empty, want %q", cmd.UseLine())

@@ -19,7 +19,7 @@ func checkOutputs(cmd *cobra.Command) error {
 	var err error
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if f.Value.String() == "-" && slices.Contains(outputs, f.Name) {
-			err = usageErrorf("--%s: \"-\" is not taken; give the name of a file", f.Name)
+			err = usageErrorf("--%s: cannot write to standard output; give a file name instead of \"-\"", f.Name)
 		}
 	})
 	return err
@@ -45,7 +45,7 @@ func checkNew(bundle string, force bool) error {
 // checkNewFile is checkNew for any file.
 func checkNewFile(path string, force bool) error {
 	if path == "-" {
-		return usageErrorf("\"-\" is not taken; give the name of a file")
+		return usageErrorf("cannot write to standard output; give a file name instead of \"-\"")
 	}
 	if _, err := os.Lstat(path); !force && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s exists; --force replaces it", path)

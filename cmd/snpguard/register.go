@@ -29,11 +29,11 @@ attestation service, which computes the launch digest of every variant (lists of
 --vcpus and --vcpu-type are multiplied), signs their ID blocks and returns the
 launch bundle. The first variant is the default.
 
-An image that the host gets into, by what the conversion found and could not mend,
-is refused unless every critical finding is named by --accept-finding; the
-release and the audit log say who accepted what.
+An image in which the conversion found a critical weakness that it could not fix is
+refused, unless every critical finding is named with --accept-finding; the release
+and the audit log say who accepted what.
 
-An image of which a release is registered already takes --add-release. That one is
+To add a release to an image that is already registered, give --add-release. That one is
 proposed, and unlocks nothing until "snpguard release approve".
 
 Unless --policy, --products and --tcb-floor say otherwise, chips of every known line

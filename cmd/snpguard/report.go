@@ -20,7 +20,7 @@ func newReportCommand() *cobra.Command {
 		Long: `Show and verify SEV-SNP attestation reports.
 
 FILE is a report of 1184 bytes, or an extended report: the same with the
-certificate table behind it that the host handed to the guest. It may be in
+certificate table that the host gave to the guest after it. It may be in
 hexadecimal digits or base64, in the response buffer of the AMD-SP
 (SNP_GET_REPORT), in the HCL report of Azure's vTPM (NV index 0x01400001), or a
 directory of configfs-tsm with outblob and auxblob; standard error says which.`,
@@ -48,7 +48,7 @@ func openReport(cmd *cobra.Command, path string) (*snp.Report, *snp.CertTable, e
 			return report, table, nil
 		}
 	}
-	note(cmd, "snpguard: %s is no attestation report: %v", path, err)
+	note(cmd, "snpguard: %s is not an attestation report: %v", path, err)
 	return nil, nil, errNo
 }
 

@@ -138,7 +138,7 @@ func oneCertificate(data []byte, fits func(*x509.Certificate) bool) (*x509.Certi
 		}
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("%d of %d certificates could be meant, want one", len(found), len(certs))
+		return nil, fmt.Errorf("%d of %d certificates match, want one", len(found), len(certs))
 	}
 	return found[0], nil
 }

@@ -17,7 +17,7 @@ func (o *verifyOptions) at() (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, o.time)
 	if err != nil {
-		return at, usageErrorf("--time: %q is not a time such as 2026-01-31T00:00:00Z", o.time)
+		return at, usageErrorf("--time: %q is not a time; want RFC 3339, for example 2026-01-31T00:00:00Z", o.time)
 	}
 	return at, nil
 }
@@ -79,7 +79,7 @@ func (o *verifyOptions) narrow(p *attest.Policy) error {
 			return usageErrorf("--measurement: %w", err)
 		}
 		if p.Measurements != nil && !slices.Contains(p.Measurements, want) {
-			return usageErrorf("--measurement: the policy asks for others")
+			return usageErrorf("--measurement: the policy requires other values")
 		}
 		p.Measurements = []attest.Bytes48{want}
 	}
@@ -106,7 +106,7 @@ func (o *verifyOptions) narrowReportData(p *attest.Policy) error {
 		return nil
 	}
 	if p.ReportData != nil && *p.ReportData != want {
-		return usageErrorf("%s: the policy asks for another, %s", flag, p.ReportData)
+		return usageErrorf("%s: the policy requires another, %s", flag, p.ReportData)
 	}
 	p.ReportData = &want
 	return nil

@@ -20,7 +20,7 @@ report. Nothing is verified: anyone can write such a file.
 
 Names are those of the SNP firmware ABI (56860). The JSON is one object with the
 same names; guest policy, platform info and TCB versions are objects with the
-raw value and what it means. Exit code 1: the file is no attestation report.`,
+raw value and what it means. Exit code 1: the file is not an attestation report.`,
 		Example: "  snpguard report show report.bin\n  snpguard report show report.bin --json | jq -r .measurement",
 		Args:    oneArg,
 		RunE:    func(cmd *cobra.Command, args []string) error { return runReportShow(cmd, args[0], asJSON) },

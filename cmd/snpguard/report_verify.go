@@ -31,15 +31,15 @@ func newReportVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify FILE [--vek CERT --ask CERT --ark CERT | --certs DIR | --kds URL] [flags]",
 		Short: "Say whether an attestation report is genuine and acceptable",
-		Long: `Say whether an attestation report is genuine (signed by a key that AMD vouches
-for) and acceptable (as a policy wants it).
+		Long: `Say whether an attestation report is genuine (signed by a key that AMD
+certified) and acceptable (as a policy requires).
 
 Certificates are PEM or DER. Those of an extended report are used before --certs
 and --kds; AMD's own, ASK, ASVK and ARK, are part of this program and may be left
 out. Nothing is fetched without --kds, which keeps what it fetched where
 "snpguard kds" does and refuses what AMD revoked, also of certificates that came
 with the report: when those are enough and KDS cannot be reached, a warning says
-that nobody asked. AMD's roots alone count, unless
+that revocation was not checked. AMD's roots alone count, unless
 --insecure-trust-root gives others in their place. See docs/report-verification.md.
 
 Without --policy, the guest must not allow debugging or a migration agent, and
@@ -75,7 +75,7 @@ policy or KDS failed.`,
 	f.StringVar(&o.reportData, "report-data", "", "REPORT_DATA to ask for, 128 hexadecimal digits")
 	f.StringVar(&o.nonce, "nonce", "", "nonce that snpguard-agent was given, as hexadecimal digits or base64; excludes --report-data")
 	f.StringVar(&o.measurement, "measurement", "", "MEASUREMENT to ask for, 96 hexadecimal digits")
-	f.StringVar(&o.time, "time", "", "time at which the certificates have to be valid, such as 2026-01-31T00:00:00Z (default now)")
+	f.StringVar(&o.time, "time", "", "time at which the certificates must be valid, for example 2026-01-31T00:00:00Z (default now)")
 	addJSONFlag(cmd, &o.json)
 	return cmd
 }

@@ -125,7 +125,7 @@ func checkNotEmpty(cmd *cobra.Command) error {
 	var err error
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if f.Value.Type() == "string" && f.Value.String() == "" && f.Name != "cmdline" && err == nil {
-			err = usageErrorf("--%s is given without a value", f.Name)
+			err = usageErrorf("--%s needs a value", f.Name)
 		}
 	})
 	return err
@@ -167,12 +167,12 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	case errors.Is(err, errNo):
 		return exitNo
 	case !errors.As(err, &ran) || errors.As(err, &usage):
-		fmt.Fprintf(stderr, "snpguard: %v\nRun \"%s --help\" for what it takes.\n", err, cmd.CommandPath())
+		fmt.Fprintf(stderr, "snpguard: %v\nRun \"%s --help\" for usage.\n", err, cmd.CommandPath())
 		return exitUsage
 	}
 	fmt.Fprintf(stderr, "snpguard: %v\n", err)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		fmt.Fprintln(stderr, "Nothing listens there: is the service running, and is that its port?")
+		fmt.Fprintln(stderr, "Check that the service is running, and on which port it listens.")
 	}
 	return exitEnvironment
 }

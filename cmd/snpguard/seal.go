@@ -38,7 +38,7 @@ func secretOf(name string) (secret, error) {
 	case "unsealing-key":
 		return secret{wire.UnsealingKeyInfo, 32}, nil
 	}
-	return secret{}, usageErrorf("%q is neither vmk nor unsealing-key", name)
+	return secret{}, usageErrorf("unknown kind of secret %q, want vmk or unsealing-key", name)
 }
 
 const sealLong = `
@@ -156,7 +156,7 @@ func (o *sealOptions) unseal(name string) error {
 	}
 	plain, err := key.Open(kind.info(image), sealed)
 	if err != nil {
-		return fmt.Errorf("%s: %w: another key, another image, or damaged", o.in, err)
+		return fmt.Errorf("%s: %w: it was sealed to another key or for another image, or it is damaged", o.in, err)
 	}
 	defer clear(plain)
 	if name == "vmk" {

@@ -93,7 +93,7 @@ func (c *connected) findImage(cmd *cobra.Command, text string) (*wire.Image, err
 			return c.Image(cmd.Context(), image.ID)
 		}
 	}
-	return nil, fmt.Errorf("there is no image %q; \"snpguard image list\" shows all", text)
+	return nil, fmt.Errorf("image %q does not exist; \"snpguard image list\" shows all images", text)
 }
 
 // connectImage connects and finds an image.

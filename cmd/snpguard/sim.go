@@ -19,8 +19,8 @@ func newSimCommand() *cobra.Command {
 		Short: "SIMULATED AMD, for tests and demos",
 		Long: `A SIMULATED AMD, for tests and demos on machines without SEV-SNP.
 
-Its root is worth nothing: whoever reads the state file can sign any report. It
-counts only where --insecure-trust-root gives it.`,
+Its root proves nothing: anyone who can read the state file can sign any report.
+It is trusted only when given to --insecure-trust-root.`,
 		Example: `  snpguard sim kds --state sim.json --root-out sim-root.pem
   snpguard sim report --state sim.json --product Genoa --out report.bin`,
 		Args: wantsCommand,
@@ -37,7 +37,7 @@ const maxSimStateSize = 1 << 20
 // AMD, with sim.New in some seconds, and keeps it; with a nil newAMD that is an error.
 func openSim(stderr io.Writer, path string, newAMD func(...snp.Product) (*sim.AMD, error)) (*sim.AMD, error) {
 	if path == "" {
-		return nil, usageErrorf("--state is missing: where are the keys of the simulated AMD kept?")
+		return nil, usageErrorf("--state is missing: the file with the keys of the simulated AMD")
 	}
 	data, err := readBounded(path, maxSimStateSize)
 	switch {

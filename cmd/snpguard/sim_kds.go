@@ -41,7 +41,7 @@ stays the same as long as that file is kept.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:4080", "address and port to listen on; port 0 takes a free one")
-	f.StringVar(&o.state, "state", "", "file with the keys of the simulated AMD, made where it is missing")
+	f.StringVar(&o.state, "state", "", "file with the keys of the simulated AMD, created if missing")
 	f.StringVar(&o.rootOut, "root-out", "", "file to write the simulated ARKs to, for --insecure-trust-root")
 	f.StringVar(&o.urlOut, "url-out", "", "file to write the URL to once it answers")
 	f.BoolVar(&o.allowRemote, "allow-remote", false, "allow an address that other machines can reach")
@@ -87,7 +87,7 @@ func (o *simKDSOptions) checkListen() error {
 	}
 	ip := net.ParseIP(host)
 	if loopback := host == "localhost" || ip != nil && ip.IsLoopback(); !loopback && !o.allowRemote {
-		return usageErrorf("--listen: other machines can reach %q; if that is meant, add --allow-remote", o.listen)
+		return usageErrorf("--listen: other machines can reach %q; to allow that, add --allow-remote", o.listen)
 	}
 	return nil
 }

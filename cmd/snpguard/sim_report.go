@@ -33,7 +33,7 @@ Chips are named: the same name and product always give the same chip.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runSimReport(cmd, &o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.state, "state", "", "file with the keys of the simulated AMD, made where it is missing")
+	f.StringVar(&o.state, "state", "", "file with the keys of the simulated AMD, created if missing")
 	f.StringVar(&o.out, "out", "", "file to write the report to")
 	f.StringVar(&o.product, "product", string(snp.Genoa), "product line: Milan, Genoa or Turin")
 	f.StringVar(&o.chip, "chip", "demo", "name of the chip")

@@ -55,7 +55,7 @@ func newTokenCreateCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&role, "role", string(wire.RoleRead), "read, register or admin")
-	cmd.Flags().Var(&lifetime, "lifetime", "how long the token is valid, such as 30d or 12h")
+	cmd.Flags().Var(&lifetime, "lifetime", "how long the token is valid, for example 30d or 12h")
 	addJSONFlag(cmd, &asJSON)
 	return cmd
 }

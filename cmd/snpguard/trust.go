@@ -20,14 +20,14 @@ type trustOptions struct {
 
 func (o *trustOptions) addFlags(cmd *cobra.Command) {
 	addIdentityKeyFlag(cmd, &o.identityKey)
-	cmd.Flags().BoolVar(&o.unsigned, "unsigned", false, "take a bundle that no service has signed, of a conversion without encryption")
+	cmd.Flags().BoolVar(&o.unsigned, "unsigned", false, "accept an unsigned bundle, made from a conversion without encryption")
 }
 
 // trust returns the key that has to have signed a bundle, of a file or of the
 // service that was logged in to, or nobody.
 func (o *trustOptions) trust() (bundle.Trust, error) {
 	if o.unsigned && o.identityKey != "" {
-		return bundle.Trust{}, usageErrorf("--identity-key has nothing to check with --unsigned")
+		return bundle.Trust{}, usageErrorf("--identity-key and --unsigned exclude each other: an unsigned bundle has no signature to check")
 	}
 	if o.unsigned {
 		return bundle.Trust{Unsigned: true}, nil
@@ -59,7 +59,7 @@ func (o *trustOptions) identity() (ed25519.PublicKey, error) {
 func notGenuine(cmd *cobra.Command, what string, err error) error {
 	switch {
 	case errors.Is(err, bundle.ErrUnsigned):
-		note(cmd, "snpguard: %s: %s; --unsigned takes such a bundle of a conversion without encryption", what, safe(err.Error()))
+		note(cmd, "snpguard: %s: %s; --unsigned accepts an unsigned bundle, made from a conversion without encryption", what, safe(err.Error()))
 	case errors.Is(err, bundle.ErrSignature), errors.Is(err, bundle.ErrBundle), errors.Is(err, embed.ErrArtifacts):
 		note(cmd, "snpguard: %s: %s", what, safe(err.Error()))
 	default:

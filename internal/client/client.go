@@ -124,7 +124,7 @@ func (c *Client) explain(err error) error {
 	if !c.pinned || !errors.As(err, new(x509.UnknownAuthorityError)) {
 		return err
 	}
-	return fmt.Errorf("the certificate of %s is not below the CA that is expected: this is another service, or somebody is in between. "+
+	return fmt.Errorf("the certificate of %s was not issued by the expected CA: this is another service, or the connection is intercepted. "+
 		"If the service was set up anew, log in again and compare its fingerprints: %w", c.base.Host, err)
 }
 

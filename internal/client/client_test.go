@@ -83,7 +83,7 @@ func TestOtherAuthority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Status(t.Context()); !errors.As(err, new(x509.UnknownAuthorityError)) || !strings.Contains(err.Error(), "another service, or somebody is in between") {
+	if _, err := c.Status(t.Context()); !errors.As(err, new(x509.UnknownAuthorityError)) || !strings.Contains(err.Error(), "another service, or the connection is intercepted") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -83,14 +83,14 @@ func Discover(ctx context.Context, service string) (*Discovered, error) {
 func checkAuthority(ca, host string, peers []*x509.Certificate) error {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM([]byte(ca)) || len(peers) == 0 {
-		return fmt.Errorf("%w: it has a certificate that nobody vouches for, and names no CA", ErrService)
+		return fmt.Errorf("%w: no CA that this machine trusts issued its certificate, and it does not present its own CA", ErrService)
 	}
 	_, err := peers[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: host, CurrentTime: time.Now()})
 	if errors.As(err, new(x509.HostnameError)) {
-		return fmt.Errorf("the service has no certificate for this name: %w; start it with --hostname %s, or use a name that it has", err, host)
+		return fmt.Errorf("the service has no certificate for this name: %w; start it with --hostname %s, or use one of its names", err, host)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: its own CA does not vouch for its certificate: %w", ErrService, err)
+		return fmt.Errorf("%w: its certificate was not issued by its own CA: %w", ErrService, err)
 	}
 	return nil
 }

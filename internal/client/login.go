@@ -52,7 +52,7 @@ func ReadLogin(path string) (*Login, error) {
 	}
 	var login Login
 	if err := strictjson.Decode(data, &login); err != nil {
-		return nil, fmt.Errorf("%s is not a login as \"snpguard login\" writes it: %w; log in again", path, err)
+		return nil, fmt.Errorf("%s is not a file written by \"snpguard login\": %w; log in again", path, err)
 	}
 	if _, err := identity.Parse(login.IdentityKey); err != nil {
 		return nil, fmt.Errorf("%s: identity_key: %w; log in again", path, err)
@@ -72,15 +72,15 @@ func readLoginFile(path string) ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrNoLogin
 	case err != nil:
-		return nil, fmt.Errorf("the login cannot be read: %w; %s names another file", err, LoginVariable)
+		return nil, fmt.Errorf("the login cannot be read: %w; set %s to use another file", err, LoginVariable)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("the login cannot be read: %s is a directory or device, want the file that \"snpguard login\" writes", path)
+		return nil, fmt.Errorf("the login cannot be read: %s is a directory or device, want the file written by \"snpguard login\"", path)
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fmt.Errorf("%s holds a token and others may read it (mode %o): run chmod 600, and revoke the token", path, info.Mode().Perm())
 	}
 	data, err := input.Whole(path, maxLogin)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("the login cannot be read: %w: it belongs to another user; %s names another file", err, LoginVariable)
+		return nil, fmt.Errorf("the login cannot be read: %w: it belongs to another user; set %s to use another file", err, LoginVariable)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the login cannot be read: %w", err)

@@ -31,9 +31,9 @@ const MaxCA = 64 << 10
 func (s *Service) Login(ctx context.Context) (*Login, error) {
 	switch {
 	case s.CAFile != "" && s.Fingerprint != "":
-		return nil, option.Excludesf("fingerprint", "%s: either says which CA the service has", optionCAFile)
+		return nil, option.Excludesf("fingerprint", "excludes %s: give one of them", optionCAFile)
 	case s.ServiceURL == "" && (s.CAFile != "" || s.Fingerprint != ""):
-		return nil, option.Missingf("service_url", "%s and %s are about it", optionCAFile, optionFingerprint)
+		return nil, option.Missingf("service_url", "%s and %s need it", optionCAFile, optionFingerprint)
 	case s.CAFile != "":
 		return s.byCA(ctx)
 	}
@@ -90,7 +90,7 @@ func (s *Service) byFingerprint(ctx context.Context) (*Login, error) {
 		return nil, option.Wrap("service_url", err)
 	}
 	if found.Info.CAFingerprint != want {
-		return nil, option.Errorf("fingerprint", "the CA of %s is %s, not %s: this is another service, or somebody is in between",
+		return nil, option.Errorf("fingerprint", "the CA of %s is %s, not %s: this is another service, or the connection is intercepted",
 			s.ServiceURL, found.Info.CAFingerprint, want)
 	}
 	return login(s.ServiceURL, found.Info.CACertificate, &found.Info)
@@ -103,7 +103,7 @@ func (s *Service) public(ctx context.Context) (*Login, error) {
 		return nil, option.Wrap("service_url", err)
 	}
 	if !found.PubliclyTrusted {
-		return nil, option.Errorf("service_url", "nobody vouches for the certificate of %s: give %s or %s, "+
+		return nil, option.Errorf("service_url", "the certificate of %s is not issued by a CA that this machine trusts: give %s or %s, "+
 			`or run "snpguard login %s" first`, s.ServiceURL, optionFingerprint, optionCAFile, s.ServiceURL)
 	}
 	return login(s.ServiceURL, "", &found.Info)

@@ -36,7 +36,7 @@ func NewCommand(root *cobra.Command, section string) *cobra.Command {
 
 func oneDirectory(_ *cobra.Command, args []string) error {
 	if len(args) != 1 || args[0] == "" {
-		return fmt.Errorf("%d arguments are given, want one: the directory for the man pages", len(args))
+		return fmt.Errorf("got %d arguments, want one: the directory for the man pages", len(args))
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func FlagError(err error) error {
 	case errors.As(err, &invalid):
 		return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, Value(err))
 	case errors.As(err, &none):
-		return fmt.Errorf("--%s is given without a value", none.GetFlag().Name)
+		return fmt.Errorf("--%s needs a value", none.GetFlag().Name)
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
 		return fmt.Errorf("unknown flag: -%s; flags begin with two dashes", unknown.GetSpecifiedShortnames())
 	}
@@ -42,7 +42,7 @@ func Value(err error) error {
 	case "int":
 		want = "whole number"
 	case "intSlice":
-		want = "whole number, nor a list of them such as 2,4"
+		want = "whole number, or a list of them such as 2,4"
 	case "uint":
 		want = "whole number of 0 or more"
 	case "uint32":
@@ -50,9 +50,9 @@ func Value(err error) error {
 	case "float64":
 		want = "number such as 5 or 0.5"
 	case "bool":
-		return fmt.Errorf("%q is neither true nor false", text)
+		return fmt.Errorf("%q is not true or false", text)
 	default:
 		return cause // these have words of their own
 	}
-	return fmt.Errorf("%q is no %s", text, want)
+	return fmt.Errorf("%q is not a %s", text, want)
 }

@@ -13,14 +13,14 @@ import (
 func TestFlagError(t *testing.T) {
 	for _, tc := range []struct{ arg, want string }{
 		{"--since=yesterday", `--since: "yesterday" is not a duration; try 24h or 30m`},
-		{"--limit=ten", `--limit: "ten" is no whole number`},
-		{"--vcpus=2,many", `--vcpus: "2,many" is no whole number, nor a list of them such as 2,4`},
-		{"--family=-1", `--family: "-1" is no whole number of 0 or more`},
-		{"--svn=4294967296", `--svn: "4294967296" is no whole number from 0 to 4294967295`},
-		{"--rate=fast", `--rate: "fast" is no number such as 5 or 0.5`},
-		{"--json=maybe", `--json: "maybe" is neither true nor false`},
+		{"--limit=ten", `--limit: "ten" is not a whole number`},
+		{"--vcpus=2,many", `--vcpus: "2,many" is not a whole number, or a list of them such as 2,4`},
+		{"--family=-1", `--family: "-1" is not a whole number of 0 or more`},
+		{"--svn=4294967296", `--svn: "4294967296" is not a whole number from 0 to 4294967295`},
+		{"--rate=fast", `--rate: "fast" is not a number such as 5 or 0.5`},
+		{"--json=maybe", `--json: "maybe" is not true or false`},
 		{"--until=later", `--until: no such time`},
-		{"--since", `--since is given without a value`},
+		{"--since", `--since needs a value`},
 		{"-since=1h", `unknown flag: -since=1h; flags begin with two dashes`},
 		{"--sense=1", `unknown flag: --sense`},
 	} {
@@ -35,7 +35,7 @@ func TestFlagError(t *testing.T) {
 
 // TestValue reads a value that comes from a place other than the command line.
 func TestValue(t *testing.T) {
-	if err := option.Value(flags().Set("limit", "ten")); err == nil || err.Error() != `"ten" is no whole number` {
+	if err := option.Value(flags().Set("limit", "ten")); err == nil || err.Error() != `"ten" is not a whole number` {
 		t.Errorf("got %v", err)
 	}
 	if err := option.Value(io.EOF); !errors.Is(err, io.EOF) {

@@ -13,7 +13,7 @@ import (
 func Parse(text string) (int64, error) {
 	n, err := units.RAMInBytes(text)
 	if err != nil || n <= 0 {
-		return 0, fmt.Errorf("%q is no size such as 20G or 512M", text)
+		return 0, fmt.Errorf("%q is not a size; want one such as 20G or 512M", text)
 	}
 	return n, nil
 }

@@ -30,7 +30,7 @@ const derSequence = 0x30
 const MaxSize = 16 << 10
 
 // ErrKey is a file that does not hold the key that is wanted.
-var ErrKey = errors.New("not the key that is wanted")
+var ErrKey = errors.New("wrong kind of key")
 
 // Identity encodes a service's identity key.
 func Identity(key ed25519.PublicKey) ([]byte, error) {
@@ -53,7 +53,7 @@ func ParseIdentity(file []byte) (ed25519.PublicKey, error) {
 	}
 	raw, ok := key.(ed25519.PublicKey)
 	if !ok {
-		return nil, fmt.Errorf("%w: %T, an Ed25519 key is wanted", ErrKey, key)
+		return nil, fmt.Errorf("%w: %T, want an Ed25519 key", ErrKey, key)
 	}
 	parsed, err := identity.Parse(raw)
 	if err != nil {
@@ -111,12 +111,12 @@ func decode(file []byte, label string) ([]byte, error) {
 	block, rest := pem.Decode(file)
 	switch {
 	case block == nil && len(file) > 0 && file[0] == derSequence:
-		return nil, fmt.Errorf("%w: it is DER, PEM is wanted; \"openssl pkey -pubin -inform DER -in FILE\" prints that", ErrKey)
+		return nil, fmt.Errorf("%w: it is DER, want PEM; convert it with \"openssl pkey -pubin -inform DER -in FILE\"", ErrKey)
 	case block == nil:
 		return nil, fmt.Errorf("%w: it is not a PEM file", ErrKey)
 	}
 	if block.Type != label {
-		return nil, fmt.Errorf("%w: it holds a %s, a %s is wanted", ErrKey, block.Type, label)
+		return nil, fmt.Errorf("%w: it holds a %s, want a %s", ErrKey, block.Type, label)
 	}
 	if next, _ := pem.Decode(rest); next != nil {
 		return nil, fmt.Errorf("%w: more than one key", ErrKey)

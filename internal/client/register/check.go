@@ -34,7 +34,7 @@ func (c *Config) Check() error {
 func (c *Config) complete() error {
 	var problems []error
 	if c.Name == "" && !c.AddRelease {
-		problems = append(problems, option.Missingf("image_name", "what the service is to call the image, as in debian-13"))
+		problems = append(problems, option.Missingf("image_name", "the name of the image, for example debian-13"))
 	}
 	if len(c.VCPUs) == 0 {
 		problems = append(problems, option.Missingf("vcpus", "it says, with the vCPU types, which sizes may be launched"))

@@ -24,5 +24,5 @@ func (c *Config) findings(conversion *staging.Conversion) ([]wire.Finding, error
 	for _, f := range open {
 		fmt.Fprintf(&said, "\n  %s: %s", f.Code, f.Text)
 	}
-	return nil, option.Errorf("accept_findings", "the host gets into this image; mend it and convert it again, or accept each finding by its code:%s", said.String())
+	return nil, option.Errorf("accept_findings", "the host can get into this image; fix it and convert it again, or accept each finding by its code:%s", said.String())
 }

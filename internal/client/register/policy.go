@@ -79,7 +79,7 @@ func addFloor(floors *attest.TCBFloors, text string) error {
 	}
 	target := floors.Of(line)
 	if *target != nil {
-		return fmt.Errorf("%s has a floor already", product)
+		return fmt.Errorf("%s is given twice", product)
 	}
 	tcb, err := kds.ParseTCB(line, components)
 	if err != nil {

@@ -67,7 +67,7 @@ func (c *Config) image() (wire.UUID, *staging.Conversion, error) {
 		id, err := wire.ParseUUID(c.ImageID)
 		return id, conversion, option.Wrap("image_id", err)
 	case conversion == nil:
-		return wire.UUID{}, nil, option.Missingf("staging", "where has the conversion left its files?")
+		return wire.UUID{}, nil, option.Missingf("staging", "the staging directory of the conversion")
 	}
 	return conversion.ImageID, conversion, nil
 }

@@ -137,7 +137,7 @@ func TestRefuses(t *testing.T) {
 		{"two other tasks", []string{"--reset-password", "--rotate-kek", "k"}, nil, "", "one thing each"},
 		{"reset by file", []string{"--config", "file.yaml"}, nil, "reset-password: true\n", "unknown option"},
 		{"rotation by file", []string{"--config", "file.yaml"}, nil, "rotate-kek: k\n", "unknown option"},
-		{"size", nil, map[string]string{"SNPGUARD_MAX_INITRD": "-1"}, "", "invalid configuration: SNPGUARD_MAX_INITRD: \"-1\" is no size such as 20G or 512M"},
+		{"size", nil, map[string]string{"SNPGUARD_MAX_INITRD": "-1"}, "", "invalid configuration: SNPGUARD_MAX_INITRD: \"-1\" is not a size; want one such as 20G or 512M"},
 		{"level", []string{"--config", "file.yaml"}, nil, "log-level: loud\n", `file.yaml: log-level: "loud" is no level: want DEBUG, INFO, WARN or ERROR`},
 	} {
 		if _, err := parse(tc.args, tc.env, tc.file); !errors.Is(err, config.ErrUsage) || !strings.Contains(err.Error(), tc.says) {

@@ -73,7 +73,7 @@ func TestHostileTrees(t *testing.T) {
 		"menu is a directory": {func(t *testing.T, dir string) {
 			remove(t, filepath.Join(dir, "boot/grub/grub.cfg"))
 			mkdir(t, filepath.Join(dir, "boot/grub/grub.cfg"))
-		}, []string{"boot/grub/grub.cfg is no regular file"}},
+		}, []string{"boot/grub/grub.cfg is not a regular file"}},
 		"menu is huge": {func(t *testing.T, dir string) {
 			write(t, dir, "boot/grub/grub.cfg", strings.Repeat("# words\n", 1<<20))
 		}, []string{"boot/grub/grub.cfg has more than"}},
@@ -136,7 +136,7 @@ func TestHostileTrees(t *testing.T) {
 		}, []string{"etc/fstab", "more than"}},
 		"fstab is binary": {func(t *testing.T, dir string) {
 			write(t, dir, "etc/fstab", "\x00\x01")
-		}, []string{"etc/fstab is no text"}},
+		}, []string{"etc/fstab is not text"}},
 		"what is written leads to a file in the way": {func(t *testing.T, dir string) {
 			write(t, dir, "usr/bin", "in the way")
 		}, []string{"usr/bin", "not a directory"}},

@@ -124,7 +124,7 @@ func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: %s is no regular file", ErrMalformed, name)
+		return nil, fmt.Errorf("%w: %s is not a regular file", ErrMalformed, name)
 	}
 	content, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
@@ -134,7 +134,7 @@ func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %s has more than %s", ErrMalformed, name, size.Text(limit))
 	}
 	if strings.IndexByte(string(content), 0) >= 0 {
-		return nil, fmt.Errorf("%w: %s is no text", ErrMalformed, name)
+		return nil, fmt.Errorf("%w: %s is not text", ErrMalformed, name)
 	}
 	return content, nil
 }

@@ -15,7 +15,7 @@ func lockImage(path string) (*os.File, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%w: %s is no regular file", ErrDisk, path)
+		err = fmt.Errorf("%w: %s is not a regular file", ErrDisk, path)
 	}
 	if err == nil {
 		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {

@@ -102,7 +102,7 @@ func (a *Artifacts) Slot(name string) (*Slot, error) {
 		}
 		return s, nil
 	}
-	return nil, fmt.Errorf("%q is no slot, want %s or %s", name, SlotA, SlotB)
+	return nil, fmt.Errorf("%q is not a slot, want %s or %s", name, SlotA, SlotB)
 }
 
 // Close ends the reading.

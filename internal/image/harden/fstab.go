@@ -138,7 +138,7 @@ func mounts(r *reader) (all []Finding) {
 // the lines of unencrypted devices as comments. Other lines stay as they are.
 func newFstab(content string) (string, error) {
 	if strings.ContainsRune(content, 0) {
-		return "", fmt.Errorf("%w: %s is no text", ErrMalformed, fstabFile)
+		return "", fmt.Errorf("%w: %s is not text", ErrMalformed, fstabFile)
 	}
 	root := rootSource(content)
 	var b strings.Builder

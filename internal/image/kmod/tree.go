@@ -146,7 +146,7 @@ func (t *Tree) read(f file) ([]byte, error) {
 	}
 	defer in.Close()
 	if info, err := in.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: %s is no regular file", ErrMalformed, f.path)
+		return nil, fmt.Errorf("%w: %s is not a regular file", ErrMalformed, f.path)
 	}
 	content, err := decompress.All(io.LimitReader(in, maxModule), maxModule)
 	if err != nil {

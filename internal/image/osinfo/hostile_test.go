@@ -38,7 +38,7 @@ func TestImagesThatAreRefused(t *testing.T) {
 		says   string
 	}{
 		"huge os-release":        {func(r fstest.MapFS) { r["etc/os-release"] = file(strings.Repeat("#", 64<<10+1)) }, "", osinfo.ErrMalformed, "etc/os-release has more than 64 KiB"},
-		"os-release a directory": {func(r fstest.MapFS) { delete(r, "etc/os-release"); r["etc/os-release/x"] = file("") }, "", osinfo.ErrMalformed, "etc/os-release is no regular file"},
+		"os-release a directory": {func(r fstest.MapFS) { delete(r, "etc/os-release"); r["etc/os-release/x"] = file("") }, "", osinfo.ErrMalformed, "etc/os-release is not a regular file"},
 		"a line of a MiB":        {func(r fstest.MapFS) { r[status] = file(strings.Repeat("x", 1<<20)) }, "", osinfo.ErrMalformed, "dpkg's database"},
 		"locked database":        {func(fstest.MapFS) {}, status, fs.ErrPermission, "open dpkg's database"},
 		"locked kernel":          {func(fstest.MapFS) {}, "boot/vmlinuz-6.1.9", fs.ErrPermission, "open boot/vmlinuz-6.1.9"},
@@ -75,7 +75,7 @@ func TestConfigurationThatIsNone(t *testing.T) {
 	root := debian("6.1.9")
 	delete(root, "boot/config-6.1.9")
 	root["boot/config-6.1.9/x"] = file("")
-	if k := scan(t, osinfo.Input{Root: root}).Kernels[0]; k.Capable() || !strings.Contains(k.Lacks[0], "config-6.1.9 is no regular file") {
+	if k := scan(t, osinfo.Input{Root: root}).Kernels[0]; k.Capable() || !strings.Contains(k.Lacks[0], "config-6.1.9 is not a regular file") {
 		t.Errorf("%+v", k)
 	}
 }

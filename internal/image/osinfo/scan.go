@@ -92,7 +92,7 @@ func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: %s is no regular file", ErrMalformed, name)
+		return nil, fmt.Errorf("%w: %s is not a regular file", ErrMalformed, name)
 	}
 	content, err := io.ReadAll(io.LimitReader(bufio.NewReader(f), limit+1))
 	if err != nil {

@@ -186,8 +186,8 @@ func TestBackingFilesElsewhereAreRefused(t *testing.T) {
 		"/etc/passwd":                    "outside of the image's directory",
 		"link":                           "escapes",
 		"linkdir/secret":                 "escapes",
-		"fifo":                           "no regular file",
-		"sub":                            "no regular file",
+		"fifo":                           "not a regular file",
+		"sub":                            "not a regular file",
 		"missing":                        "no such file",
 		`json:{"driver":"file","filename":"/etc/passwd"}`: "a protocol",
 		"nbd://127.0.0.1:1/x":                             "a protocol",
@@ -255,7 +255,7 @@ func TestDeclaredFormatOfABackingFileCounts(t *testing.T) {
 	}
 	for format, want := range map[string]string{
 		"qcow2": "outside of the image's directory",
-		"vmdk":  "no sparse extent",
+		"vmdk":  "not a sparse extent",
 		"nbd":   `format "nbd"`,
 		"":      "outside of the image's directory",
 	} {
@@ -266,7 +266,7 @@ func TestDeclaredFormatOfABackingFileCounts(t *testing.T) {
 	}
 	save(t, filepath.Join(dir, "other"), content())
 	overlay(t, top, "other", "qcow2")
-	if _, err := qemu.Probe(top); !errors.Is(err, qemu.ErrImage) || !strings.Contains(err.Error(), "no qcow2") {
+	if _, err := qemu.Probe(top); !errors.Is(err, qemu.ErrImage) || !strings.Contains(err.Error(), "not a qcow2") {
 		t.Errorf("a raw file declared as qcow2: %v", err)
 	}
 }

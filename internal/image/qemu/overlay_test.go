@@ -163,7 +163,7 @@ func TestHostileOverlays(t *testing.T) {
 		"no overlay":           {func(f *qemu.Files) { f.Image, f.Backing = f.Backing, f.Image }, "it has no backing file; leave out --backing"},
 		"a raw image":          {func(f *qemu.Files) { f.Image = filepath.Join(filepath.Dir(f.Image), "raw") }, "leave out --backing"},
 		"of another format":    {func(f *qemu.Files) { f.Backing = filepath.Join(filepath.Dir(f.Image), "raw") }, `it is in format raw, and the overlay was made on an image in format "qcow2"`},
-		"a device":             {func(f *qemu.Files) { f.Backing = "/dev/zero" }, "no regular file"},
+		"a device":             {func(f *qemu.Files) { f.Backing = "/dev/zero" }, "not a regular file"},
 		"another kind of disk": {func(f *qemu.Files) { save(t, f.Backing, append([]byte("KDMV"), make([]byte, 1<<20)...)) }, "it is in format vmdk, want qcow2 or raw"},
 		"smaller than the golden image": {func(f *qemu.Files) {
 			run(t, filepath.Dir(f.Image), "qemu-img", "resize", "-q", "--shrink", f.Image, "4M")

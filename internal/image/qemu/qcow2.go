@@ -65,7 +65,7 @@ func (f *image) qcow2() (*header, error) {
 	}
 	version := be32(head, qcowVersion)
 	if string(head[:4]) != "QFI\xfb" || (version != 2 && version != 3) {
-		return nil, fmt.Errorf("%w: it is no qcow2 of version 2 or 3", ErrImage)
+		return nil, fmt.Errorf("%w: it is not a qcow2 of version 2 or 3", ErrImage)
 	}
 	extensions := uint64(qcowV2Header)
 	if version == 3 {

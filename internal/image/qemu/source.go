@@ -121,7 +121,7 @@ func (p *prober) one(f *os.File, path string, format Format) (*Source, *header, 
 		return nil, nil, fmt.Errorf("%w: more than %d files in its chain of backing files", ErrImage, maxDepth)
 	}
 	if !validPath(path) {
-		return nil, nil, fmt.Errorf("%w: its path is no UTF-8", ErrImage)
+		return nil, nil, fmt.Errorf("%w: its path is not UTF-8", ErrImage)
 	}
 	if format == "" {
 		if format, err = (&image{r: f, size: info.Size()}).detect(); err != nil {
@@ -165,7 +165,7 @@ func openRegular(name string, stat func(string) (os.FileInfo, error), open func(
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: %s is no regular file", ErrImage, name)
+		return nil, fmt.Errorf("%w: %s is not a regular file", ErrImage, name)
 	}
 	return open(name)
 }

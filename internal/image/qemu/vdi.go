@@ -28,7 +28,7 @@ func (f *image) vdi() (*header, error) {
 		return nil, err
 	}
 	if le32(b, vdiSignature) != 0xbeda107f || le32(b, vdiVersion) != 0x00010001 {
-		return nil, fmt.Errorf("%w: it is no vdi of version 1.1", ErrImage)
+		return nil, fmt.Errorf("%w: it is not a vdi of version 1.1", ErrImage)
 	}
 	if kind := le32(b, vdiType); kind != vdiDynamic && kind != vdiStatic {
 		return nil, fmt.Errorf("%w: vdi of type %d, want a dynamic or static one", ErrImage, kind)

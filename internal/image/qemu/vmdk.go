@@ -26,7 +26,7 @@ func (f *image) vmdk() (*header, error) {
 		return nil, err
 	}
 	if string(b[:4]) != "KDMV" {
-		return nil, fmt.Errorf("%w: it is no sparse extent of a vmdk", ErrImage)
+		return nil, fmt.Errorf("%w: it is not a sparse extent of a vmdk", ErrImage)
 	}
 	capacity := le64(b, vmdkCapacity)
 	if capacity == 0 || capacity > MaxSize/512 {

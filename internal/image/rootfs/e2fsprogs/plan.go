@@ -86,7 +86,7 @@ func (p *plan) makeDir(at string, c *rootfs.Change) error {
 	case err != nil || old.is(rootfs.ModeDir):
 		return err
 	case old.mode != 0:
-		return fmt.Errorf("%w: %s is no directory", rootfs.ErrChange, at)
+		return fmt.Errorf("%w: %s is not a directory", rootfs.ErrChange, at)
 	}
 	if err := p.script.in(at, "mkdir"); err != nil {
 		return err

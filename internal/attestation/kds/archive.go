@@ -37,7 +37,7 @@ func readArchive(r io.Reader) (*manifest, [][]byte, error) {
 		return nil, nil, err
 	}
 	if _, err := packed.ReadByte(); !errors.Is(err, io.EOF) {
-		return nil, nil, errors.New("something follows the archive")
+		return nil, nil, errors.New("trailing data after the archive")
 	}
 	return m, data, nil
 }
@@ -114,7 +114,7 @@ func onlyZeros(r io.Reader) error {
 		return err
 	}
 	if len(bytes.Trim(rest, "\x00")) > 0 {
-		return errors.New("something follows the last file")
+		return errors.New("trailing data after the last file")
 	}
 	return nil
 }

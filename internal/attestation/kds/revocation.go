@@ -61,7 +61,7 @@ type Revocation struct {
 func (r Revocation) withDefaults() (Revocation, error) {
 	switch {
 	case r.Mode < FailStrict || r.Mode > FailOff:
-		return r, fmt.Errorf("revocation: %s is no fail mode", r.Mode)
+		return r, fmt.Errorf("revocation: unknown fail mode %s", r.Mode)
 	case r.Mode == FailCached && r.MaxStale <= 0:
 		return r, errors.New("revocation: how stale may a cached list be?")
 	}

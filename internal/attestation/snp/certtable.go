@@ -170,7 +170,7 @@ func SplitExtended(data []byte) (*Report, *CertTable, error) {
 		return nil, nil, err
 	}
 	if len(rest) >= certEntrySize && [certEntrySize]byte(rest) == ([certEntrySize]byte{}) {
-		return nil, nil, fmt.Errorf("%w: %d bytes of no certificate table behind the report", ErrReportSize, len(rest))
+		return nil, nil, fmt.Errorf("%w: the %d bytes after the report are not a certificate table", ErrReportSize, len(rest))
 	}
 	table, err := ParseCertTable(rest)
 	if err != nil {

@@ -59,7 +59,7 @@ func (c CPUID) Product() (Product, error) {
 	case c.Family == 0x1A && c.Model >= 0x50:
 		return "", fmt.Errorf("family %#x model %#x: %w", c.Family, c.Model, ErrVenice)
 	}
-	return "", fmt.Errorf("family %#x model %#x is no chip with SEV-SNP that is known here", c.Family, c.Model)
+	return "", fmt.Errorf("family %#x model %#x is not a known chip with SEV-SNP", c.Family, c.Model)
 }
 
 // HardwareIDSize returns how many bytes of CHIP_ID identify a chip of this

@@ -110,13 +110,13 @@ var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 func (r *Root) validate() error {
 	knownFS := r.Filesystem == "ext4" || r.Filesystem == "xfs" || r.Filesystem == "btrfs"
 	for _, err := range []error{
-		want(isUUID(r.PartitionGUID), "partition_guid %q is no UUID in lower case", r.PartitionGUID),
-		want(r.SealedVMKOffset > 0 && r.SealedVMKOffset%4096 == 0, "sealed_vmk_offset %d is no positive multiple of 4096", r.SealedVMKOffset),
+		want(isUUID(r.PartitionGUID), "partition_guid %q is not a UUID in lower case", r.PartitionGUID),
+		want(r.SealedVMKOffset > 0 && r.SealedVMKOffset%4096 == 0, "sealed_vmk_offset %d is not a positive multiple of 4096", r.SealedVMKOffset),
 		want(r.PayloadOffset >= r.SealedVMKOffset+4096 && r.PayloadOffset%4096 == 0, "payload_offset %d does not follow the sealed VMK", r.PayloadOffset),
 		want(r.Cipher == Cipher, "cipher %q, want %q", r.Cipher, Cipher),
 		want(r.SectorSize == 512 || r.SectorSize == 4096, "sector_size %d, want 512 or 4096", r.SectorSize),
 		want(knownFS, "filesystem %q is none of ext4, xfs, btrfs", r.Filesystem),
-		want(isUUID(r.FilesystemUUID), "filesystem_uuid %q is no UUID in lower case", r.FilesystemUUID),
+		want(isUUID(r.FilesystemUUID), "filesystem_uuid %q is not a UUID in lower case", r.FilesystemUUID),
 		r.Mount.validate(r.Filesystem),
 	} {
 		if err != nil {

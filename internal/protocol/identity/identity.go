@@ -25,7 +25,7 @@ func Parse(raw []byte) (ed25519.PublicKey, error) {
 	}
 	point, err := new(edwards25519.Point).SetBytes(raw)
 	if err != nil {
-		return nil, fmt.Errorf("%w: it is no point of the curve", ErrKey)
+		return nil, fmt.Errorf("%w: it is not a point of the curve", ErrKey)
 	}
 	if !bytes.Equal(point.Bytes(), raw) {
 		return nil, fmt.Errorf("%w: it is not encoded as RFC 8032 has it", ErrKey)

@@ -98,7 +98,7 @@ func TestParse(t *testing.T) {
 		"none":         {nil, "0 bytes"},
 		"short":        {good[:31], "31 bytes"},
 		"long":         {append(bytes.Clone(good), 0), "33 bytes"},
-		"no point":     {append([]byte{2}, make([]byte, 31)...), "no point"},
+		"no point":     {append([]byte{2}, make([]byte, 31)...), "not a point"},
 		"private half": {ed25519.NewKeyFromSeed(make([]byte, 32)), "64 bytes"},
 	} {
 		if _, err := identity.Parse(tc.raw); !errors.Is(err, identity.ErrKey) || !strings.Contains(err.Error(), tc.want) {

@@ -139,15 +139,15 @@ func TestUploadWithoutScript(t *testing.T) {
 		says     string
 	}{
 		{"other firmware", image1, bytes.Repeat([]byte("x"), 8<<20), 422, "Firmware: "},
-		{"too much firmware", image1, make([]byte, 20<<20), 413, "more than 16 MiB"},
-		{"no name", changed("name", ""), firmware, 422, "A name has at least one character."},
+		{"too much firmware", image1, make([]byte, 20<<20), 413, "larger than 16 MiB"},
+		{"no name", changed("name", ""), firmware, 422, "A name must not be empty."},
 		{"no type", changed("vcpu_type", "486"), firmware, 422, "486"},
 		{"counts", changed("vcpus", "many"), firmware, 422, "Counts of vCPUs: want numbers"},
 		{"labels", changed("labels", "a=b\na=c"), firmware, 422, "Labels are lines of NAME=CONTENT"},
 		{"policy", changed("policy", "{"), firmware, 422, "Report policy: it is not JSON."},
 		{"release of nothing", release2, firmware, 404, "There is no such page."},
 		{"image", image1, firmware, 200, "The image is registered."},
-		{"image again", image1, firmware, 409, "is registered already, as "},
+		{"image again", image1, firmware, 409, "is already registered, as "},
 		{"release", release2, firmware, 200, "The release is proposed"},
 	} {
 		contentType, body := r.upload(image, tc.fields, tc.firmware)

@@ -24,7 +24,7 @@ var (
 	ErrChanged = errors.New("password was changed meanwhile")
 
 	// ErrNoPassword is a database without a master password. The first start makes one.
-	ErrNoPassword = errors.New("there is no master password: start the service, which makes one")
+	ErrNoPassword = errors.New("the database has no master password yet: start the service once to create one")
 )
 
 // LockedError is a password that was not looked at, since too many wrong ones

@@ -75,9 +75,9 @@ type BusyError struct {
 // Error says of what there are too many.
 func (e *BusyError) Error() string {
 	if e.Each == 0 {
-		return fmt.Sprintf("as many %s as the service allows at a time", e.Limit)
+		return fmt.Sprintf("too many %s at a time", e.Limit)
 	}
-	return fmt.Sprintf("as many %s with this token as the service allows at a time: %d", e.Limit, e.Each)
+	return fmt.Sprintf("too many %s with this token at a time: the limit is %d", e.Limit, e.Each)
 }
 
 // Permit checks the actor's role for an operation. The error is a *ForbiddenError; it

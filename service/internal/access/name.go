@@ -21,13 +21,13 @@ func CheckName(name string) error {
 	}
 	switch _, err := wire.ParseUUID(name); {
 	case utf8.RuneCountInString(name) > maxName || len(name) > store.MaxName:
-		return invalidf("a name has at most %d characters and %d bytes", maxName, store.MaxName)
+		return invalidf("a name can have at most %d characters and %d bytes", maxName, store.MaxName)
 	case name == "":
-		return invalidf("a name has at least one character")
+		return invalidf("a name must not be empty")
 	case strings.ContainsAny(name, `/\`) || name == "." || name == "..":
-		return invalidf("a name is not a path")
+		return invalidf("a name must not be a path")
 	case err == nil:
-		return invalidf("a name is not a UUID, which could be taken for an ID")
+		return invalidf("a name must not be a UUID, which could be mistaken for an ID")
 	}
 	return nil
 }
@@ -36,10 +36,10 @@ func CheckName(name string) error {
 // out what changes the direction of text or has no width. The error is an *InvalidError.
 func CheckText(what, text string) error {
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return invalidf("a %s has printable characters only", what)
+		return invalidf("a %s can have printable characters only", what)
 	}
 	if strings.TrimSpace(text) != text {
-		return invalidf("a %s neither begins nor ends with a space", what)
+		return invalidf("a %s must not begin or end with a space", what)
 	}
 	return nil
 }

@@ -44,10 +44,10 @@ type Limit string
 // The limits. What they count stands in the refusal.
 const (
 	NoLimit       Limit = ""
-	Followers     Limit = "requests wait for records"
-	Exports       Limit = "exports and imports are under way"
-	Verifications Limit = "verifications are under way"
-	Uploads       Limit = "uploads are under way"
+	Followers     Limit = "requests that wait for records"
+	Exports       Limit = "exports and imports"
+	Verifications Limit = "verifications"
+	Uploads       Limit = "uploads"
 )
 
 // Rule is what an operation asks for, and what the audit log says when it is done.

@@ -94,7 +94,7 @@ func (p *Passwords) Check(ctx context.Context, address, password string) (*Given
 // check also returns the sealed hash that the password matches.
 func (p *Passwords) check(ctx context.Context, address, password string) ([]byte, error) {
 	if len(password) > MaxPassword { // not counted: it cannot be right, and costs nothing
-		return nil, invalidf("a password has at most %d bytes", MaxPassword)
+		return nil, invalidf("a password can have at most %d bytes", MaxPassword)
 	}
 	if err := p.guard.begin(ctx, address); err != nil {
 		return nil, err
@@ -152,9 +152,9 @@ type Change struct {
 func (p *Passwords) Change(ctx context.Context, address, password, next string) (*Change, error) {
 	switch {
 	case !utf8.ValidString(next) || utf8.RuneCountInString(next) < MinPassword:
-		return nil, invalidf("a password has at least %d characters", MinPassword)
+		return nil, invalidf("a password needs at least %d characters", MinPassword)
 	case len(next) > MaxPassword:
-		return nil, invalidf("a password has at most %d bytes", MaxPassword)
+		return nil, invalidf("a password can have at most %d bytes", MaxPassword)
 	}
 	old, err := p.check(ctx, address, password)
 	if err != nil {

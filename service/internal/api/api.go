@@ -111,7 +111,7 @@ const pathPrefix = "/v1/"
 func (a *API) router() http.Handler {
 	router := &httprouter.Router{
 		HandleMethodNotAllowed: true,
-		NotFound:               a.refuse(fail(wire.CodeNotFound, "there is no such path")),
+		NotFound:               a.refuse(fail(wire.CodeNotFound, "the API has no such path")),
 		MethodNotAllowed:       a.refuse(fail(wire.CodeMethod, "")),
 	}
 	for _, rt := range a.routes {

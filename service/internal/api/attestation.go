@@ -22,7 +22,7 @@ func (a *API) unlock(w http.ResponseWriter, r *request) error {
 	}
 	grant, err := a.cfg.Unlocker.Unlock(r.Context(), &body, unlock.Caller{RequestID: r.actor.RequestID, Address: r.actor.Address, Block: r.actor.Origin})
 	if errors.Is(err, wire.ErrShape) {
-		return malformed("the request does not have the form that it must").because(err)
+		return malformed("the request is malformed").because(err)
 	}
 	if err != nil {
 		return err

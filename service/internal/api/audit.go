@@ -45,7 +45,7 @@ func readAuditQuery(r *request) (oversight.AuditQuery, error) {
 	a.Page.Limit = int(q.number("limit", store.MaxPage))
 	a.Wait = time.Duration(q.number("wait", int64(maxWait/time.Second))) * time.Second
 	if a.Wait > 0 && !a.Page.OldestFirst {
-		q.set(malformed("parameter wait: new records come last, so it goes with order=%s", oldestFirst))
+		q.set(malformed("parameter wait: it needs order=%s", oldestFirst))
 	}
 	text := q.get("cursor")
 	if text == "" {
@@ -57,7 +57,7 @@ func readAuditQuery(r *request) (oversight.AuditQuery, error) {
 	case err != nil:
 		q.set(err)
 	case cursor.oldestFirst != a.Page.OldestFirst:
-		q.set(malformed("the cursor belongs to another order"))
+		q.set(malformed("the cursor was made for another order: start again without it"))
 	case cursor.oldestFirst:
 		a.Page.After = cursor.seq
 	default:

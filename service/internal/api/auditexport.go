@@ -74,7 +74,7 @@ func readKeptHead(r *request) (*audit.Head, error) {
 	head := &audit.Head{Seq: kept.Seq}
 	hash, err := hex.DecodeString(kept.Hash)
 	if err != nil || len(hash) != len(head.Hash) || kept.Seq < 1 {
-		return nil, malformed("want a head of seq, from 1, and hash, 64 hexadecimal digits")
+		return nil, malformed("want a seq of at least 1 and a hash of 64 hexadecimal digits")
 	}
 	copy(head.Hash[:], hash)
 	return head, nil

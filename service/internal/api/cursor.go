@@ -26,7 +26,7 @@ func parseAuditCursor(text string) (auditCursor, error) {
 	seq, err := strconv.ParseInt(number, 10, 64)
 	c := auditCursor{oldestFirst: direction == "after", seq: seq}
 	if err != nil || seq < 0 || c.String() != text {
-		return auditCursor{}, malformed("the cursor is not one of this list")
+		return auditCursor{}, malformed("the cursor does not belong to this list: start again without it")
 	}
 	return c, nil
 }

@@ -30,7 +30,7 @@ const (
 func checkType(r *http.Request, want string) error {
 	header := r.Header.Values("Content-Type")
 	if len(header) != 1 {
-		return fail(wire.CodeUnsupportedType, "one content type is needed: %s", want)
+		return fail(wire.CodeUnsupportedType, "send one Content-Type header: %s", want)
 	}
 	got, params, err := mime.ParseMediaType(header[0])
 	if err != nil || got != want {
@@ -41,7 +41,7 @@ func checkType(r *http.Request, want string) error {
 		case want == typeMultipart && name == "boundary":
 		case want == typeJSON && name == "charset" && strings.EqualFold(value, "utf-8"):
 		default:
-			return fail(wire.CodeUnsupportedType, "the content type has a parameter %.40q that is not taken", name)
+			return fail(wire.CodeUnsupportedType, "the content type has the unsupported parameter %.40q", name)
 		}
 	}
 	return nil
@@ -63,7 +63,7 @@ func bodyError(err error) error {
 	if errors.As(err, &tooLarge) {
 		return err
 	}
-	return malformed("the body ended early or came too slowly").because(err)
+	return malformed("the body ended early or arrived too slowly").because(err)
 }
 
 // decodeJSON wants one JSON object as strictjson.Decode takes it.
@@ -78,12 +78,12 @@ func decodeJSON(body []byte, out any) error {
 func jsonReason(err error) string {
 	var mistyped *json.UnmarshalTypeError
 	if errors.As(err, &mistyped) {
-		return "field " + strconv.Quote(cut(mistyped.Field, 100)) + " does not take a " + cut(mistyped.Value, 40)
+		return "field " + strconv.Quote(cut(mistyped.Field, 100)) + " cannot be a " + cut(mistyped.Value, 40)
 	}
 	if refused, ok := as[*strictjson.Error](err); ok {
 		return "the body: " + refused.Error()
 	}
-	return "the body is not valid JSON, or a value is not of its field's form"
+	return "the body is not valid JSON, or a value does not fit its field"
 }
 
 // cut shortens text that a client chose.
@@ -116,7 +116,7 @@ func parseQuery(text string, once []string, many ...string) *query {
 		case !slices.Contains(once, name):
 			return &query{err: malformed("unknown parameter %.60q", name)}
 		case len(all) > 1:
-			return &query{err: malformed("parameter %s occurs twice", name)}
+			return &query{err: malformed("parameter %s is given twice", name)}
 		}
 	}
 	return &query{values: values}

@@ -23,12 +23,12 @@ func (a *API) listImages(w http.ResponseWriter, r *request) error {
 			filter.Labels = make(map[string]string)
 		}
 		if other, twice := filter.Labels[name]; twice && other != content {
-			q.set(malformed("parameter label: no image has two contents of one label"))
+			q.set(malformed("parameter label: %s is given twice with different contents", name))
 		}
 		filter.Labels[name] = content
 	}
 	if q.err == nil && len(filter.Labels) > store.MaxLabels {
-		q.set(malformed("parameter label: no image has more than %d labels", store.MaxLabels))
+		q.set(malformed("parameter label: want at most %d labels", store.MaxLabels))
 	}
 	if q.err != nil {
 		return q.err

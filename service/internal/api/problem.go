@@ -35,7 +35,7 @@ func describe(code wire.Code) (status int, title string) {
 	case wire.CodeRateLimited:
 		return http.StatusTooManyRequests, "There were too many requests; try again later."
 	case wire.CodeMalformed:
-		return http.StatusBadRequest, "The request is not what the API takes."
+		return http.StatusBadRequest, "The request is malformed."
 	case wire.CodeTooLarge:
 		return http.StatusRequestEntityTooLarge, "The request is too large."
 	case wire.CodeUnauthenticated:
@@ -43,19 +43,19 @@ func describe(code wire.Code) (status int, title string) {
 	case wire.CodeForbidden:
 		return http.StatusForbidden, "The role does not allow this."
 	case wire.CodeNotFound:
-		return http.StatusNotFound, "What the request names was not found."
+		return http.StatusNotFound, "What the request asks for was not found."
 	case wire.CodeMethod:
-		return http.StatusMethodNotAllowed, "The path does not take this method."
+		return http.StatusMethodNotAllowed, "The path does not support this method."
 	case wire.CodeConflict:
-		return http.StatusConflict, "It exists already, or has changed meanwhile."
+		return http.StatusConflict, "It already exists, or was changed in the meantime."
 	case wire.CodeUnprocessable:
 		return http.StatusUnprocessableEntity, "The request was understood, but cannot be carried out."
 	case wire.CodeLocked:
 		return http.StatusTooManyRequests, "There were too many wrong passwords; try again later."
 	case wire.CodeUnsupportedType:
-		return http.StatusUnsupportedMediaType, "The content type is not taken."
+		return http.StatusUnsupportedMediaType, "The content type is not supported."
 	}
-	return http.StatusInternalServerError, "The service failed; its log knows more under the request ID."
+	return http.StatusInternalServerError, "The service failed; look for the request ID in its log."
 }
 
 // classify maps any error to what may be said about it. What it does not know is
@@ -114,7 +114,7 @@ func classifyTyped(err error) *failure {
 		return fail(wire.CodeConflict, "%s", same.Error())
 	}
 	if tooLarge, ok := as[*http.MaxBytesError](err); ok {
-		return fail(wire.CodeTooLarge, "at most %s are taken", size.Text(tooLarge.Limit))
+		return fail(wire.CodeTooLarge, "the limit is %s", size.Text(tooLarge.Limit))
 	}
 	return nil
 }
@@ -130,30 +130,30 @@ type sentinel struct {
 // told of them. The first that an error wraps counts.
 var sentinels = []sentinel{
 	{store.ErrNameTaken, wire.CodeConflict, "the name is taken: choose another"},
-	{store.ErrDeleted, wire.CodeConflict, "an image of this ID, or with this unsealing key, was deleted, which is for good: convert the source anew"},
-	{store.ErrTampered, wire.CodeUnavailable, "the database is not as this replica wrote it, or the key-encryption key was rotated: the log and docs/operations.md say what to do"},
-	{store.ErrExists, wire.CodeConflict, "its ID is in use already"},
-	{store.ErrChanged, wire.CodeConflict, "it has changed meanwhile: read it again and repeat the change"},
+	{store.ErrDeleted, wire.CodeConflict, "an image with this ID or unsealing key was deleted and cannot be registered again: convert the source again"},
+	{store.ErrTampered, wire.CodeUnavailable, "the database was changed from outside, or the key-encryption key was rotated: see the service's log and docs/operations.md"},
+	{store.ErrExists, wire.CodeConflict, "its ID is already in use"},
+	{store.ErrChanged, wire.CodeConflict, "it was changed in the meantime: read it again and repeat the change"},
 	{store.ErrNotFound, wire.CodeNotFound, ""},
-	{store.ErrInvalid, wire.CodeUnprocessable, fmt.Sprintf("it is more than is kept, such as %d releases of an image, %d of them proposed", store.MaxReleases, store.MaxProposed)},
-	{store.ErrCursor, wire.CodeMalformed, "the cursor is not one of this list"},
-	{store.ErrArtifactGone, wire.CodeUnavailable, "a file was deleted while it was registered: repeat the registration"},
-	{access.ErrTokenExpired, wire.CodeUnauthenticated, "the token has expired: log in again, or have an admin make another"},
-	{access.ErrTokenRevoked, wire.CodeUnauthenticated, "the token was revoked: log in again, or have an admin make another"},
+	{store.ErrInvalid, wire.CodeUnprocessable, fmt.Sprintf("it exceeds a limit of the service, such as %d releases per image, %d of them proposed", store.MaxReleases, store.MaxProposed)},
+	{store.ErrCursor, wire.CodeMalformed, "the cursor does not belong to this list: start again without it"},
+	{store.ErrArtifactGone, wire.CodeUnavailable, "a file was deleted during the registration: repeat it"},
+	{access.ErrTokenExpired, wire.CodeUnauthenticated, "the token has expired: log in again, or ask an admin for a new one"},
+	{access.ErrTokenRevoked, wire.CodeUnauthenticated, "the token was revoked: log in again, or ask an admin for a new one"},
 	{access.ErrUnauthenticated, wire.CodeUnauthenticated, ""},
 	{access.ErrWrongPassword, wire.CodeUnauthenticated, "the password is wrong"},
-	{access.ErrChanged, wire.CodeConflict, "the password was changed meanwhile"},
-	{keyring.ErrWrongKEK, wire.CodeUnavailable, "the key-encryption key was rotated: this replica waits to be restarted with the new one"},
-	{registry.ErrBusy, wire.CodeUnavailable, "too many uploads are under way"},
+	{access.ErrChanged, wire.CodeConflict, "the password was changed in the meantime"},
+	{keyring.ErrWrongKEK, wire.CodeUnavailable, "the key-encryption key was rotated: restart this replica with the new one"},
+	{registry.ErrBusy, wire.CodeUnavailable, "too many uploads at a time"},
 	{kds.ErrArchive, wire.CodeUnprocessable, "the archive is malformed or was changed"},
-	{kds.ErrAnswer, wire.CodeUnprocessable, "the archive holds what is not signed below a trusted root"},
-	{kds.ErrCRLSignature, wire.CodeUnprocessable, "the archive holds a revocation list that no trusted root signed"},
-	{kds.ErrCRLStale, wire.CodeUnprocessable, "the archive holds a revocation list from the future"},
-	{kds.ErrCRLRollback, wire.CodeUnprocessable, "the archive holds a revocation list older than the cached one"},
+	{kds.ErrAnswer, wire.CodeUnprocessable, "the archive has an entry that is not signed under a trusted root"},
+	{kds.ErrCRLSignature, wire.CodeUnprocessable, "the archive has a revocation list that is not signed by a trusted root"},
+	{kds.ErrCRLStale, wire.CodeUnprocessable, "the archive has a revocation list that is dated in the future"},
+	{kds.ErrCRLRollback, wire.CodeUnprocessable, "the archive has a revocation list that is older than the cached one"},
 	{kds.ErrCacheFull, wire.CodeUnprocessable, "the cache is full"},
-	{os.ErrDeadlineExceeded, wire.CodeMalformed, "the body came too slowly"},
-	{context.DeadlineExceeded, wire.CodeUnavailable, "it took too long"},
-	{context.Canceled, wire.CodeUnavailable, "the request was given up"},
+	{os.ErrDeadlineExceeded, wire.CodeMalformed, "the body arrived too slowly"},
+	{context.DeadlineExceeded, wire.CodeUnavailable, "the request took too long"},
+	{context.Canceled, wire.CodeUnavailable, "the request was cancelled"},
 	{audit.ErrClosed, wire.CodeUnavailable, "the service is shutting down"},
 }
 

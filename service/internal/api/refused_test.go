@@ -33,7 +33,7 @@ func TestRegistrationsRefused(t *testing.T) {
 		want string // part of the detail
 	}{
 		"no image ID":         {edited(func(r *wire.Registration) { r.ImageID = wire.UUID{} }), wire.CodeUnprocessable, "image_id"},
-		"no name":             {w.newUpload(""), wire.CodeUnprocessable, "at least one"},
+		"no name":             {w.newUpload(""), wire.CodeUnprocessable, "must not be empty"},
 		"no vCPUs":            {edited(func(r *wire.Registration) { r.VCPUs = nil }), wire.CodeUnprocessable, "vcpus"},
 		"zero vCPUs":          {edited(func(r *wire.Registration) { r.VCPUs = []int{0} }), wire.CodeUnprocessable, "vcpus"},
 		"too many vCPUs":      {edited(func(r *wire.Registration) { r.VCPUs = []int{4097} }), wire.CodeUnprocessable, "vcpus"},
@@ -47,7 +47,7 @@ func TestRegistrationsRefused(t *testing.T) {
 		"migration agent":     {edited(func(r *wire.Registration) { r.GuestPolicy = "migrate-ma" }), wire.CodeUnprocessable, "allow_migration_agent"},
 		"unknown policy":      {policy(`{"version":1,"x":1}`), wire.CodeUnprocessable, `"x"`},
 		"other version":       {policy(`{"version":2}`), wire.CodeUnprocessable, "version"},
-		"large policy":        {policy(`{"version":1,"signing_keys":["VLEK"],"csp_ids":["` + strings.Repeat("a", 65_536) + `"]}`), wire.CodeUnprocessable, "more than 64 KiB"},
+		"large policy":        {policy(`{"version":1,"signing_keys":["VLEK"],"csp_ids":["` + strings.Repeat("a", 65_536) + `"]}`), wire.CodeUnprocessable, "larger than 64 KiB"},
 		"label":               {edited(func(r *wire.Registration) { r.Labels = map[string]string{"a b": ""} }), wire.CodeUnprocessable, "label"},
 		"unknown field":       {&upload{registration: map[string]any{"colour": "a"}}, wire.CodeMalformed, "colour"},
 		"wrong type of field": {&upload{registration: map[string]any{"name": 7}}, wire.CodeMalformed, "name"},

@@ -113,7 +113,7 @@ func firstPart(parts *multipart.Reader) (wire.Registration, error) {
 		return registration, bodyError(err)
 	}
 	if len(data) > maxRegistration {
-		return registration, fail(wire.CodeTooLarge, "part %s has more than %s", partRegistration, size.Text(maxRegistration))
+		return registration, fail(wire.CodeTooLarge, "part %s is larger than %s", partRegistration, size.Text(maxRegistration))
 	}
 	return registration, decodeJSON(data, &registration)
 }

@@ -89,7 +89,7 @@ func (a *API) checkRate(r *request, rt route) error {
 func checkBody(w http.ResponseWriter, r *request, rt route) error {
 	if rt.body.contentType == "" {
 		if r.ContentLength != 0 {
-			return malformed("this takes no body")
+			return malformed("this request takes no body")
 		}
 		return nil
 	}
@@ -100,7 +100,7 @@ func checkBody(w http.ResponseWriter, r *request, rt route) error {
 		return err
 	}
 	if r.ContentLength > rt.body.most {
-		return fail(wire.CodeTooLarge, "at most %s are taken", size.Text(rt.body.most))
+		return fail(wire.CodeTooLarge, "the limit is %s", size.Text(rt.body.most))
 	}
 	r.Body = &seenBody{http.MaxBytesReader(w, r.Body, rt.body.most), exchangeOf(r.Context())}
 	return nil

@@ -33,7 +33,7 @@ func (c *change) add(detail, text string, do func(ctx context.Context) error) {
 // apply makes the whole change and its record, or nothing.
 func (c *change) apply(ctx context.Context, permit *access.Permit, image, release wire.UUID) error {
 	if len(c.do) == 0 {
-		return refused("it changes nothing")
+		return refused("the request changes nothing")
 	}
 	return permit.Audited(ctx, func(ctx context.Context, record audit.Record) (audit.Record, error) {
 		record.ImageID, record.ReleaseID, record.Details = image, release, c.details
@@ -114,7 +114,7 @@ const maxPeriod = 366 * 24 * 60 * 60
 
 func checkLaunchLimit(l wire.LaunchLimit) error {
 	if l != (wire.LaunchLimit{}) && (l.Max < 1 || l.Period < 1 || l.Period > maxPeriod) {
-		return refused("launch_limit: %d launches in %d seconds: want at least 1 in 1 to %d seconds, or zeros for no limit", l.Max, l.Period, maxPeriod)
+		return refused("launch_limit: %d launches in %d seconds: want at least 1 launch in 1 to %d seconds, or 0 and 0 for no limit", l.Max, l.Period, maxPeriod)
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (r *Registry) Approve(ctx context.Context, actor access.Actor, image, id wi
 	case err != nil || len(content) != sha256.Size:
 		return refused("content_sha256: want the 64 hexadecimal digits that the release shows")
 	case !release.Proposed():
-		return refused("the release is in force already")
+		return refused("the release is already approved")
 	}
 	var c change
 	c.add("content_sha256", hex.EncodeToString(content), func(ctx context.Context) error {
@@ -196,7 +196,7 @@ func (r *Registry) Release(ctx context.Context, image, id wire.UUID) (store.Rele
 		return store.Release{}, err
 	}
 	if release.ImageID != image {
-		return store.Release{}, fmt.Errorf("release %s is of another image: %w", id, store.ErrNotFound)
+		return store.Release{}, fmt.Errorf("release %s belongs to another image: %w", id, store.ErrNotFound)
 	}
 	return release, nil
 }

@@ -32,7 +32,7 @@ type TooLargeError struct {
 
 // Error names the part and the limit.
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("part %s has more than %s", e.Part, size.Text(e.Limit))
+	return fmt.Sprintf("part %s is larger than %s", e.Part, size.Text(e.Limit))
 }
 
 // UnknownImageError is an image of which a release was to be added, and which is not
@@ -41,8 +41,8 @@ type UnknownImageError struct{ ID wire.UUID }
 
 // Error says why there may be none, and what can be done.
 func (e *UnknownImageError) Error() string {
-	return fmt.Sprintf("no image %s is registered here. Every conversion makes a new image with an ID of its own: "+
-		"register it as one, under a name of its own, and not as a release of another", e.ID)
+	return fmt.Sprintf("image %s is not registered here. Every conversion creates a new image with a new ID: "+
+		"register it as a new image, under a new name, and not as a release of another one", e.ID)
 }
 
 // Unwrap returns store.ErrNotFound.
@@ -54,7 +54,7 @@ type SameReleaseError struct{ ID wire.UUID }
 
 // Error says which release it is.
 func (e *SameReleaseError) Error() string {
-	return fmt.Sprintf("release %s of this image is the same in all that is measured and asked: nothing was added", e.ID)
+	return fmt.Sprintf("release %s of this image already has this content and policy: nothing was added", e.ID)
 }
 
 // Unwrap returns store.ErrExists.
@@ -69,7 +69,7 @@ type RegisteredError struct {
 
 // Error says which image it is and what can be done.
 func (e *RegisteredError) Error() string {
-	return fmt.Sprintf("image %s is registered already, as %q: add a release to it, or convert anew, which gives another ID", e.ID, e.Name)
+	return fmt.Sprintf("image %s is already registered, as %q: add a release to it, or convert the source again to get a new ID", e.ID, e.Name)
 }
 
 // Unwrap returns store.ErrExists.

@@ -18,14 +18,14 @@ import (
 // is a *RefusedError.
 func checkFindings(list []wire.Finding) error {
 	if len(list) > wire.MaxFindings {
-		return refused("findings: %d are more than %d", len(list), wire.MaxFindings)
+		return refused("findings: %d are given, want at most %d", len(list), wire.MaxFindings)
 	}
 	for i, f := range list {
 		switch {
 		case !isFindingCode(f.Code):
 			return refused("findings: code %.100q: want 1 to %d lower-case letters, digits and hyphens", f.Code, wire.MaxFindingCode)
 		case slices.ContainsFunc(list[:i], func(other wire.Finding) bool { return other.Code == f.Code }):
-			return refused("findings: %s is there twice", f.Code)
+			return refused("findings: %s is given twice", f.Code)
 		case f.Severity != wire.SeverityCritical && f.Severity != "warning" && f.Severity != "note":
 			return refused("findings: %s: severity %.100q: want critical, warning or note", f.Code, f.Severity)
 		case len(f.Text) > wire.MaxFindingText || strings.ContainsFunc(f.Text, func(c rune) bool { return !unicode.IsPrint(c) }):
@@ -37,7 +37,7 @@ func checkFindings(list []wire.Finding) error {
 		codes = append(codes, f.Code)
 	}
 	if len(codes) > 0 {
-		return refused("findings: the host gets into this image (%s): mend it and convert it again, or accept each critical finding", strings.Join(codes, ", "))
+		return refused("findings: the host gets into this image (%s): fix this and convert the image again, or accept each critical finding", strings.Join(codes, ", "))
 	}
 	return nil
 }

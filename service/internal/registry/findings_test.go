@@ -30,7 +30,7 @@ func TestFindingsAreChecked(t *testing.T) {
 		"long text":        {[]wire.Finding{{Code: "x", Severity: "note", Text: strings.Repeat("a", wire.MaxFindingText+1)}}, "printable text"},
 		"control":          {[]wire.Finding{{Code: "x", Severity: "note", Text: "a\x1b[2J"}}, "printable text"},
 		"twice":            {[]wire.Finding{accepted, critical}, "twice"},
-		"too many":         {make([]wire.Finding, wire.MaxFindings+1), "more than"},
+		"too many":         {make([]wire.Finding, wire.MaxFindings+1), "want at most"},
 	} {
 		err := checkFindings(tc.list)
 		var refusal *RefusedError

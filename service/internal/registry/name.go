@@ -16,7 +16,7 @@ const (
 // checkLabels wants labels like a.b/c-d_e and printable contents.
 func checkLabels(labels map[string]string) error {
 	if len(labels) > store.MaxLabels {
-		return refused("an image has at most %d labels", store.MaxLabels)
+		return refused("an image can have at most %d labels", store.MaxLabels)
 	}
 	for label, content := range labels {
 		if label == "" || len(label) > MaxLabel || strings.ContainsFunc(label, notLabel) {

@@ -72,11 +72,11 @@ func (p *plan) setPolicy(image *store.Image) (err error) {
 func variants(counts []int, names []string) ([]measure.VCPUs, error) {
 	switch {
 	case len(counts) == 0:
-		return nil, refused("vcpus is missing: how many vCPUs does the guest have?")
+		return nil, refused("vcpus is missing: give the numbers of vCPUs that guests may have")
 	case len(names) == 0:
-		return nil, refused("vcpu_types is missing: of which type are the vCPUs?")
+		return nil, refused("vcpu_types is missing: give the types of vCPUs that guests may have")
 	case len(counts) > store.MaxVariants || len(names) > store.MaxVariants || len(counts)*len(names) > store.MaxVariants:
-		return nil, refused("%d counts of vCPUs for %d types are more than %d variants", len(counts), len(names), store.MaxVariants)
+		return nil, refused("%d numbers of vCPUs for %d types exceed the limit of %d variants", len(counts), len(names), store.MaxVariants)
 	}
 	for i, n := range counts {
 		if n < 1 || n > measure.MaxVCPUs || slices.Contains(counts[:i], n) {
@@ -90,7 +90,7 @@ func variants(counts []int, names []string) ([]measure.VCPUs, error) {
 			return nil, refused("vcpu_types: %v", err)
 		}
 		if slices.Contains(names[:i], name) {
-			return nil, refused("vcpu_types: %s is there twice", name)
+			return nil, refused("vcpu_types: %s is given twice", name)
 		}
 		for _, n := range counts {
 			all = append(all, measure.VCPUs{Count: n, Type: t})

@@ -37,7 +37,7 @@ func readPolicy(document json.RawMessage, complete func(*attest.Policy)) (*attes
 		return nil, nil, refused("policy: %v", err)
 	}
 	if len(stored) > store.MaxBytes {
-		return nil, nil, refused("policy: it has more than %s", size.Text(store.MaxBytes))
+		return nil, nil, refused("policy: it is larger than %s", size.Text(store.MaxBytes))
 	}
 	return policy, stored, nil
 }

@@ -132,9 +132,9 @@ func (r *Registry) planRelease(ctx context.Context, id wire.UUID, registration w
 	case p.ImageID != id:
 		return nil, nil, refused("image_id is %s, but the release is for image %s", p.ImageID, id)
 	case p.Name != "" && p.Name != image.Name:
-		return nil, nil, refused("name: a release does not rename its image; leave the name out")
+		return nil, nil, refused("name: a release cannot rename its image; leave the name out")
 	case len(p.Labels) > 0:
-		return nil, nil, refused("labels: they are the image's; leave them out")
+		return nil, nil, refused("labels: they belong to the image; leave them out")
 	}
 	return p, &image, nil
 }
@@ -160,7 +160,7 @@ func (u *Upload) Abort() {
 // *RefusedError or *TooLargeError; errors of body come back as they are.
 func (u *Upload) Add(ctx context.Context, part string, body io.Reader) error {
 	if u.parts[part] {
-		return refused("part %s is there twice", part)
+		return refused("part %s is given twice", part)
 	}
 	add := map[string]func(context.Context, io.Reader) error{
 		PartFirmware: u.addFirmware, PartKernel: u.addKernel, PartInitrd: u.addInitrd,
@@ -245,7 +245,7 @@ func (u *Upload) addCmdline(_ context.Context, body io.Reader) error {
 	case len(u.cmdline) > MaxCmdline:
 		return &TooLargeError{PartCmdline, MaxCmdline}
 	case !utf8.ValidString(u.cmdline) || strings.ContainsFunc(u.cmdline, unicode.IsControl):
-		return refused("cmdline: it is one line of text without control characters")
+		return refused("cmdline: want one line of text without control characters")
 	}
 	return nil
 }
@@ -266,14 +266,14 @@ func (u *Upload) addUnsealingKey(ctx context.Context, body io.Reader) error {
 	defer clear(key)
 	private, err := seal.ParsePrivateKey(key)
 	if err != nil {
-		return refused("unsealing_key: what is sealed in it is not an HPKE private key")
+		return refused("unsealing_key: its content is not an HPKE private key")
 	}
 	u.unsealingKey, u.unsealingKeyHash = sealed, sha256.Sum256(private.Public().Bytes())
 	if u.image == nil {
 		return u.registry.Store.CheckTombstones(ctx, image, u.unsealingKeyHash)
 	}
 	if u.unsealingKeyHash != u.image.UnsealingKeyHash {
-		return refused("unsealing_key: it is another than that of image %s, with which its disks were sealed; add releases of this very conversion", image)
+		return refused("unsealing_key: it is not the key that the disks of image %s are sealed with; a release must come from the same conversion as its image", image)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func (s *service) checks() []monitoring.Check {
 		{Name: "keys", Run: func(ctx context.Context) (string, error) {
 			_, found, err := s.store.Secret(ctx, "identity-key")
 			if err == nil && !found {
-				err = fmt.Errorf("the database has lost its keys: restore a backup of it")
+				err = fmt.Errorf("the keys in the database are missing: restore a backup of it")
 			}
 			return "", err
 		}},

@@ -22,7 +22,7 @@ const (
 // ready. Container images have no other program that could.
 func checkHealth(ctx context.Context, cfg config.Config, stdout io.Writer) error {
 	if cfg.AdminListen == "" {
-		return fmt.Errorf("%w: --health asks at --admin-listen, which is empty", config.ErrUsage)
+		return fmt.Errorf("%w: --health needs --admin-listen, which is empty", config.ErrUsage)
 	}
 	address, err := reachable(cfg.AdminListen)
 	if err != nil {

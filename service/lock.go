@@ -10,7 +10,7 @@ import (
 )
 
 // errRunning is a data directory in which another service runs.
-var errRunning = errors.New("another service runs with this data directory: stop it, or give this one a directory of its own")
+var errRunning = errors.New("another service uses this data directory: stop it, or give this one another directory")
 
 // lockData keeps other services out of a data directory until the returned file is
 // closed. Its name stays: removing it would let two processes hold locks on different

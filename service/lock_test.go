@@ -12,7 +12,7 @@ func TestOneServiceEach(t *testing.T) {
 	s, data := simulate(t), filepath.Join(t.TempDir(), "data")
 	first := start(t, "--data", data)
 	for _, args := range [][]string{{"--data", data}, s.flags("--data", data)} {
-		if out := once(t, 3, args...); !strings.Contains(out, "another service runs with this data directory") {
+		if out := once(t, 3, args...); !strings.Contains(out, "another service uses this data directory") {
 			t.Errorf("%v: it says %s", args, out)
 		}
 	}

@@ -100,7 +100,7 @@ Exit codes:
 // noArgs refuses arguments: all there is to say are flags.
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("the service takes no arguments, %q is given: flags begin with two dashes", args[0])
+		return fmt.Errorf("unexpected argument %q: flags begin with two dashes", args[0])
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func TestCommandLine(t *testing.T) {
 		says string
 	}{
 		{[]string{"--frobnicate"}, exitUsage, "unknown flag: --frobnicate"},
-		{[]string{"start"}, exitUsage, `the service takes no arguments, "start" is given`},
+		{[]string{"start"}, exitUsage, `unexpected argument "start"`},
 		{[]string{"--max-kernel", "many"}, exitUsage, "--max-kernel"},
 		{[]string{"--crl", "maybe"}, exitUsage, "strict, cached or off"},
 		{[]string{"--crl", "maybe"}, exitUsage, `Run "snpguard-service --help"`},

@@ -149,7 +149,7 @@ func (s *service) openKeys(ctx context.Context) error {
 }
 
 // putBackKEK says what to do without the KEK.
-const putBackKEK = "the database has keys already: put back the file that they were made with, or name it with --kek-file"
+const putBackKEK = "the database already has keys: restore the key-encryption key that they are sealed under, or name its file with --kek-file"
 
 func fingerprint(data []byte) string {
 	sum := sha256.Sum256(data)
@@ -284,7 +284,7 @@ func (s *service) newStatus() wire.Status {
 		status.Warnings = append(status.Warnings, simulatedWarning)
 	}
 	if s.cfg.CRL == "off" {
-		status.Warnings = append(status.Warnings, "AMD's revocation lists are not looked at (--crl off)")
+		status.Warnings = append(status.Warnings, "AMD's revocation lists are not checked (--crl off)")
 	}
 	return status
 }

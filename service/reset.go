@@ -40,6 +40,6 @@ func resetPassword(ctx context.Context, cfg config.Config, stdout io.Writer) (er
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
-	_, err = fmt.Fprintf(stdout, "The new master password, shown this once (audit record %d):\n\n    %s\n\nAll sessions have ended; tokens are as they were.\n", entry.Seq, password)
+	_, err = fmt.Fprintf(stdout, "The new master password, shown this once (audit record %d):\n\n    %s\n\nAll sessions have ended; tokens stay valid.\n", entry.Seq, password)
 	return err
 }

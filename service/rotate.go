@@ -40,7 +40,7 @@ func rotateKEK(ctx context.Context, cfg config.Config, path string, stdout io.Wr
 	done, entry, err := reseal(ctx, s, keyring.Rotation{From: from, To: to})
 	switch {
 	case errors.Is(err, keyring.ErrRotated):
-		fmt.Fprintf(stdout, "All keys are sealed under %s already.\n", path)
+		fmt.Fprintf(stdout, "All keys are already sealed under %s.\n", path)
 	case errors.Is(err, keyring.ErrWrongKEK):
 		return fmt.Errorf("%s: %w; nothing was changed", cfg.KEKFile, err)
 	case err != nil:

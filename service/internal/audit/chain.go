@@ -69,7 +69,7 @@ func (h Head) Follow(seq int64, hash, body []byte) (Record, Head, error) {
 		return record, h, &BrokenError{seq, FaultReordered, fmt.Sprintf("it was record %d", record.Seq)}
 	}
 	if string(hash) != string(next.Hash[:]) {
-		return record, h, &BrokenError{seq, FaultChanged, "its hash is another"}
+		return record, h, &BrokenError{seq, FaultChanged, "its hash is different"}
 	}
 	return record, next, nil
 }

@@ -31,10 +31,10 @@ type Config struct {
 	KEKFile     string   // file with the key-encryption key; empty for one in Data
 
 	KDS          string        // address of AMD's KDS
-	KDSOffline   bool          // use cached and imported certificates alone
+	KDSOffline   bool          // use only cached and imported certificates
 	CRL          string        // "strict", "cached" or "off"
 	CRLMaxStale  time.Duration // how long an outdated list passes with "cached"
-	InsecureRoot string        // PEM file with simulated ARKs; trusted in place of AMD's
+	InsecureRoot string        // PEM file with simulated ARKs; trusted instead of AMD's
 
 	MaxFirmware, MaxKernel, MaxInitrd int64 // bytes of an upload
 
@@ -54,23 +54,23 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.Listen, "listen", ":3000", "address of the HTTPS API")
 	f.StringVar(&c.AdminListen, "admin-listen", "127.0.0.1:3001", "address of health, metrics and profiles, without TLS; empty for none")
 	f.StringSliceVar(&c.Hostnames, "hostname", []string{"localhost", "127.0.0.1", "::1"}, "DNS name or IP address that clients use; may be repeated")
-	f.StringVar(&c.TLSCert, "tls-cert", "", "PEM file with a certificate chain, in place of one by the private CA")
-	f.StringVar(&c.TLSKey, "tls-key", "", "PEM file with its key")
+	f.StringVar(&c.TLSCert, "tls-cert", "", "PEM file with a certificate chain to use instead of one from the private CA")
+	f.StringVar(&c.TLSKey, "tls-key", "", "PEM file with the key of --tls-cert")
 	f.StringVar(&c.Database, "database", "", "sqlite:PATH or postgres://... (default SQLite in --data)")
 	f.StringVar(&c.Artifacts, "artifacts", "", "where uploads are kept: files or database (default files with SQLite, else database)")
-	f.StringVar(&c.KEKFile, "kek-file", "", "file with the 32-byte key-encryption key (default the credential snpguard.kek of systemd, else made in --data)")
+	f.StringVar(&c.KEKFile, "kek-file", "", "file with the 32-byte key-encryption key (default systemd's credential snpguard.kek, else a file created in --data)")
 	f.StringVar(&c.KDS, "kds", kds.AMD, "address of AMD's Key Distribution Service")
-	f.BoolVar(&c.KDSOffline, "kds-offline", false, "use cached and imported certificates alone")
-	f.StringVar(&c.CRL, "crl", "strict", "without a current revocation list: strict (refuse), cached (take an outdated one), off")
+	f.BoolVar(&c.KDSOffline, "kds-offline", false, "use only cached and imported certificates")
+	f.StringVar(&c.CRL, "crl", "strict", "without a current revocation list: strict (refuse), cached (accept an outdated one) or off (do not check)")
 	c.CRLMaxStale = 7 * 24 * time.Hour
-	f.Var((*option.Duration)(&c.CRLMaxStale), "crl-max-stale", "with --crl cached, how long after its time a list passes")
-	f.StringVar(&c.InsecureRoot, "insecure-trust-root", "", "PEM file with a SIMULATED AMD's root, trusted in place of AMD's")
+	f.Var((*option.Duration)(&c.CRLMaxStale), "crl-max-stale", "with --crl cached, how long a list is accepted after it has expired")
+	f.StringVar(&c.InsecureRoot, "insecure-trust-root", "", "PEM file with a SIMULATED AMD's root, trusted instead of AMD's")
 	c.MaxFirmware, c.MaxKernel, c.MaxInitrd = 64<<20, 256<<20, 1<<30
 	f.Var((*bytesValue)(&c.MaxFirmware), "max-firmware", "largest firmware upload, such as 64M")
 	f.Var((*bytesValue)(&c.MaxKernel), "max-kernel", "largest kernel upload")
 	f.Var((*bytesValue)(&c.MaxInitrd), "max-initrd", "largest initrd upload")
-	f.Float64Var(&c.RatePerAddress, "rate-per-address", 5, "attestation requests a second that one address may make")
-	f.Float64Var(&c.RateTotal, "rate-total", 2000, "attestation requests a second in all")
+	f.Float64Var(&c.RatePerAddress, "rate-per-address", 5, "attestation requests per second allowed from one address")
+	f.Float64Var(&c.RateTotal, "rate-total", 2000, "attestation requests per second allowed in total")
 	f.Var((*levelValue)(&c.LogLevel), "log-level", "DEBUG, INFO, WARN or ERROR")
 	f.StringVar(&c.LogFormat, "log-format", "json", "json or text")
 }
@@ -78,10 +78,10 @@ func (c *Config) flags(f *pflag.FlagSet) {
 // finish fills in what depends on other options and refuses contradictions.
 func (c *Config) finish() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return fmt.Errorf("%w: --tls-cert and --tls-key go together", ErrUsage)
+		return fmt.Errorf("%w: give both --tls-cert and --tls-key, or neither", ErrUsage)
 	}
 	if len(c.Hostnames) == 0 || slices.Contains(c.Hostnames, "") {
-		return fmt.Errorf("%w: --hostname is empty: by which name do guests reach the service?", ErrUsage)
+		return fmt.Errorf("%w: --hostname is empty: give the DNS name or IP address that guests use to reach the service", ErrUsage)
 	}
 	sqlite := c.Database == ""
 	if !sqlite && !knownDatabase(c.Database) {
@@ -101,16 +101,16 @@ func (c *Config) finish() error {
 		}
 	case "files", "database":
 	default:
-		return fmt.Errorf("%w: --artifacts %q, want files or database", ErrUsage, c.Artifacts)
+		return fmt.Errorf("%w: --artifacts %q: want files or database", ErrUsage, c.Artifacts)
 	}
 	if c.LogFormat != "json" && c.LogFormat != "text" {
-		return fmt.Errorf("%w: --log-format %q, want json or text", ErrUsage, c.LogFormat)
+		return fmt.Errorf("%w: --log-format %q: want json or text", ErrUsage, c.LogFormat)
 	}
 	if _, err := kds.ParseFailMode(c.CRL); err != nil {
 		return fmt.Errorf("%w: --crl: %w", ErrUsage, err)
 	}
 	if c.RatePerAddress <= 0 || c.RateTotal <= 0 {
-		return fmt.Errorf("%w: --rate-per-address and --rate-total are requests a second, more than 0", ErrUsage)
+		return fmt.Errorf("%w: --rate-per-address and --rate-total: want more than 0 requests per second", ErrUsage)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ type levelValue slog.Level
 // Set reads a level by name.
 func (v *levelValue) Set(text string) error {
 	if err := (*slog.Level)(v).UnmarshalText([]byte(text)); err != nil {
-		return fmt.Errorf("%q is no level: want DEBUG, INFO, WARN or ERROR", text)
+		return fmt.Errorf("unknown level %q: want DEBUG, INFO, WARN or ERROR", text)
 	}
 	return nil
 }

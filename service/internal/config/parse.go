@@ -42,11 +42,11 @@ type Options struct {
 func (o *Options) Declare(f *pflag.FlagSet) {
 	o.flags = f
 	o.config.flags(f)
-	f.StringVar(&o.file, "config", "", "YAML file with the same names, without dashes in front")
-	f.StringVar(&o.Backup, "backup", "", "write a copy of the SQLite database to this file and stop; others may use it meanwhile")
-	f.StringVar(&o.RotateKEK, "rotate-kek", "", "seal all keys under the key-encryption key in this file, which is made if it is not there, in place of --kek-file's, and stop")
-	f.BoolVar(&o.ResetPassword, "reset-password", false, "make a new master password in place of a lost one, print it and stop; it is in force at once, and all sessions end")
-	f.BoolVar(&o.Health, "health", false, "ask the service that runs with these options whether it is ready, at --admin-listen, and stop: exit code 0 or 3")
+	f.StringVar(&o.file, "config", "", "YAML file with the same options, without the leading dashes")
+	f.StringVar(&o.Backup, "backup", "", "write a copy of the SQLite database to this file and exit; the service may keep running meanwhile")
+	f.StringVar(&o.RotateKEK, "rotate-kek", "", "seal all keys under the key-encryption key in this file instead of --kek-file's and exit; the file is created if it does not exist")
+	f.BoolVar(&o.ResetPassword, "reset-password", false, "replace a lost master password, print the new one and exit; it is valid at once, and all sessions end")
+	f.BoolVar(&o.Health, "health", false, "ask the service that runs with these options, at --admin-listen, whether it is ready, and exit with 0 (ready) or 3")
 }
 
 // Finish returns the configuration after the flags have been read. getenv and
@@ -66,7 +66,7 @@ func (o *Options) Finish(getenv func(string) (string, bool), readFile func(strin
 		}
 	}
 	if o.tasks() > 1 {
-		return nil, fmt.Errorf("%w: --backup, --rotate-kek, --reset-password and --health do one thing each", ErrUsage)
+		return nil, fmt.Errorf("%w: give only one of --backup, --rotate-kek, --reset-password and --health", ErrUsage)
 	}
 	o.config.credential(getenv)
 	return &o.config, o.config.finish()
@@ -115,7 +115,7 @@ func fromEnvironment(f *pflag.FlagSet, getenv func(string) (string, bool)) error
 // names are errors: a misspelt option must not be passed over.
 func fromFile(f *pflag.FlagSet, data []byte) error {
 	if len(data) > maxFile {
-		return fmt.Errorf("the file has more than %s", size.Text(maxFile))
+		return fmt.Errorf("the file is larger than %s", size.Text(maxFile))
 	}
 	options := make(map[string]any)
 	dec := yaml.NewDecoder(bytes.NewReader(data))
@@ -125,7 +125,7 @@ func fromFile(f *pflag.FlagSet, data []byte) error {
 	for name, value := range options {
 		flag := f.Lookup(name)
 		if flag == nil || name == "config" || commandLineOnly(name) {
-			return fmt.Errorf("unknown option %q: options are called as the flags are, without the dashes in front", name)
+			return fmt.Errorf("unknown option %q: options have the names of the flags, without the leading dashes", name)
 		}
 		if flag.Changed {
 			continue

@@ -84,7 +84,7 @@ func readKEK(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %s: want a file of %d bytes", ErrKEKFile, path, KEKSize)
 	}
 	if !private(info) {
-		return nil, fmt.Errorf("%w: %s: others may read it (mode %o), run chmod 600", ErrKEKFile, path, info.Mode().Perm())
+		return nil, fmt.Errorf("%w: %s: others can read it (mode %o): run chmod 600", ErrKEKFile, path, info.Mode().Perm())
 	}
 	key, err := os.ReadFile(path)
 	if err != nil {

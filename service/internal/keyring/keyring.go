@@ -81,7 +81,7 @@ func (k *KEK) Fits(ctx context.Context, secrets Secrets) error {
 		return err
 	}
 	if !found {
-		return fmt.Errorf("%s: there is none", nameNonce)
+		return fmt.Errorf("%s is missing from the database", nameNonce)
 	}
 	key, err := k.Open(nameNonce, sealed)
 	clear(key)

@@ -9,7 +9,7 @@ import (
 )
 
 // ErrRotated means that the keys are sealed under the new KEK already.
-var ErrRotated = errors.New("database is sealed under the new key-encryption key already")
+var ErrRotated = errors.New("database is already sealed under the new key-encryption key")
 
 // Rotation seals anew what From sealed; it is a store.Resealer.
 type Rotation struct{ From, To *KEK }
@@ -27,7 +27,7 @@ func (r Rotation) Check(ctx context.Context, secrets Secrets, others ...string) 
 			return fmt.Errorf("read %s: %w", name, err)
 		}
 		if !found {
-			return fmt.Errorf("%s: there is none: start the service once before its KEK is rotated", name)
+			return fmt.Errorf("%s is missing: start the service once before rotating its KEK", name)
 		}
 		if _, err := r.To.Open(name, sealed); err == nil {
 			return ErrRotated // all are sealed anew in one transaction

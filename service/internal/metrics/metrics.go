@@ -44,13 +44,13 @@ func New() *Metrics {
 			Name: "snpguard_http_requests_total", Help: "Answered API requests by route, method and status.",
 		}, []string{"route", "method", "status"}),
 		kdsCalls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "snpguard_kds_requests_total", Help: "Requests to AMD's KDS by status, error for none.",
+			Name: "snpguard_kds_requests_total", Help: "Requests to AMD's KDS by HTTP status, or error when there was no answer.",
 		}, []string{"status"}),
 		kdsLooks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "snpguard_kds_cache_lookups_total", Help: "Lookups in the certificate cache by result: hit, miss or error.",
 		}, []string{"result"}),
 		kdsBudget: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "snpguard_kds_refused_total", Help: "Certificates that were not fetched since a budget of strangers was used up: unknown, seen or chip.",
+			Name: "snpguard_kds_refused_total", Help: "Certificates not fetched because a request budget for untrusted clients was used up: unknown, seen or chip.",
 		}, []string{"budget"}),
 		simulated: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "snpguard_simulated_root", Help: "1 while a simulated AMD is trusted.",

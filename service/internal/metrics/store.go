@@ -15,10 +15,10 @@ func (m *Metrics) Store(stats func() store.Stats) {
 		{"snpguard_database_connections", "Open connections for writing and reading.", func(s store.Stats) float64 {
 			return float64(s.Write.OpenConnections + s.Read.OpenConnections)
 		}},
-		{"snpguard_database_connections_in_use", "Connections that are in use.", func(s store.Stats) float64 {
+		{"snpguard_database_connections_in_use", "Connections in use.", func(s store.Stats) float64 {
 			return float64(s.Write.InUse + s.Read.InUse)
 		}},
-		{"snpguard_audit_records_waiting", "Records that wait to be written.", func(s store.Stats) float64 {
+		{"snpguard_audit_records_waiting", "Records waiting to be written.", func(s store.Stats) float64 {
 			return float64(s.Waiting)
 		}},
 	} {
@@ -29,7 +29,7 @@ func (m *Metrics) Store(stats func() store.Stats) {
 		name, help string
 		value      func(store.Stats) int64
 	}{
-		{"snpguard_audit_records_total", "Records that were written by this process.", func(s store.Stats) int64 { return s.Records }},
+		{"snpguard_audit_records_total", "Records written by this process.", func(s store.Stats) int64 { return s.Records }},
 		{"snpguard_audit_batches_total", "Transactions that wrote them.", func(s store.Stats) int64 { return s.Batches }},
 		{"snpguard_audit_failures_total", "Records that could not be written.", func(s store.Stats) int64 { return s.Failures }},
 	} {

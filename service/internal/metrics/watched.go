@@ -28,7 +28,7 @@ func (m *Metrics) Watched() *Watched {
 		backup:   gauge("snpguard_backup_timestamp_seconds", "When --backup last copied this SQLite database; 0 for never."),
 		free:     gauge("snpguard_data_free_bytes", "Free space below --data."),
 		size:     gauge("snpguard_data_size_bytes", "Size of the file system below --data."),
-		lists:    gauge("snpguard_crl_next_update_timestamp_seconds", "Until when the cached revocation list is current.", "product", "signer"),
+		lists:    gauge("snpguard_crl_next_update_timestamp_seconds", "When the cached revocation list expires.", "product", "signer"),
 	}
 }
 

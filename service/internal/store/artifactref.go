@@ -40,7 +40,7 @@ type artifactUse struct {
 // ErrArtifactGone.
 func takeArtifacts(ctx context.Context, q querier, use artifactUse, artifacts []ArtifactRef) error {
 	if use.present == nil {
-		return errors.New("nobody says whether artifacts are present")
+		return errors.New("there is no check whether artifacts are present")
 	}
 	// In order of their hashes: two releases of the same files do not deadlock.
 	slices.SortFunc(artifacts, func(a, b ArtifactRef) int { return bytes.Compare(a.SHA256[:], b.SHA256[:]) })

@@ -21,7 +21,7 @@ const endColumns = `seq, hash, row_sum, mac`
 const endTable = "audit_head"
 
 // errSetBack is an end that comes before one that this process has seen.
-var errSetBack = errors.New("the database was set back to an earlier state: restart the service if you restored it, or if a standby without the last records took over")
+var errSetBack = errors.New("the database went back to an earlier state: restart the service if you restored a backup, or if a standby without the last records took over")
 
 // lockEnd returns the end of the chain and keeps others from extending it until the
 // transaction ends: they wait for the row. The error wraps ErrTampered.

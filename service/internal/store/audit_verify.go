@@ -38,7 +38,7 @@ func (s *Store) VerifyAudit(ctx context.Context, from int64, progress func(seq i
 		}
 	}
 	if head != end {
-		return audit.Head{}, &audit.BrokenError{Seq: end.Seq, Fault: audit.FaultHead, Detail: "the last record has another hash"}
+		return audit.Head{}, &audit.BrokenError{Seq: end.Seq, Fault: audit.FaultHead, Detail: "the last record has a different hash"}
 	}
 	return end, s.verifySealed(ctx, end)
 }

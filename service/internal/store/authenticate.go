@@ -24,7 +24,7 @@ const (
 var (
 	// ErrTampered: a row is not as the service wrote it under the key that it has:
 	// somebody else wrote it, or the key-encryption key was rotated meanwhile.
-	ErrTampered = errors.New("it was changed by somebody else than this service, or the key-encryption key was rotated")
+	ErrTampered = errors.New("it was not written by this service, or the key-encryption key was rotated")
 
 	errNoRowKey = errors.New("no key to authenticate rows with")
 )

@@ -10,7 +10,7 @@ import (
 
 func checkLabels(labels map[string]string) error {
 	if len(labels) > MaxLabels {
-		return invalidf("%d labels, at most %d are taken", len(labels), MaxLabels)
+		return invalidf("%d labels, want at most %d", len(labels), MaxLabels)
 	}
 	for label, content := range labels {
 		if err := checkName("label", label); err != nil {

@@ -29,7 +29,7 @@ const (
 func checkText(what, text string, most int) error {
 	switch {
 	case len(text) > most:
-		return invalidf("%s has %d bytes, at most %d are taken", what, len(text), most)
+		return invalidf("%s has %d bytes, want at most %d", what, len(text), most)
 	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
 		return invalidf("%s is not text", what)
 	}
@@ -47,7 +47,7 @@ func checkName(what, text string) error {
 // checkAtMost refuses too many bytes. The error wraps ErrInvalid.
 func checkAtMost(what string, b []byte) error {
 	if len(b) > MaxBytes {
-		return invalidf("%s has %d bytes, at most %d are taken", what, len(b), MaxBytes)
+		return invalidf("%s has %d bytes, want at most %d", what, len(b), MaxBytes)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect) error {
 		return fmt.Errorf("read version of the database: %w", err)
 	}
 	if have > want {
-		return fmt.Errorf("%w: it has version %d, this program knows %d; start the newer program, or restore the backup of before the upgrade", ErrNewer, have, want)
+		return fmt.Errorf("%w: it has version %d, this program knows %d; start the newer program, or restore the backup made before the upgrade", ErrNewer, have, want)
 	}
 	if _, err := migrator.Up(ctx); err != nil {
 		return fmt.Errorf("migrate from version %d to %d: %w", have, want, err)

@@ -38,7 +38,7 @@ func checkVariants(variants []Variant) error {
 			return err
 		}
 		if seen[shape{v.VCPUs, v.VCPUType}] {
-			return invalidf("variant %dx%s is there twice", v.VCPUs, v.VCPUType)
+			return invalidf("variant %dx%s is given twice", v.VCPUs, v.VCPUType)
 		}
 		seen[shape{v.VCPUs, v.VCPUType}] = true
 	}

@@ -155,7 +155,7 @@ func (o *operator) limitLaunches(image *registered) {
 	o.shows("The launch limit was not changed.", "1h or 24h")
 	o.fill("#l-period", "24h")
 	o.press(`form[action$="/limit"] button`)
-	o.shows("The change is made")
+	o.shows("The change was made")
 	_, err := boot(o.t.Context(), o.client, image.launch(o.t, o.simulation.host), o.login.IdentityKey)
 	checkDenied(o.t, err)
 	o.visit("/audit?reason=launch_limit")
@@ -163,7 +163,7 @@ func (o *operator) limitLaunches(image *registered) {
 	o.visit("/images/" + image.ID.String())
 	o.fill("#l-max", "")
 	o.press(`form[action$="/limit"] button`)
-	o.shows("The change is made")
+	o.shows("The change was made")
 }
 
 // changePolicy sets a TCB floor that the host is below, by the form and as JSON.
@@ -172,7 +172,7 @@ func (o *operator) changePolicy(image *registered) {
 	o.visit("/images/" + image.ID.String())
 	o.fill(`[name="milan.reported.snp"]`, "99")
 	o.press(`form[action$="/floors"] button`)
-	o.shows("The change is made", "Revision 2", `"snp": 99`)
+	o.shows("The change was made", "Revision 2", `"snp": 99`)
 	_, err := boot(o.t.Context(), o.client, image.launch(o.t, o.simulation.host), o.login.IdentityKey)
 	checkDenied(o.t, err)
 	o.visit("/audit?kind=unlock&outcome=denied")
@@ -183,12 +183,12 @@ func (o *operator) changePolicy(image *registered) {
 	o.shows("leave vmpls out", `"vmpls":[0]`)
 	o.paste("#p-policy", `{"version":1}`)
 	o.press(`form[action$="/policy"] button`)
-	o.shows("The change is made", "Revision 3")
+	o.shows("The change was made", "Revision 3")
 	o.limitLaunches(image)
 	o.press(".panelhead a")
 	o.paste("#p-policy", `{"version":1,"platform":{"smt":false}}`)
 	o.press(`form[action$="/policy"] button`)
-	o.shows("The change is made", "Revision 2", `"smt": false`)
+	o.shows("The change was made", "Revision 2", `"smt": false`)
 	_, err = boot(o.t.Context(), o.client, image.launch(o.t, o.simulation.host), o.login.IdentityKey)
 	checkDenied(o.t, err)
 	o.paste("#p-policy", `{"version":1}`)
@@ -247,7 +247,7 @@ func (o *operator) tokens() {
 	o.visit("/tokens")
 	o.fill("#t-name", "packer")
 	o.press(`form[action="/tokens"] button`)
-	o.shows("It is shown this once")
+	o.shows("It is shown only once")
 	secret := eval[string](o.tab, `document.querySelector(".secret .hex").textContent`)
 	used := *o.login
 	used.Token = secret
@@ -316,15 +316,15 @@ func (o *operator) remove(image *registered) {
 	o.fill("#e-name", "mail server")
 	o.paste("#e-labels", "os=debian\nstage=test")
 	o.press(`form[action$="/edit"] button`)
-	o.shows("The change is made", "mail server")
+	o.shows("The change was made", "mail server")
 	o.fill("#d-typed", "web server")
 	o.press(`form[action$="/delete"] button`)
-	o.shows("It was not deleted.", "mail server")
+	o.shows("The image was not deleted.", "mail server")
 	o.fill("#d-typed", "mail server")
 	o.press(`form[action$="/delete"] button`)
 	o.shows("It is deleted.", "There are no images yet.")
 	o.visit("/images/" + image.ID.String())
-	o.shows("There is no such page.")
+	o.shows("Page not found.")
 }
 
 // password changes the password, which ends the session, and logs in and out.
@@ -343,7 +343,7 @@ func (o *operator) password() {
 	o.press(`form[action="/settings/password"] button`)
 	o.shows("Log in with the new one.")
 	o.tab.login(o.process.password)
-	o.shows("That is not the password.")
+	o.shows("Wrong password.")
 	o.visit("/tokens")
 	o.fill("#password", next)
 	o.press("form button.primary")

@@ -36,19 +36,19 @@ func TestHostileTexts(t *testing.T) {
 	}{
 		{"/", []string{`<script>window.owned`}},
 		{"/images", []string{`<script>window.owned`, strings.Repeat("W", 200), "note=" + script}},
-		{"/images?name=" + url.QueryEscape(long), []string{"No image is like that."}},
+		{"/images?name=" + url.QueryEscape(long), []string{"No images match."}},
 		{"/images?label=" + url.QueryEscape(long), nil},
 		{path, []string{`<script>window.owned`}},
 		{path + "/releases/" + image.answer.Release.ID.String(), []string{"root=/dev/mapper/cryptroot"}},
 		{"/tokens", []string{"<script>alert(1)<|script>", hebrew, strings.Repeat("W", 128)}},
 		{"/audit", []string{`<script>window.owned`}},
-		{"/audit?reason=" + url.QueryEscape(script), []string{"There are no such records."}},
+		{"/audit?reason=" + url.QueryEscape(script), []string{"No records match."}},
 		{"/audit?image_id=" + url.QueryEscape(script), []string{"Image: want its ID."}},
 		{"/audit?cursor=" + url.QueryEscape(script), []string{"The address of this page is not complete."}},
-		{"/register?image_id=" + url.QueryEscape(script), []string{"There is no such page."}},
+		{"/register?image_id=" + url.QueryEscape(script), []string{"Page not found."}},
 		{"/?span=" + url.QueryEscape(script), []string{"Overview"}},
 		{"/images?done=" + url.QueryEscape(script), nil},
-		{"/" + url.PathEscape(script), []string{"There is no such page."}},
+		{"/" + url.PathEscape(script), []string{"Page not found."}},
 	} {
 		o.visit(page.path)
 		o.shows(page.says...)

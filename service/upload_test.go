@@ -142,10 +142,10 @@ func TestUploadWithoutScript(t *testing.T) {
 		{"too much firmware", image1, make([]byte, 20<<20), 413, "larger than 16 MiB"},
 		{"no name", changed("name", ""), firmware, 422, "A name must not be empty."},
 		{"no type", changed("vcpu_type", "486"), firmware, 422, "486"},
-		{"counts", changed("vcpus", "many"), firmware, 422, "Counts of vCPUs: want numbers"},
-		{"labels", changed("labels", "a=b\na=c"), firmware, 422, "Labels are lines of NAME=CONTENT"},
-		{"policy", changed("policy", "{"), firmware, 422, "Report policy: it is not JSON."},
-		{"release of nothing", release2, firmware, 404, "There is no such page."},
+		{"counts", changed("vcpus", "many"), firmware, 422, "Numbers of vCPUs: want numbers"},
+		{"labels", changed("labels", "a=b\na=c"), firmware, 422, "enter one NAME=CONTENT per line"},
+		{"policy", changed("policy", "{"), firmware, 422, "Report policy: want JSON."},
+		{"release of nothing", release2, firmware, 404, "Page not found."},
 		{"image", image1, firmware, 200, "The image is registered."},
 		{"image again", image1, firmware, 409, "is already registered, as "},
 		{"release", release2, firmware, 200, "The release is proposed"},
@@ -166,7 +166,7 @@ func TestUploadWithoutScript(t *testing.T) {
 	old := found.Releases[1].ID.String()
 	form := url.Values{"csrf": {r.token()}, "typed": {old[:7]}}
 	path := "/images/" + image.ID.String() + "/releases/" + old + "/delete"
-	if status, page := r.send(path, "application/x-www-form-urlencoded", strings.NewReader(form.Encode())); status != 422 || !strings.Contains(page, "It was not deleted.") {
+	if status, page := r.send(path, "application/x-www-form-urlencoded", strings.NewReader(form.Encode())); status != 422 || !strings.Contains(page, "The release was not deleted.") {
 		t.Errorf("status %d: %s", status, page)
 	}
 	form.Set("typed", old[:8])

@@ -27,94 +27,94 @@ func adviceOn(reason audit.Reason) advice {
 			return a
 		}
 	}
-	return advice{Title: strings.ReplaceAll(string(reason), "_", " "), Meaning: "The rule of this name did not pass.", Do: "Compare what was expected with what was found."}
+	return advice{Title: strings.ReplaceAll(string(reason), "_", " "), Meaning: "The rule with this name failed.", Do: "Compare the expected value with the one found."}
 }
 
 // requestAdvice is on what is wrong with a request, whatever was launched.
 var requestAdvice = map[audit.Reason]advice{
 	audit.ReasonNonceForged: {
 		"Nonce of another service", "The guest answered a challenge that this service did not make.",
-		"Check that the guest talks to this service, and that all replicas share one database and one key-encryption key. Nobody outside can make such a nonce.",
+		"Check that the guest talks to this service, and that all replicas share one database and one key-encryption key. Only a service with that key can make a nonce.",
 	},
 	audit.ReasonNonceExpired: {
-		"Nonce too old", "The guest took longer to answer the challenge than a nonce lasts.",
-		"The guest tries again by itself. If this goes on, look for a slow network or an overloaded host, and at the clocks of the replicas.",
+		"Nonce too old", "The guest answered the challenge after its nonce had expired.",
+		"The guest tries again on its own. If this continues, check for a slow network, an overloaded host and replicas whose clocks differ.",
 	},
 	audit.ReasonNonceUsed: {
 		"Nonce used before", "The same answer came twice. Only the first one counts.",
-		"Once or twice, a connection was lost and the guest repeated itself. Often, somebody replays recorded requests: they gain nothing by it.",
+		"If it happens once or twice, a connection was lost and the guest repeated its request. If it happens often, recorded requests are being replayed, which gains an attacker nothing.",
 	},
 	audit.ReasonReportFormat: {
-		"Not an attestation report", "What the guest sent is no report, or one of a version that is not known here.",
-		"Look at the guest's console. A new version of the firmware may need a new version of this service.",
+		"Not an attestation report", "What the guest sent is not an attestation report, or has a version that this service does not know.",
+		"Check the guest's console. Newer firmware may need a newer version of this service.",
 	},
 	audit.ReasonBinding: {
-		"Report of another request", "The report is not about this nonce, guest key and disk: it was made for another request, or the request was changed on its way.",
-		"If the image was converted by another version, convert it anew. Otherwise somebody between guest and service changes requests: they gain nothing by it.",
+		"Report of another request", "The report does not cover this nonce, guest key and disk: it was made for another request, or the request was changed in transit.",
+		"If the image was converted by another version, convert it again. Otherwise requests are being changed between guest and service, which gains an attacker nothing.",
 	},
 	audit.ReasonVMPL: {
-		"Not from VMPL 0", "The report was asked for by less privileged code in the guest, not by its kernel.",
-		"Keys go to VMPL 0 alone. With an SVSM below the kernel, the image cannot be unlocked.",
+		"Not from VMPL 0", "The report was requested by less privileged code in the guest, not by its kernel.",
+		"Keys are given only to VMPL 0. An image that runs above an SVSM cannot be unlocked.",
 	},
 	audit.ReasonPublicKey: {
-		"Guest key malformed", "The key to which the answer would be encrypted is not one.",
-		"The agent in the initrd does not fit this service: convert the image with the same version.",
+		"Guest key malformed", "The key that the guest sent, to encrypt the answer to, is not valid.",
+		"The agent in the initrd does not match this service: convert the image again with the version of the service.",
 	},
 }
 
 // launchAdvice is on what was launched and not registered so.
 var launchAdvice = map[audit.Reason]advice{
 	audit.ReasonLaunchUnknown: {
-		"Launch not registered", "No registered release has these keys and this ID: the guest was launched with another ID block, or with none.",
-		"Launch with id-block.bin and id-auth.bin of the release's bundle. If the release was deleted, register it again.",
+		"Launch not registered", "No registered release has these keys and this ID: the guest was launched with a different ID block, or without one.",
+		"Launch the guest with id-block.bin and id-auth.bin from the release's bundle. If the release was deleted, register it again.",
 	},
 	audit.ReasonImageDisabled: {
-		"Image disabled", "The launch is right, but an operator has disabled the image.",
-		"Enable the image if it shall boot again.",
+		"Image disabled", "The launch is correct, but an operator has disabled the image.",
+		"Enable the image if it should boot again.",
 	},
 	audit.ReasonReleaseDisabled: {
-		"Release disabled", "The launch is right, but an operator has disabled this release.",
-		"Launch a newer release, or enable this one if it shall boot again.",
+		"Release disabled", "The launch is correct, but an operator has disabled this release.",
+		"Launch a newer release, or enable this one if it should boot again.",
 	},
 	audit.ReasonReleaseProposed: {
-		"Release not approved", "The launch is right, but nobody has approved this release: it was added to the image and is only proposed.",
-		"Look at the release and approve it, if it is wanted. If nobody of yours has added it, somebody holds a token of the role register: revoke it.",
+		"Release not approved", "The launch is correct, but this release was only proposed and has not been approved.",
+		"Review the release and approve it if you want it. If none of you added it, a token with the role register has leaked: revoke it.",
 	},
 	audit.ReasonSimulated: {
 		"Image of the other kind", "The image was registered while AMD was trusted and this service trusts a simulated AMD, or the other way round.",
-		"Never let a service with --insecure-trust-root use the database of a genuine one.",
+		"Never use the database of a genuine service with --insecure-trust-root.",
 	},
 	audit.ReasonLaunchLimit: {
-		"Too many launches", "So many launches of this image have had their key within its period that no more get one for now.",
-		"If you started them, raise the image's launch limit. If you did not, a host boots copies of the disk: look at the grants before this one.",
+		"Too many launches", "This image has reached its launch limit: no more launches get the key until the period has passed.",
+		"If you started these launches, raise the image's launch limit. If you did not, a host is booting copies of the disk: check the grants before this denial.",
 	},
 	audit.ReasonPolicyChanged: {
-		"Changed meanwhile", "An operator changed the image or the release in the moment in which this launch was held against what it was.",
-		"Nothing: the guest asks again and is held against what it is now.",
+		"Changed in the meantime", "An operator changed the image or the release while this launch was being checked.",
+		"Nothing: the guest asks again and is checked against the new state.",
 	},
 	audit.ReasonFamilyID: {
-		"Image ID differs", "FAMILY_ID of the launch is not the ID of the image that its keys belong to.",
-		"Launch with the ID block of the release's bundle.",
+		"Image ID differs", "The FAMILY_ID of the launch is not the ID of the image that its keys belong to.",
+		"Launch the guest with the ID block from the release's bundle.",
 	},
 	audit.ReasonMeasurement: {
-		"Measurement differs", "What was launched is not what was registered: other firmware, kernel, initrd or command line, or a number or type of vCPUs without a variant.",
-		"Compare the launch with the bundle's launch-config.json. “snpguard measure diff” names the first page that differs. If the change is wanted, register a release.",
+		"Measurement differs", "What was launched is not what was registered: the firmware, kernel, initrd or command line differs, or there is no variant for the number or type of vCPUs.",
+		"Compare the launch with the bundle's launch-config.json. “snpguard measure diff” names the first page that differs. If the change is intended, register it as a release.",
 	},
 	audit.ReasonGuestPolicy: {
-		"Guest policy differs", "The guest was launched with another guest policy than was registered.",
-		"Launch with the guest-policy of the bundle's launch-config.json.",
+		"Guest policy differs", "The guest was launched with a guest policy other than the registered one.",
+		"Launch the guest with the guest-policy from the bundle's launch-config.json.",
 	},
 	audit.ReasonGuestSVN: {
-		"Guest SVN differs", "The guest was launched with another security version than was registered.",
-		"Launch with the ID block of the release's bundle.",
+		"Guest SVN differs", "The guest was launched with a security version other than the registered one.",
+		"Launch the guest with the ID block from the release's bundle.",
 	},
 	audit.ReasonReportIDReleased: {
-		"This launch has had its key", "The key went to this launch before, for another key of the guest. A launch gets its key once.",
-		"Launch the guest anew. If it was not restarted, somebody made its first stage run twice: look at the first grant, named in the details.",
+		"This launch already has its key", "This launch was already given the key, encrypted to a different guest key. A launch gets its key only once.",
+		"Start the guest again. If it was not restarted, its first boot stage was made to run twice: check the first grant, which the details name.",
 	},
 	audit.ReasonSealedVMK: {
-		"Disk of another image", "The sealed volume key on the disk does not open with this release's key.",
-		"The disk belongs to another image, or its header was changed. Launch with the disk that was converted together with this release.",
+		"Disk of another image", "The sealed volume key on the disk cannot be opened with this release's key.",
+		"The disk belongs to another image, or its header was changed. Launch the guest with the disk from the same conversion as this release.",
 	},
 }
 
@@ -124,12 +124,12 @@ func genuineAdvice(reason audit.Reason) (advice, bool) {
 	case reason == audit.ReasonRevoked || reason == audit.Reason(attest.ReasonRevoked):
 		return advice{
 			"Certificate revoked", "AMD has revoked a certificate of the chip that signed the report.",
-			"Nothing that this chip signs can be trusted any more. Move the guest to another host and ask AMD or the host's owner.",
+			"Nothing that this chip signs can be trusted any more. Move the guest to another host, and ask AMD or the owner of the host about the chip.",
 		}, true
 	case reason == audit.ReasonCRL:
 		return advice{
-			"Revocation list forged or old", "The revocation list at hand is not AMD's, or is older than one that was seen before.",
-			"Look at who stands between this service and AMD's KDS: a proxy, or an imported archive.",
+			"Revocation list forged or old", "The revocation list is not signed by AMD, or is older than one seen before.",
+			"Check what this service gets AMD's lists from: a proxy in front of AMD's KDS, or an imported archive.",
 		}, true
 	case reason == audit.Reason(attest.ReasonNoCertificate):
 		return advice{
@@ -138,18 +138,18 @@ func genuineAdvice(reason audit.Reason) (advice, bool) {
 		}, true
 	case reason == audit.Reason(attest.ReasonChipIDMasked) || reason == audit.Reason(attest.ReasonChipKeyMasked):
 		return advice{
-			"Chip hidden by the host", "The host hides the chip's identity or has the report not signed.",
-			"Have the host's owner turn MASK_CHIP_ID and MASK_CHIP_KEY off, or use a host that signs with a VLEK.",
+			"Chip hidden by the host", "The host hides the chip's identity, or does not let it sign reports.",
+			"Ask the owner of the host to turn off MASK_CHIP_ID and MASK_CHIP_KEY, or use a host that signs with a VLEK.",
 		}, true
 	case reason == audit.Reason(attest.ReasonRoot):
 		return advice{
-			"Root not trusted", "The chip's certificates do not lead to a root that is trusted here: AMD's, or the simulated one that was given.",
+			"Root not trusted", "The chip's certificates do not lead to a root that this service trusts: AMD's, or the one given with --insecure-trust-root.",
 			"A simulated guest needs a service with --insecure-trust-root. Otherwise the chip is not AMD's.",
 		}, true
 	case reason == audit.Reason(attest.ReasonSignature) || reason == audit.Reason(attest.ReasonSignatureRange):
 		return advice{
 			"Signature wrong", "The report was not signed by the chip's key, or was changed afterwards.",
-			"A forged or damaged report. If a genuine host shows this again and again, its firmware is at fault.",
+			"The report is forged or damaged. If this keeps happening on a genuine host, its firmware is faulty.",
 		}, true
 	}
 	return otherGenuineAdvice(reason)
@@ -160,11 +160,11 @@ func genuineAdvice(reason audit.Reason) (advice, bool) {
 func otherGenuineAdvice(reason audit.Reason) (advice, bool) {
 	certificate := advice{
 		Meaning: "A certificate that came with the report, or from the cache, is not what AMD issues.",
-		Do:      "Have the host fetch its certificates from AMD's KDS again, or leave them out: the service then asks KDS.",
+		Do:      "Let the host fetch its certificates from AMD's KDS again, or send none: the service then asks the KDS itself.",
 	}
 	chip := advice{
-		Meaning: "The report and the certificate of its chip do not fit together.",
-		Do:      "After an update of its firmware a host has to fetch the certificate for its new TCB.",
+		Meaning: "The report does not match the certificate of its chip.",
+		Do:      "After a firmware update, a host must fetch the certificate for its new TCB.",
 	}
 	titles := map[attest.Reason]struct {
 		advice
@@ -175,9 +175,9 @@ func otherGenuineAdvice(reason audit.Reason) (advice, bool) {
 		attest.ReasonCertificateName:      {certificate, "Certificate with a wrong name"},
 		attest.ReasonCertificateUsage:     {certificate, "Certificate for another use"},
 		attest.ReasonCertificateSignature: {certificate, "Certificate not signed by AMD"},
-		attest.ReasonCertificateTime:      {certificate, "Certificate out of its time"},
-		attest.ReasonSigningKey:           {chip, "Signed by another kind of key"},
-		attest.ReasonProduct:              {chip, "Another product line"},
+		attest.ReasonCertificateTime:      {certificate, "Certificate expired or not yet valid"},
+		attest.ReasonSigningKey:           {chip, "Signed by a different kind of key"},
+		attest.ReasonProduct:              {chip, "Different product line"},
 		attest.ReasonChipID:               {chip, "Another chip"},
 		attest.ReasonTCB:                  {chip, "Another TCB"},
 		attest.ReasonTCBReserved:          {chip, "TCB malformed"},
@@ -193,7 +193,7 @@ func policyAdvice(reason audit.Reason) (advice, bool) {
 	a, ok := map[string]advice{
 		"tcb_floors": {
 			"TCB too old", "The host's firmware is below the floor that the release's policy sets for the " + part + " TCB.",
-			"Update the host's firmware and microcode. Lower the floor only if you accept what the update mends.",
+			"Update the host's firmware and microcode. Lower the floor only if you accept the vulnerabilities that the update fixes.",
 		},
 		"guest_policy": {
 			"Guest policy not accepted", "The guest was launched with a policy that the release's report policy does not accept.",
@@ -204,16 +204,16 @@ func policyAdvice(reason audit.Reason) (advice, bool) {
 			"Change the host's configuration, or the rule " + string(reason) + ".",
 		},
 		"min_firmware": {
-			"Firmware too old", "The host's SEV firmware is older than the release's policy asks for, or could be rolled back so far.",
+			"Firmware too old", "The host's SEV firmware is older than the release's policy requires, or can be rolled back to a version that is.",
 			"Update the host's SEV firmware and commit it.",
 		},
 		"allowed_chips": {
-			"Chip not on the list", "The release's policy names the chips that may run it. This one is not among them.",
+			"Chip not on the list", "The release's policy lists the chips that may run it, and this chip is not among them.",
 			"Add the chip to allowed_chips if it is yours.",
 		},
 		"denied_chips": {
-			"Chip denied", "The release's policy names this chip as one that may not run it.",
-			"Move the guest to another host, or take the chip off denied_chips.",
+			"Chip denied", "The release's policy lists this chip as one that must not run it.",
+			"Move the guest to another host, or remove the chip from denied_chips.",
 		},
 	}[rule]
 	if ok {

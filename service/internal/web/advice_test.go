@@ -52,7 +52,7 @@ func TestAdvice(t *testing.T) {
 			continue // no denial has it
 		}
 		a := adviceOn(audit.Reason(reason))
-		if strings.HasPrefix(a.Meaning, "The rule of this name") || a.Title == "" || a.Meaning == "" || a.Do == "" {
+		if strings.HasPrefix(a.Meaning, "The rule with this name") || a.Title == "" || a.Meaning == "" || a.Do == "" {
 			t.Errorf("%s: %+v", reason, a)
 		}
 		titles[a.Title] += reason + " "

@@ -175,7 +175,7 @@ func (w *Web) verifyAudit(rw http.ResponseWriter, r *request) error {
 		head, err := audit.ParseHead(body.Kept)
 		if err != nil {
 			return w.renderAudit(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{
-				Title: "The log was not verified.", Detail: "A head is SEQ:HASH, as a verification shows it.",
+				Title: "The log was not verified.", Detail: "Enter a head as SEQ:HASH, the form that a verification shows.",
 			}}, body)
 		}
 		kept = &head

@@ -158,7 +158,7 @@ func niceAbove(n int64) int64 {
 // Describe says in words what the chart shows.
 func (c chart) Describe() string {
 	if c.Busiest == nil {
-		return "No unlock was asked for."
+		return "No unlocks were requested."
 	}
 	return fmt.Sprintf("%s granted, %s denied. Most in the %s from %s: %s granted, %s denied.",
 		grouped(c.Granted), grouped(c.Denied), span(c.Busiest.To.Sub(c.Busiest.From)), c.Busiest.From.UTC().Format(time.RFC3339),

@@ -115,7 +115,7 @@ func (w *Web) changeLimit(rw http.ResponseWriter, r *request) error {
 		period, periodErr := time.ParseDuration(strings.TrimSpace(r.PostForm.Get("period")))
 		if err != nil || periodErr != nil || n < 1 || period < time.Second {
 			return w.renderImage(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{
-				Title: "The launch limit was not changed.", Detail: "It is a number of launches, and a time such as 1h or 24h.",
+				Title: "The launch limit was not changed.", Detail: "Enter a number of launches and a time such as 1h or 24h.",
 			}})
 		}
 		limit = wire.LaunchLimit{Max: n, Period: int64(period / time.Second)}
@@ -141,7 +141,7 @@ func parseLabels(text string) (map[string]string, error) {
 		}
 		name, content, ok := strings.Cut(line, "=")
 		if _, twice := labels[name]; !ok || twice {
-			return nil, refused("Labels are lines of NAME=CONTENT, each name once.")
+			return nil, refused("Labels: enter one NAME=CONTENT per line, each name only once.")
 		}
 		labels[name] = content
 	}
@@ -189,7 +189,7 @@ func (w *Web) askDisableImage(rw http.ResponseWriter, r *request) error {
 	}
 	return w.ask(rw, r, "images", question{
 		Title: "Disable " + image.Name + "?", Yes: "Disable the image", Back: "/images/" + image.ID.String(),
-		Detail: "Guests of this image that start or restart get no key, whatever their release, until it is enabled again. Those that run go on.",
+		Detail: "Guests of this image that start or restart get no key, with any release, until it is enabled again. Running guests are not affected.",
 	})
 }
 
@@ -210,7 +210,7 @@ func (w *Web) deleteImage(rw http.ResponseWriter, r *request) error {
 	}
 	if r.PostForm.Get("typed") != image.Name {
 		return w.renderImage(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{
-			Title: "It was not deleted.", Detail: "What was typed is not its name.",
+			Title: "The image was not deleted.", Detail: "The name that you typed is not the name of the image.",
 		}})
 	}
 	if err := w.cfg.Registry.DeleteImage(r.Context(), r.who(), image.ID); err != nil {

@@ -101,7 +101,7 @@ func (p *imagesPage) filter(q url.Values) (filter store.ImageFilter, err error) 
 	}
 	name, content, ok := strings.Cut(p.Label, "=")
 	if !ok {
-		return filter, refused("Label: want NAME=CONTENT, such as stage=production. There is no = in %q.", p.Label)
+		return filter, refused("Label: want NAME=CONTENT, such as stage=production. %q has no =.", p.Label)
 	}
 	filter.Labels = map[string]string{strings.TrimSpace(name): strings.TrimSpace(content)}
 	return filter, nil

@@ -128,7 +128,7 @@ func TestLabelFilter(t *testing.T) {
 		}
 	}
 	got := w.get("/images?" + url.Values{"label": {"foo"}}.Encode())
-	if page := got.Body.String(); got.Code != http.StatusUnprocessableEntity || !strings.Contains(page, "want NAME=CONTENT") || strings.Contains(page, "No image is like that") {
+	if page := got.Body.String(); got.Code != http.StatusUnprocessableEntity || !strings.Contains(page, "want NAME=CONTENT") || strings.Contains(page, "No images match") {
 		t.Errorf("foo: status %d, %s", got.Code, page)
 	}
 }

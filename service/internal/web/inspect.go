@@ -108,7 +108,7 @@ func (w *Web) inspectReport(ctx context.Context, data []byte) (*inspection, erro
 		report, table, err = snp.SplitExtended(data)
 	}
 	if err != nil {
-		return nil, &problem{Status: http.StatusUnprocessableEntity, Title: "That is no attestation report.", Detail: err.Error()}
+		return nil, &problem{Status: http.StatusUnprocessableEntity, Title: "That is not an attestation report.", Detail: err.Error()}
 	}
 	result := &inspection{Fields: reportview.Fields(report)}
 	policies, err := w.findPolicies(ctx, report, result)

@@ -88,13 +88,13 @@ func (w *Web) render(rw http.ResponseWriter, r *request, status int, p page) err
 	return err
 }
 
-// notices is what is said after a change. The address of a page names one of these and
-// can say nothing else.
+// notices is what is said after a change. The address of a page names one of
+// these and can say nothing else.
 var notices = map[string]string{
-	"registered": "The image is registered. The launch digests below are what its guests have to show.",
-	"release":    "The release is proposed: it unlocks nothing until an admin approves it. The launch digests below are what its guests have to show.",
-	"changed":    "The change is made and on record.",
-	"approved":   "It is approved: its guests get their keys.",
+	"registered": "The image is registered. Its guests must have one of the launch digests below.",
+	"release":    "The release is proposed: it unlocks nothing until an admin approves it. Its guests must have one of the launch digests below.",
+	"changed":    "The change was made and recorded.",
+	"approved":   "The release is approved: its guests get their keys.",
 	"enabled":    "It is enabled: guests get their keys.",
 	"disabled":   "It is disabled: no guest gets its key.",
 	"deleted":    "It is deleted.",

@@ -177,7 +177,7 @@ func (w *Web) changeReleasePolicy(rw http.ResponseWriter, r *request) error {
 func formPolicy(r *request) ([]byte, *problem) {
 	document := []byte(r.PostForm.Get("policy"))
 	if !json.Valid(document) {
-		return nil, &problem{Status: http.StatusUnprocessableEntity, Title: "The policy was not changed.", Detail: "It is not JSON."}
+		return nil, &problem{Status: http.StatusUnprocessableEntity, Title: "The policy was not changed.", Detail: "What you entered is not valid JSON."}
 	}
 	return document, nil
 }

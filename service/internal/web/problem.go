@@ -34,7 +34,7 @@ func (p *problem) Error() string {
 func (p *problem) Unwrap() error { return p.cause }
 
 func missing(err error) error {
-	return &problem{Status: http.StatusNotFound, Title: "There is no such page.", Detail: "What it was about may have been deleted.", cause: err}
+	return &problem{Status: http.StatusNotFound, Title: "Page not found.", Detail: "What it showed may have been deleted.", cause: err}
 }
 
 func refused(format string, args ...any) error {
@@ -53,12 +53,12 @@ func problemOf(err error) *problem {
 	case errors.Is(err, store.ErrCursor):
 		return &problem{Status: http.StatusBadRequest, Title: "The address of this page is not complete.", cause: err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &problem{Status: http.StatusServiceUnavailable, Title: "It took too long.", Detail: "Try again.", cause: err}
+		return &problem{Status: http.StatusServiceUnavailable, Title: "The request took too long.", Detail: "Try again.", cause: err}
 	}
 	if p, ok := asProblem(err); ok {
 		return p
 	}
-	return &problem{Status: http.StatusInternalServerError, Title: "The service failed.", Detail: "Its log knows more under the request ID.", cause: err}
+	return &problem{Status: http.StatusInternalServerError, Title: "The service failed.", Detail: "Look for the request ID in its log.", cause: err}
 }
 
 // asProblem returns what was refused, by the form or by the operation, in the API's
@@ -129,5 +129,5 @@ func (w *Web) fail(rw http.ResponseWriter, r *request, err error) {
 func (w *Web) notFound(http.ResponseWriter, *request) error { return missing(nil) }
 
 func (w *Web) wrongMethod(http.ResponseWriter, *request) error {
-	return &problem{Status: http.StatusMethodNotAllowed, Title: "This page does not take that."}
+	return &problem{Status: http.StatusMethodNotAllowed, Title: "This page does not support that method."}
 }

@@ -86,7 +86,7 @@ func readRegistration(fields url.Values) (*wire.Registration, error) {
 	for _, text := range strings.FieldsFunc(fields.Get("vcpus"), func(c rune) bool { return c == ',' || c == ' ' }) {
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			return nil, refused("Counts of vCPUs: want numbers with commas between them.")
+			return nil, refused("Numbers of vCPUs: want numbers separated by commas.")
 		}
 		in.VCPUs = append(in.VCPUs, n)
 	}
@@ -99,7 +99,7 @@ func readRegistration(fields url.Values) (*wire.Registration, error) {
 	}
 	if text := strings.TrimSpace(fields.Get("policy")); text != "" {
 		if in.Policy = json.RawMessage(text); !json.Valid(in.Policy) {
-			return nil, refused("Report policy: it is not JSON.")
+			return nil, refused("Report policy: want JSON.")
 		}
 	}
 	return in, nil
@@ -114,7 +114,7 @@ func readFindings(fields url.Values) ([]wire.Finding, error) {
 	}
 	var list []staging.Finding
 	if err := strictjson.Decode([]byte(text), &list); err != nil {
-		return nil, refused("Findings: want the list that conversion.json has.")
+		return nil, refused("Findings: want the list from conversion.json.")
 	}
 	return staging.Unmended(list, strings.FieldsFunc(fields.Get("accepted"), func(c rune) bool { return c == ',' || c == ' ' })), nil
 }

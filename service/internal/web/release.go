@@ -148,7 +148,7 @@ func (w *Web) askDisableRelease(rw http.ResponseWriter, r *request) error {
 	}
 	return w.ask(rw, r, "images", question{
 		Title: "Disable release " + id.String()[:8] + " of " + image.Name + "?", Yes: "Disable the release", Back: body.Path,
-		Detail: "Guests of this release that start or restart get no key until it is enabled again. Those that run go on.",
+		Detail: "Guests of this release that start or restart get no key until it is enabled again. Running guests are not affected.",
 	})
 }
 
@@ -179,7 +179,7 @@ func (w *Web) askApproveRelease(rw http.ResponseWriter, r *request, image store.
 	}
 	return w.ask(rw, r, "images", question{
 		Title: "Approve release " + id.String()[:8] + " of " + image.Name + "?", Yes: "Approve the release", Back: body.Path, Grants: true,
-		Detail: "Guests of this release get the key to every disk of the image from then on.",
+		Detail: "From then on, guests of this release get the key to every disk of the image.",
 	})
 }
 
@@ -192,7 +192,7 @@ func (w *Web) deleteRelease(rw http.ResponseWriter, r *request) error {
 	}
 	if r.PostForm.Get("typed") != id.String()[:8] {
 		return w.renderRelease(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{
-			Title: "It was not deleted.", Detail: "What was typed is not the beginning of its ID.",
+			Title: "The release was not deleted.", Detail: "The characters that you typed are not the beginning of its ID.",
 		}})
 	}
 	if err := w.cfg.Registry.DeleteRelease(r.Context(), r.who(), image.ID, id); err != nil {

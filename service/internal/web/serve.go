@@ -97,9 +97,9 @@ func (w *Web) admit(rw http.ResponseWriter, r *request, rt route) error {
 // bodyProblem says what is wrong with a body without more words than needed.
 func bodyProblem(err error) error {
 	if errors.As(err, new(*http.MaxBytesError)) {
-		return &problem{Status: http.StatusRequestEntityTooLarge, Title: "That is more than the service takes.", cause: err}
+		return &problem{Status: http.StatusRequestEntityTooLarge, Title: "That is larger than the service allows.", cause: err}
 	}
-	return &problem{Status: http.StatusBadRequest, Title: "The form did not arrive as a whole.", cause: err}
+	return &problem{Status: http.StatusBadRequest, Title: "The form did not arrive completely.", cause: err}
 }
 
 func ignoreUnsupported(err error) error {

@@ -58,7 +58,7 @@ func (r *request) token() string {
 func (r *request) checkToken(given string) error {
 	if subtle.ConstantTimeCompare([]byte(given), []byte(r.token())) != 1 {
 		return &problem{
-			Status: http.StatusForbidden, Title: "The form is not of this session.",
+			Status: http.StatusForbidden, Title: "The form does not belong to this session.",
 			Detail: "It may have been open since before the last login. Load the page again and repeat the change.",
 		}
 	}
@@ -116,7 +116,7 @@ func (w *Web) login(rw http.ResponseWriter, r *request) error {
 	session, err := w.cfg.Accounts.LogIn(r.Context(), fresh, r.PostForm.Get("password"))
 	if p, ok := asProblem(err); ok && p.Status < http.StatusInternalServerError {
 		if p.Code == wire.CodeUnauthenticated {
-			p.Title, p.Detail = "That is not the password.", "Wrong passwords are counted and slowed down."
+			p.Title, p.Detail = "Wrong password.", "Wrong passwords are counted and slowed down."
 		}
 		return w.renderLogin(rw, r, p.Status, page{Problem: p, Body: loginPage{next, w.cfg.Info}})
 	}

@@ -56,7 +56,7 @@ func TestLoginRefused(t *testing.T) {
 			}
 			return
 		}
-		if got.Code != http.StatusUnauthorized || !strings.Contains(got.Body.String(), "That is not the password.") {
+		if got.Code != http.StatusUnauthorized || !strings.Contains(got.Body.String(), "Wrong password.") {
 			t.Fatalf("status %d: %s", got.Code, got.Body)
 		}
 	}

@@ -76,7 +76,7 @@ func (w *Web) downloadCA(rw http.ResponseWriter, _ *request) error {
 func (w *Web) changePassword(rw http.ResponseWriter, r *request) error {
 	if r.PostForm.Get("new") != r.PostForm.Get("repeated") {
 		return w.renderSettings(rw, r, http.StatusUnprocessableEntity, page{Problem: &problem{
-			Title: "The password was not changed.", Detail: "The new password was not typed twice in the same way.",
+			Title: "The password was not changed.", Detail: "The two entries of the new password differ.",
 		}})
 	}
 	err := w.cfg.Accounts.ChangePassword(r.Context(), r.who(), r.PostForm.Get("current"), r.PostForm.Get("new"))

@@ -67,7 +67,7 @@ func TestChart(t *testing.T) {
 		}
 	}
 	empty := newChart(chartSpans()[0], now, nil)
-	if empty.Busiest != nil || empty.Up != 1 || empty.Line != barHeight || empty.Describe() != "No unlock was asked for." {
+	if empty.Busiest != nil || empty.Up != 1 || empty.Line != barHeight || empty.Describe() != "No unlocks were requested." {
 		t.Errorf("got %+v", empty)
 	}
 }

@@ -87,7 +87,7 @@ func (w *Web) revokeToken(rw http.ResponseWriter, r *request) error {
 		}
 		return w.ask(rw, r, "tokens", question{
 			Title: "Revoke " + token.Name + "?", Yes: "Revoke the token", Back: "/tokens",
-			Detail: "Whoever uses this token is locked out at once, and for good.",
+			Detail: "The token stops working at once and cannot be restored.",
 		})
 	}
 	if err := w.cfg.Accounts.RevokeToken(r.Context(), r.who(), id); err != nil {

@@ -45,7 +45,7 @@ func (s Segment) items(more ...item) ([]item, error) {
 	if len(s.Agent) == 0 || len(s.Config) == 0 || len(s.Config) > bootconf.MaxSize {
 		return nil, fmt.Errorf("%w: agent of %d bytes, configuration of %d", ErrMalformed, len(s.Agent), len(s.Config))
 	}
-	files := append(more,
+	files := append(slices.Clone(more),
 		item{bootconf.PathAgent, cpio.ModeRegular | 0o755, s.Agent},
 		item{bootconf.PathConfig, cpio.ModeRegular | 0o644, s.Config})
 	for i, name := range ModuleFiles(s.Modules) {

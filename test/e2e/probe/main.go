@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,7 +39,7 @@ func content(path string) string {
 }
 
 func run(program string, args ...string) string {
-	out, err := exec.Command(program, args...).CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), program, args...).CombinedOutput()
 	if err != nil {
 		return err.Error()
 	}

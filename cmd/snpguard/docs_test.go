@@ -109,7 +109,7 @@ func TestDocumentedCommandsExist(t *testing.T) {
 // docs/from-snpguard.md: flags, paths of the API and tables of the database.
 func TestCounterpartsExist(t *testing.T) {
 	known := readDoc(t, "service/internal/api/openapi.json")
-	for _, dir := range []string{"config", "admin", "store/migrations"} {
+	for _, dir := range []string{"config", "monitoring", "store/migrations"} {
 		files, err := filepath.Glob("../../service/internal/" + dir + "/*.*")
 		if err != nil {
 			t.Fatal(err)

@@ -101,7 +101,7 @@ func attackersDisk(t *testing.T, s *stolen) {
 	keyFile := filepath.Join(t.TempDir(), "key")
 	writeFile(t, keyFile, string(key))
 	s.write(t, header(t, "--cipher", "aes-xts-plain64", "--key-size", "512", "--volume-key-file", keyFile, "--sector-size", "4096"), 0)
-	cipher, err := xts.New(key)
+	cipher, err := xts.New(key, xts.LargeSector)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func replaceRoot(t *testing.T, c *conversion, kind, uuid, root string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cipher, err := xts.New(recovered(t, c))
+	cipher, err := xts.New(recovered(t, c), xts.LargeSector)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,11 +15,11 @@ import (
 func TestConstantsAgree(t *testing.T) {
 	for name, equal := range map[string]bool{
 		"cipher of agent and header":              bootconf.Cipher == luks2.Cipher,
-		"sector of core and header":               xts.SectorSize == luks2.SectorSize,
+		"sector of core and header":               xts.LargeSector == luks2.SectorSize,
 		"key of core and protocol":                xts.KeySize == wire.VMKSize,
 		"record behind the keyslots":              vmkrecord.Offset >= luks2.KeyslotsEnd,
 		"record in front of the payload":          vmkrecord.Offset+vmkrecord.Size <= luks2.PayloadOffset,
-		"payload on whole sectors":                luks2.PayloadOffset%xts.SectorSize == 0,
+		"payload on whole sectors":                luks2.PayloadOffset%xts.LargeSector == 0,
 		"payload on whole clusters of the output": luks2.PayloadOffset%clusterSize == 0 && alignment%clusterSize == 0,
 		"chunks of whole clusters":                chunkSize%clusterSize == 0,
 		"words for cloud-init":                    CloudInitNone == harden.CloudInitNone && CloudInitKeep == harden.CloudInitKeep,

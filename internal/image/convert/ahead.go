@@ -57,7 +57,7 @@ func (c *conversion) prepare(ctx context.Context, a *ahead, s *source, root *wor
 	if a.keys, err = newKeys(c.Service.IngestionKey); err != nil {
 		return err
 	}
-	if a.cipher, err = xts.New(a.keys.vmk); err != nil {
+	if a.cipher, err = xts.New(a.keys.vmk, xts.LargeSector); err != nil {
 		return err
 	}
 	if a.source, err = qemu.Open(ctx, s.image); err != nil {
@@ -75,7 +75,7 @@ func (c *conversion) prepare(ctx context.Context, a *ahead, s *source, root *wor
 // size is that of the payload, in whole sectors.
 func (a *ahead) size() int64 {
 	size := a.layout.table.Size(a.layout.root) - luks2.PayloadOffset
-	return size - size%xts.SectorSize
+	return size - size%xts.LargeSector
 }
 
 // payload encrypts a root as it is now. The file system begins at an offset of the

@@ -330,14 +330,14 @@ func sameAllocation(t *testing.T, volume *ext4.FS, payload []byte, all bool) {
 		}
 		ranges = append(ranges, r)
 	}
-	used := make([]bool, len(payload)/xts.SectorSize)
+	used := make([]bool, len(payload)/xts.LargeSector)
 	for _, r := range sectors(ranges) {
-		for i := r.Offset / xts.SectorSize; i < (r.Offset+r.Length)/xts.SectorSize; i++ {
+		for i := r.Offset / xts.LargeSector; i < (r.Offset+r.Length)/xts.LargeSector; i++ {
 			used[i] = true
 		}
 	}
 	for i := range used {
-		if written := !allZero(payload[i*xts.SectorSize:][:xts.SectorSize]); written != (used[i] || all) {
+		if written := !allZero(payload[i*xts.LargeSector:][:xts.LargeSector]); written != (used[i] || all) {
 			t.Fatalf("sector %d: used %t, written %t", i, used[i], written)
 		}
 	}

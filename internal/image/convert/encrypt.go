@@ -38,8 +38,8 @@ type payload struct {
 func sectors(ranges []rootfs.Range) []rootfs.Range {
 	var out []rootfs.Range
 	for _, r := range ranges {
-		first := r.Offset / xts.SectorSize * xts.SectorSize
-		end := (r.Offset + r.Length + xts.SectorSize - 1) / xts.SectorSize * xts.SectorSize
+		first := r.Offset / xts.LargeSector * xts.LargeSector
+		end := (r.Offset + r.Length + xts.LargeSector - 1) / xts.LargeSector * xts.LargeSector
 		if n := len(out); n > 0 && out[n-1].Offset+out[n-1].Length >= first {
 			out[n-1].Length = max(out[n-1].Offset+out[n-1].Length, end) - out[n-1].Offset
 			continue

@@ -17,7 +17,7 @@ import (
 // encrypted writes the ranges of source into a file and returns what it holds.
 func encrypted(t *testing.T, key, source []byte, ranges []rootfs.Range, offset int64) []byte {
 	t.Helper()
-	cipher, err := xts.New(key)
+	cipher, err := xts.New(key, xts.LargeSector)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,13 +50,13 @@ func TestEverythingUsedIsEncryptedAndNothingElseWritten(t *testing.T) {
 	}
 	const offset = 3 << 20
 	disk := encrypted(t, key, source, ranges, offset)
-	cipher, err := xts.New(key)
+	cipher, err := xts.New(key, xts.LargeSector)
 	if err != nil {
 		t.Fatal(err)
 	}
 	used := sectors(ranges)
-	for at := int64(0); at < int64(len(source)); at += xts.SectorSize {
-		var got [xts.SectorSize]byte
+	for at := int64(0); at < int64(len(source)); at += xts.LargeSector {
+		var got [xts.LargeSector]byte
 		copy(got[:], disk[min(offset+at, int64(len(disk))):])
 		inUse := false
 		for _, r := range used {
@@ -68,11 +68,11 @@ func TestEverythingUsedIsEncryptedAndNothingElseWritten(t *testing.T) {
 			}
 			continue
 		}
-		if bytes.Equal(got[:], source[at:at+xts.SectorSize]) || allZero(got[:]) {
+		if bytes.Equal(got[:], source[at:at+xts.LargeSector]) || allZero(got[:]) {
 			t.Fatalf("sector at %d is not encrypted", at)
 		}
 		cipher.Decrypt(got[:], got[:], at)
-		if !bytes.Equal(got[:], source[at:at+xts.SectorSize]) {
+		if !bytes.Equal(got[:], source[at:at+xts.LargeSector]) {
 			t.Fatalf("sector at %d is not what the source has", at)
 		}
 	}
@@ -99,7 +99,7 @@ func (failing) ReadAt([]byte, int64) (int, error)  { return 0, io.ErrClosedPipe 
 func TestEncryptionStopsAtErrors(t *testing.T) {
 	key := make([]byte, xts.KeySize)
 	rand.Read(key)
-	cipher, err := xts.New(key)
+	cipher, err := xts.New(key, xts.LargeSector)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,7 +108,7 @@ func (c *conversion) bootConfig(sys *system, k *keys, l *layout) *bootconf.Confi
 		Services: c.Service.URLs, CA: c.Service.CA, IdentityKey: c.Service.IdentityKey, VMKCommitment: k.commitment,
 		Root: bootconf.Root{
 			PartitionGUID: l.root.GUID.String(), SealedVMKOffset: vmkrecord.Offset, PayloadOffset: luks2.PayloadOffset,
-			Cipher: bootconf.Cipher, SectorSize: xts.SectorSize,
+			Cipher: bootconf.Cipher, SectorSize: xts.LargeSector,
 			Filesystem: string(sys.root.fs.Type()), FilesystemUUID: sys.root.fs.UUID(),
 			AllowDiscards: c.AllowDiscards, Grow: true, Mount: sys.mount,
 		},

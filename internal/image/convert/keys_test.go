@@ -93,13 +93,13 @@ func decryptedFile(t *testing.T, part, vmk []byte, name string) string {
 // decrypted returns the payload of a partition in clear.
 func decrypted(t *testing.T, part, vmk []byte) []byte {
 	t.Helper()
-	cipher, err := xts.New(vmk)
+	cipher, err := xts.New(vmk, xts.LargeSector)
 	if err != nil {
 		t.Fatal(err)
 	}
 	payload := slices.Clone(part[luks2.PayloadOffset:])
-	for at := 0; at+xts.SectorSize <= len(payload); at += xts.SectorSize {
-		if sector := payload[at:][:xts.SectorSize]; !allZero(sector) {
+	for at := 0; at+xts.LargeSector <= len(payload); at += xts.LargeSector {
+		if sector := payload[at:][:xts.LargeSector]; !allZero(sector) {
 			cipher.Decrypt(sector, sector, int64(at))
 		}
 	}

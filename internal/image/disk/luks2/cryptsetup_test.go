@@ -39,7 +39,7 @@ func newDisk(t *testing.T) *disk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := xts.New(vmk)
+	c, err := xts.New(vmk, xts.LargeSector)
 	if err != nil {
 		t.Fatal(err)
 	}

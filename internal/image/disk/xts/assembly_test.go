@@ -13,7 +13,7 @@ const pureGo = false
 
 // TestWipeOverwritesSchedule looks at the memory that a Cipher leaves behind.
 func TestWipeOverwritesSchedule(t *testing.T) {
-	c, err := New(random(t, KeySize))
+	c, err := New(random(t, KeySize), LargeSector)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestOtherProcessors(t *testing.T) {
 	for name, has := range map[string]*bool{"AES": &cpu.X86.HasAES, "AVX": &cpu.X86.HasAVX} {
 		was := *has
 		*has = false
-		c, err := New(random(t, KeySize))
+		c, err := New(random(t, KeySize), LargeSector)
 		*has = was
 		if err != nil {
 			t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 )
 
 // work is one buffer of a conversion, in and out of the second-level cache.
-const work = 64 * SectorSize
+const work = 64 * LargeSector
 
 func BenchmarkEncrypt(b *testing.B) { each(b, core.encrypt) }
 
@@ -21,7 +21,7 @@ func BenchmarkDecrypt(b *testing.B) { each(b, core.decrypt) }
 // each runs one direction of both implementations.
 func each(b *testing.B, run func(c core, dst, src []byte, iv uint64)) {
 	src, dst := random(b, work), make([]byte, work)
-	for name, c := range cores(b, random(b, KeySize)) {
+	for name, c := range cores(b, random(b, KeySize), LargeSector) {
 		b.Run(strings.ReplaceAll(name, " ", "-"), func(b *testing.B) {
 			b.SetBytes(work)
 			for b.Loop() {
@@ -38,7 +38,7 @@ func BenchmarkRatioXTSEncrypt(b *testing.B) { compare(b, core.encrypt) }
 func BenchmarkRatioXTSDecrypt(b *testing.B) { compare(b, core.decrypt, "-decrypt") }
 
 func compare(b *testing.B, run func(c core, dst, src []byte, iv uint64), flags ...string) {
-	c, src, dst := cores(b, random(b, KeySize))["chosen"], random(b, work), make([]byte, work)
+	c, src, dst := cores(b, random(b, KeySize), LargeSector)["chosen"], random(b, work), make([]byte, work)
 	var took, reference float64 // seconds a byte
 	for b.Loop() {
 		reference += 1 / openssl(b, flags...)
@@ -54,7 +54,7 @@ func compare(b *testing.B, run func(c core, dst, src []byte, iv uint64), flags .
 // openssl returns how many bytes a second OpenSSL does in one second.
 func openssl(b *testing.B, flags ...string) float64 {
 	b.Helper()
-	args := append([]string{"speed", "-mr", "-seconds", "1", "-bytes", strconv.Itoa(SectorSize)}, flags...)
+	args := append([]string{"speed", "-mr", "-seconds", "1", "-bytes", strconv.Itoa(LargeSector)}, flags...)
 	out, err := exec.Command("openssl", append(args, "-evp", "aes-256-xts")...).Output()
 	if err != nil {
 		b.Fatalf("openssl (Debian package openssl): %v", err)
@@ -75,7 +75,7 @@ func openssl(b *testing.B, flags ...string) float64 {
 // BenchmarkRatioPortable compares plain Go with AES alone, block by block.
 func BenchmarkRatioPortable(b *testing.B) {
 	key, src, dst := random(b, KeySize), random(b, work), make([]byte, work)
-	c, err := newPortable(key)
+	c, err := newPortable(key, LargeSector)
 	if err != nil {
 		b.Fatal(err)
 	}

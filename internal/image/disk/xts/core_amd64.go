@@ -6,11 +6,11 @@ import "golang.org/x/sys/cpu"
 
 // newCore takes the assembly where the processor has what it needs: AES, and
 // AVX for instructions with three operands.
-func newCore(key []byte) (core, error) {
+func newCore(key []byte, sectorSize int) (core, error) {
 	if !cpu.X86.HasAES || !cpu.X86.HasAVX {
-		return newPortable(key)
+		return newPortable(key, sectorSize)
 	}
-	s := new(schedule)
+	s := &schedule{sectorSize: uint64(sectorSize)}
 	expand(&s.encryption, (*[aesKey]byte)(key))
 	invert(&s.decryption, &s.encryption)
 	expand(&s.tweak, (*[aesKey]byte)(key[aesKey:]))
@@ -22,14 +22,17 @@ func newCore(key []byte) (core, error) {
 type roundKeys [15 * blockSize]byte
 
 // schedule is the assembly's core.
-type schedule struct{ encryption, decryption, tweak roundKeys }
+type schedule struct {
+	encryption, decryption, tweak roundKeys
+	sectorSize                    uint64
+}
 
 func (s *schedule) encrypt(dst, src []byte, iv uint64) {
-	encryptSectors(&s.encryption, &s.tweak, dst, src, iv)
+	encryptSectors(&s.encryption, &s.tweak, dst, src, iv, s.sectorSize)
 }
 
 func (s *schedule) decrypt(dst, src []byte, iv uint64) {
-	decryptSectors(&s.decryption, &s.tweak, dst, src, iv)
+	decryptSectors(&s.decryption, &s.tweak, dst, src, iv, s.sectorSize)
 }
 
 func (s *schedule) wipe() { *s = schedule{} }
@@ -45,12 +48,13 @@ func expand(keys *roundKeys, key *[aesKey]byte)
 //go:noescape
 func invert(decryption, encryption *roundKeys)
 
-// encryptSectors encrypts src, whole sectors and at least one, into dst.
+// encryptSectors encrypts src, whole sectors and at least one, into dst. The size of
+// a sector is a multiple of eight blocks.
 //
 //go:noescape
-func encryptSectors(encryption, tweak *roundKeys, dst, src []byte, iv uint64)
+func encryptSectors(encryption, tweak *roundKeys, dst, src []byte, iv, sectorSize uint64)
 
 // decryptSectors is its inverse.
 //
 //go:noescape
-func decryptSectors(decryption, tweak *roundKeys, dst, src []byte, iv uint64)
+func decryptSectors(decryption, tweak *roundKeys, dst, src []byte, iv, sectorSize uint64)

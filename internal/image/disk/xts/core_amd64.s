@@ -7,7 +7,7 @@
 //   AX  round keys of the data key    BX  round keys of the tweak key
 //   DI  output   SI  input   DX  bytes left   CX  bytes left in the sector
 //   R8  tweaks of the eight blocks in flight  R9  room for those of the next
-//   R10 IV
+//   R10 IV   R12 size of a sector   R13 its size in units of the IV
 //   X0 to X7 blocks   X8 round key   X9 last tweak   X10 polynomial   X11 scratch
 
 // One round of eight blocks with the round key at offset key from AX.
@@ -53,6 +53,9 @@
 	MOVQ src_base+40(FP), SI; \
 	MOVQ src_len+48(FP), DX; \
 	MOVQ iv+64(FP), R10; \
+	MOVQ sectorSize+72(FP), R12; \
+	MOVQ R12, R13; \
+	SHRQ $const_ivShift, R13; \
 	LEAQ tweaks-272(SP), R8; \
 	ADDQ $15, R8; \
 	ANDQ $~15, R8; \
@@ -87,7 +90,7 @@ sector: \
 	NEXT(80); \
 	NEXT(96); \
 	NEXT(112); \
-	MOVQ $const_SectorSize, CX; \
+	MOVQ R12, CX; \
 eight: \
 	XCHGQ R8, R9; \
 	VMOVDQU 0(AX), X8; \
@@ -133,18 +136,18 @@ eight: \
 	ADDQ $128, DI; \
 	SUBQ $128, CX; \
 	JNZ eight; \
-	ADDQ $(const_SectorSize/const_ivUnit), R10; \
-	SUBQ $const_SectorSize, DX; \
+	ADDQ R13, R10; \
+	SUBQ R12, DX; \
 	JNZ sector; \
 	RET
 
-// func encryptSectors(encryption, tweak *roundKeys, dst, src []byte, iv uint64)
-TEXT ·encryptSectors(SB), NOSPLIT, $272-72
+// func encryptSectors(encryption, tweak *roundKeys, dst, src []byte, iv, sectorSize uint64)
+TEXT ·encryptSectors(SB), NOSPLIT, $272-80
 	MOVQ encryption+0(FP), AX
 	SECTORS(VAESENC, VAESENCLAST)
 
-// func decryptSectors(decryption, tweak *roundKeys, dst, src []byte, iv uint64)
-TEXT ·decryptSectors(SB), NOSPLIT, $272-72
+// func decryptSectors(decryption, tweak *roundKeys, dst, src []byte, iv, sectorSize uint64)
+TEXT ·decryptSectors(SB), NOSPLIT, $272-80
 	MOVQ decryption+0(FP), AX
 	SECTORS(VAESDEC, VAESDECLAST)
 

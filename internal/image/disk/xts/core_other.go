@@ -2,4 +2,4 @@
 
 package xts
 
-func newCore(key []byte) (core, error) { return newPortable(key) }
+func newCore(key []byte, sectorSize int) (core, error) { return newPortable(key, sectorSize) }

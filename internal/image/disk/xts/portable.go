@@ -8,9 +8,12 @@ import (
 )
 
 // portable works everywhere. Tests hold the assembly against it.
-type portable struct{ data, tweak cipher.Block }
+type portable struct {
+	data, tweak cipher.Block
+	sectorSize  int
+}
 
-func newPortable(key []byte) (portable, error) {
+func newPortable(key []byte, sectorSize int) (portable, error) {
 	data, err := aes.NewCipher(key[:aesKey])
 	if err != nil {
 		return portable{}, fmt.Errorf("expand data key: %w", err)
@@ -19,7 +22,7 @@ func newPortable(key []byte) (portable, error) {
 	if err != nil {
 		return portable{}, fmt.Errorf("expand tweak key: %w", err)
 	}
-	return portable{data, tweak}, nil
+	return portable{data, tweak, sectorSize}, nil
 }
 
 func (p portable) encrypt(dst, src []byte, iv uint64) { p.sectors(dst, src, iv, p.data.Encrypt) }
@@ -35,9 +38,9 @@ func (p portable) sectors(dst, src []byte, iv uint64, run func(dst, src []byte))
 		binary.LittleEndian.PutUint64(tweak, iv)
 		binary.LittleEndian.PutUint64(tweak[8:], 0)
 		p.tweak.Encrypt(tweak, tweak)
-		sector(dst[:SectorSize], src[:SectorSize], tweak, run)
-		dst, src = dst[SectorSize:], src[SectorSize:]
-		iv += SectorSize / ivUnit
+		sector(dst[:p.sectorSize], src[:p.sectorSize], tweak, run)
+		dst, src = dst[p.sectorSize:], src[p.sectorSize:]
+		iv += uint64(p.sectorSize) / ivUnit
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 )
 
 // TestIEEE1619 runs the vectors of the standard. Their data units have 512
-// bytes; those are also the beginning of a longer unit.
+// bytes: a small sector, and the beginning of a large one.
 func TestIEEE1619(t *testing.T) {
 	file, err := os.ReadFile("testdata/ieee1619.txt")
 	if err != nil {
@@ -28,7 +28,7 @@ func TestIEEE1619(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := make([]byte, SectorSize)
+	plain := make([]byte, LargeSector)
 	for i := range plain {
 		plain[i] = byte(i)
 	}
@@ -43,15 +43,17 @@ func TestIEEE1619(t *testing.T) {
 		if _, err := fmt.Sscanf(line, "%d %x %x", &number, &iv, &want); err != nil || len(want) != 512 {
 			t.Fatalf("%.20s: %d bytes, %v", line, len(want), err)
 		}
-		for name, c := range cores(t, key) {
-			got := make([]byte, SectorSize)
-			c.encrypt(got, plain, iv)
-			if !bytes.Equal(got[:512], want) {
-				t.Errorf("vector %d, %s: encrypted otherwise", number, name)
-			}
-			c.decrypt(got, got, iv)
-			if !bytes.Equal(got, plain) {
-				t.Errorf("vector %d, %s: decrypted otherwise", number, name)
+		for _, size := range sizes {
+			for name, c := range cores(t, key, size) {
+				got := make([]byte, size)
+				c.encrypt(got, plain[:size], iv)
+				if !bytes.Equal(got[:512], want) {
+					t.Errorf("vector %d, %s, sectors of %d: encrypted otherwise", number, name, size)
+				}
+				c.decrypt(got, got, iv)
+				if !bytes.Equal(got, plain[:size]) {
+					t.Errorf("vector %d, %s, sectors of %d: decrypted otherwise", number, name, size)
+				}
 			}
 		}
 		ran++
@@ -69,23 +71,25 @@ func TestOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatalf("compile testdata/openssl.c (Debian packages gcc, libc6-dev, libssl-dev): %v\n%s", err, out)
 	}
-	key, plain := random(t, KeySize), random(t, 64*SectorSize)
-	for _, offset := range []int64{0, 16 << 20, 1<<63 - 64*SectorSize} {
-		cmd := exec.Command(program, hex.EncodeToString(key), strconv.FormatInt(offset/512, 10), strconv.Itoa(SectorSize))
-		cmd.Stdin = bytes.NewReader(plain)
-		want, err := cmd.Output()
-		if err != nil || len(want) != len(plain) {
-			t.Fatalf("%d bytes of OpenSSL: %v", len(want), err)
-		}
-		for name, core := range cores(t, key) {
-			c, got := &Cipher{core}, make([]byte, len(plain))
-			c.Encrypt(got, plain, offset)
-			if !bytes.Equal(got, want) {
-				t.Errorf("%s, offset %d: encrypted otherwise than OpenSSL", name, offset)
+	key, plain := random(t, KeySize), random(t, 64*LargeSector)
+	for _, size := range sizes {
+		for _, offset := range []int64{0, 16 << 20, 1<<63 - 64*LargeSector} {
+			cmd := exec.Command(program, hex.EncodeToString(key), strconv.FormatInt(offset/512, 10), strconv.Itoa(size))
+			cmd.Stdin = bytes.NewReader(plain)
+			want, err := cmd.Output()
+			if err != nil || len(want) != len(plain) {
+				t.Fatalf("%d bytes of OpenSSL: %v", len(want), err)
 			}
-			c.Decrypt(got, want, offset)
-			if !bytes.Equal(got, plain) {
-				t.Errorf("%s, offset %d: decrypted something else", name, offset)
+			for name, core := range cores(t, key, size) {
+				c, got := &Cipher{core, size}, make([]byte, len(plain))
+				c.Encrypt(got, plain, offset)
+				if !bytes.Equal(got, want) {
+					t.Errorf("%s, sectors of %d, offset %d: encrypted otherwise than OpenSSL", name, size, offset)
+				}
+				c.Decrypt(got, want, offset)
+				if !bytes.Equal(got, plain) {
+					t.Errorf("%s, sectors of %d, offset %d: decrypted something else", name, size, offset)
+				}
 			}
 		}
 	}
@@ -100,18 +104,20 @@ func FuzzCores(f *testing.F) {
 		if len(key) != KeySize || len(pattern) == 0 {
 			return
 		}
-		plain := bytes.Repeat(pattern, 2*SectorSize)[:2*SectorSize]
-		c := cores(t, key)
-		a, b := make([]byte, len(plain)), make([]byte, len(plain))
-		c["plain Go"].encrypt(a, plain, iv)
-		c["chosen"].encrypt(b, plain, iv)
-		if !bytes.Equal(a, b) {
-			t.Error("encrypted differently")
-		}
-		c["plain Go"].decrypt(b, b, iv)
-		c["chosen"].decrypt(a, a, iv)
-		if !bytes.Equal(a, plain) || !bytes.Equal(b, plain) {
-			t.Error("not decrypted")
+		for _, size := range sizes {
+			plain := bytes.Repeat(pattern, 3*size)[:3*size]
+			c := cores(t, key, size)
+			a, b := make([]byte, len(plain)), make([]byte, len(plain))
+			c["plain Go"].encrypt(a, plain, iv)
+			c["chosen"].encrypt(b, plain, iv)
+			if !bytes.Equal(a, b) {
+				t.Errorf("sectors of %d: encrypted differently", size)
+			}
+			c["plain Go"].decrypt(b, b, iv)
+			c["chosen"].decrypt(a, a, iv)
+			if !bytes.Equal(a, plain) || !bytes.Equal(b, plain) {
+				t.Errorf("sectors of %d: not decrypted", size)
+			}
 		}
 	})
 }
@@ -122,28 +128,37 @@ func TestWorkedExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	large, small := workedExample(t, LargeSector), workedExample(t, SmallSector)
+	for row := range large {
+		want := fmt.Sprintf("| %s | %s | %s |\n", large[row][0], large[row][1], small[row][1])
+		if !strings.Contains(string(page), want) {
+			t.Errorf("docs/disk-format.md lacks %s", want)
+		}
+	}
+}
+
+// workedExample finds one byte of the payload: what is known of it, and its value.
+func workedExample(t *testing.T, size int) [][2]string {
+	t.Helper()
 	vmk := make([]byte, KeySize)
 	for i := range vmk {
 		vmk[i] = byte(i)
 	}
-	const at = 1_000_000 // of the byte, from the payload's start
-	const offset = at / SectorSize * SectorSize
-	c, err := New(vmk)
+	c, err := New(vmk, size)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sector := make([]byte, SectorSize)
-	c.Encrypt(sector, sector, offset)
+	const at = 1_000_000 // of the byte, from the payload's start
+	offset := at / size * size
+	sector := make([]byte, size)
+	c.Encrypt(sector, sector, int64(offset))
 	block := (at - offset) / blockSize
-	for _, want := range []string{
-		fmt.Sprintf("| sector's offset in the payload | %d |", offset),
-		fmt.Sprintf("| sector's IV | %d |", offset/ivUnit),
-		fmt.Sprintf("| block in the sector | %d |", block),
-		fmt.Sprintf("| first 16 bytes of the sector | `%x` |", sector[:blockSize]),
-		fmt.Sprintf("| the byte's block | `%x` |", sector[block*blockSize:][:blockSize]),
-	} {
-		if !strings.Contains(string(page), want) {
-			t.Errorf("docs/disk-format.md lacks %s", want)
-		}
+	return [][2]string{
+		{"sectors of", strconv.Itoa(size)},
+		{"sector's offset in the payload", strconv.Itoa(offset)},
+		{"sector's IV", strconv.Itoa(offset / ivUnit)},
+		{"block in the sector", strconv.Itoa(block)},
+		{"first 16 bytes of the sector", fmt.Sprintf("`%x`", sector[:blockSize])},
+		{"the byte's block", fmt.Sprintf("`%x`", sector[block*blockSize:][:blockSize])},
 	}
 }

@@ -1,11 +1,11 @@
 // Package xts encrypts the payload of a disk as dm-crypt does with the cipher
-// aes-xts-plain64, a key of 512 bits and sectors of 4096 bytes: XTS-AES-256 of
-// IEEE Std 1619-2007, where the IV of a sector is its distance from the
-// payload's start in units of 512 bytes, whatever the size of a sector (the
-// kernel's Documentation/admin-guide/device-mapper/dm-crypt.rst, without
+// aes-xts-plain64, a key of 512 bits and sectors of 512 or 4096 bytes:
+// XTS-AES-256 of IEEE Std 1619-2007, where the IV of a sector is its distance
+// from the payload's start in units of 512 bytes, whatever the size of a sector
+// (the kernel's Documentation/admin-guide/device-mapper/dm-crypt.rst, without
 // iv_large_sectors).
 //
-// New takes the key, Encrypt and Decrypt work on whole sectors. On amd64
+// New takes the key and the size of a sector, Encrypt and Decrypt work on whole sectors. On amd64
 // processors with AES and AVX instructions it runs Go assembly with eight
 // blocks in flight, elsewhere, and with the build tag purego, plain Go over
 // crypto/aes. Neither branches on nor looks up memory by key or data; the
@@ -25,48 +25,64 @@ import (
 
 // Sizes in bytes.
 const (
-	KeySize    = 64   // the AES-256 key of the data, then that of the tweak
-	SectorSize = 4096 // what one IV encrypts; dm-crypt's option sector_size
+	KeySize = 64 // the AES-256 key of the data, then that of the tweak
 
-	blockSize = 16  // of AES
-	ivUnit    = 512 // what IVs count
+	// What one IV encrypts; dm-crypt's option sector_size.
+	SmallSector = 512
+	LargeSector = 4096
+
+	blockSize = 16 // of AES
+	ivShift   = 9
+	ivUnit    = 1 << ivShift // what IVs count
 	aesKey    = KeySize / 2
 )
 
-// ErrKey is a key that no volume may have.
-var ErrKey = errors.New("bad XTS key")
+var (
+	// ErrKey is a key that no volume may have.
+	ErrKey = errors.New("bad XTS key")
+	// ErrSectorSize is one that is neither SmallSector nor LargeSector.
+	ErrSectorSize = errors.New("bad size of XTS sectors")
+)
 
-// core is one way to do the work. The length of src is a multiple of
-// SectorSize, dst is as long, iv belongs to the first sector.
+// core is one way to do the work. The length of src is a multiple of a sector's
+// size, dst is as long, iv belongs to the first sector.
 type core interface {
 	encrypt(dst, src []byte, iv uint64)
 	decrypt(dst, src []byte, iv uint64)
 	wipe()
 }
 
-// Cipher encrypts and decrypts with one key. It is safe for concurrent use.
-type Cipher struct{ core core }
+// Cipher encrypts and decrypts sectors of one size with one key. It is safe for
+// concurrent use.
+type Cipher struct {
+	core       core
+	sectorSize int
+}
 
-// New makes a Cipher of a key of KeySize bytes, which it copies. ErrKey if the
-// length is another or both halves are the same, which breaks XTS (FIPS 140-2
-// implementation guidance A.9).
-func New(key []byte) (*Cipher, error) {
+// New makes a Cipher of a key of KeySize bytes, which it copies, for sectors of
+// SmallSector or LargeSector bytes. ErrKey if the key's length is another or both
+// halves are the same, which breaks XTS (FIPS 140-2 implementation guidance A.9);
+// ErrSectorSize for sectors of another size.
+func New(key []byte, sectorSize int) (*Cipher, error) {
+	if sectorSize != SmallSector && sectorSize != LargeSector {
+		return nil, fmt.Errorf("%w: %d bytes, neither %d nor %d", ErrSectorSize, sectorSize, SmallSector, LargeSector)
+	}
 	if len(key) != KeySize {
 		return nil, fmt.Errorf("%w: %d bytes, not %d", ErrKey, len(key), KeySize)
 	}
 	if subtle.ConstantTimeCompare(key[:aesKey], key[aesKey:]) == 1 {
 		return nil, fmt.Errorf("%w: both halves are the same", ErrKey)
 	}
-	core, err := newCore(key)
+	core, err := newCore(key, sectorSize)
 	if err != nil {
 		return nil, err
 	}
-	return &Cipher{core}, nil
+	return &Cipher{core, sectorSize}, nil
 }
 
 // Encrypt encrypts src, whole sectors at offset bytes from the payload's start,
 // into dst, which may be src. Like crypto/cipher, it panics when lengths or
-// offset are no multiples of SectorSize, dst is shorter than src, the two
+// offset are no multiples of a sector's size, dst is shorter than src, the two
 // overlap but do not start at the same byte, or the Cipher was wiped.
 func (c *Cipher) Encrypt(dst, src []byte, offset int64) {
 	if iv := c.check(dst, src, offset); len(src) > 0 {
@@ -96,9 +112,9 @@ func (c *Cipher) check(dst, src []byte, offset int64) (iv uint64) {
 	switch {
 	case c.core == nil:
 		panic("xts: used after Wipe")
-	case offset < 0 || offset%SectorSize != 0:
+	case offset < 0 || offset%int64(c.sectorSize) != 0:
 		panic("xts: offset is not that of a sector")
-	case len(src)%SectorSize != 0:
+	case len(src)%c.sectorSize != 0:
 		panic("xts: input is not whole sectors")
 	case len(dst) < len(src):
 		panic("xts: output is shorter than input")

@@ -5,11 +5,15 @@ import (
 	"crypto/aes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"testing"
 
 	reference "golang.org/x/crypto/xts"
 	"golang.org/x/sys/cpu"
 )
+
+// sizes are those that sectors may have.
+var sizes = []int{SmallSector, LargeSector}
 
 // units are enough sectors to cross every boundary of the assembly.
 const units = 5
@@ -21,15 +25,15 @@ func random(tb testing.TB, n int) []byte {
 	return b
 }
 
-// cores returns both implementations of one key. It fails where the assembly
+// cores returns both implementations of one key and size of sectors. It fails where the assembly
 // should run but does not.
-func cores(tb testing.TB, key []byte) map[string]core {
+func cores(tb testing.TB, key []byte, sectorSize int) map[string]core {
 	tb.Helper()
-	plain, err := newPortable(key)
+	plain, err := newPortable(key, sectorSize)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	chosen, err := newCore(key)
+	chosen, err := newCore(key, sectorSize)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -47,27 +51,33 @@ func TestAgainstReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range cores(t, key) {
-		for _, iv := range []uint64{0, 8, 248, 1<<32 - 8, 1 << 32, 1<<54 - 8} {
-			plain, expected := random(t, units*SectorSize), make([]byte, units*SectorSize)
-			for i := range units {
-				unit := expected[i*SectorSize:][:SectorSize]
-				want.Encrypt(unit, plain[i*SectorSize:][:SectorSize], iv+uint64(i)*8)
-			}
-			got := make([]byte, len(plain))
-			c.encrypt(got, plain, iv)
-			if !bytes.Equal(got, expected) {
-				t.Errorf("%s, IV %d: encrypted otherwise than x/crypto", name, iv)
-			}
-			c.decrypt(got, got, iv)
-			if !bytes.Equal(got, plain) {
-				t.Errorf("%s, IV %d: decrypted something else", name, iv)
-			}
-			c.encrypt(got, got, iv)
-			if !bytes.Equal(got, expected) {
-				t.Errorf("%s, IV %d: in place is not like out of place", name, iv)
+	for _, size := range sizes {
+		for name, c := range cores(t, key, size) {
+			for _, iv := range []uint64{0, 8, 248, 1<<32 - 8, 1 << 32, 1<<54 - 8} {
+				againstReference(t, fmt.Sprintf("%s, sectors of %d, IV %d", name, size, iv), want, c, size, iv)
 			}
 		}
+	}
+}
+
+func againstReference(t *testing.T, name string, want *reference.Cipher, c core, size int, iv uint64) {
+	t.Helper()
+	plain, expected := random(t, units*size), make([]byte, units*size)
+	for i := range units {
+		want.Encrypt(expected[i*size:][:size], plain[i*size:][:size], iv+uint64(i*size/512))
+	}
+	got := make([]byte, len(plain))
+	c.encrypt(got, plain, iv)
+	if !bytes.Equal(got, expected) {
+		t.Errorf("%s: encrypted otherwise than x/crypto", name)
+	}
+	c.decrypt(got, got, iv)
+	if !bytes.Equal(got, plain) {
+		t.Errorf("%s: decrypted something else", name)
+	}
+	c.encrypt(got, got, iv)
+	if !bytes.Equal(got, expected) {
+		t.Errorf("%s: in place is not like out of place", name)
 	}
 }
 
@@ -75,30 +85,36 @@ func TestAgainstReference(t *testing.T) {
 // IV is its offset in units of 512 bytes, and sectors do not depend on each other.
 func TestOffsetCountsIn512(t *testing.T) {
 	key := random(t, KeySize)
-	c, err := New(key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	want, err := reference.NewCipher(aes.NewCipher, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for offset, iv := range map[int64]uint64{0: 0, 4096: 8, 3 << 40: 3 << 31, 1<<63 - 4096: 1<<54 - 8} {
-		plain, expected := random(t, SectorSize), make([]byte, SectorSize)
-		want.Encrypt(expected, plain, iv)
-		got := make([]byte, SectorSize+1)
-		c.Encrypt(got, plain, offset)
-		if !bytes.Equal(got[:SectorSize], expected) || got[SectorSize] != 0 {
-			t.Errorf("offset %d is not IV %d", offset, iv)
+	for _, size := range sizes {
+		c, err := New(key, size)
+		if err != nil {
+			t.Fatal(err)
 		}
-		c.Decrypt(got, expected, offset)
-		if !bytes.Equal(got[:SectorSize], plain) || got[SectorSize] != 0 {
-			t.Errorf("offset %d does not decrypt", offset)
+		offsets := map[int64]uint64{0: 0, 4096: 8, 3 << 40: 3 << 31, 1<<63 - 4096: 1<<54 - 8}
+		if size == SmallSector {
+			offsets[512], offsets[4096+1536], offsets[1<<63-512] = 1, 11, 1<<54-1
+		}
+		for offset, iv := range offsets {
+			plain, expected := random(t, size), make([]byte, size)
+			want.Encrypt(expected, plain, iv)
+			got := make([]byte, size+1)
+			c.Encrypt(got, plain, offset)
+			if !bytes.Equal(got[:size], expected) || got[size] != 0 {
+				t.Errorf("sectors of %d: offset %d is not IV %d", size, offset, iv)
+			}
+			c.Decrypt(got, expected, offset)
+			if !bytes.Equal(got[:size], plain) || got[size] != 0 {
+				t.Errorf("sectors of %d: offset %d does not decrypt", size, offset)
+			}
 		}
 	}
 }
 
-func TestKeysAreChecked(t *testing.T) {
+func TestKeysAndSizesAreChecked(t *testing.T) {
 	half := random(t, KeySize/2)
 	for name, key := range map[string][]byte{
 		"no key":      nil,
@@ -106,33 +122,42 @@ func TestKeysAreChecked(t *testing.T) {
 		"a byte more": random(t, KeySize+1),
 		"same halves": append(bytes.Clone(half), half...),
 	} {
-		if _, err := New(key); !errors.Is(err, ErrKey) {
+		if _, err := New(key, LargeSector); !errors.Is(err, ErrKey) {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	for _, size := range []int{-512, 0, 16, 511, 1024, 2048, 8192} {
+		if _, err := New(random(t, KeySize), size); !errors.Is(err, ErrSectorSize) {
+			t.Errorf("sectors of %d bytes: got %v", size, err)
 		}
 	}
 }
 
 func TestMisusePanics(t *testing.T) {
-	fresh := func() *Cipher {
-		c, err := New(random(t, KeySize))
+	sized := func(size int) *Cipher {
+		c, err := New(random(t, KeySize), size)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
+	fresh := func() *Cipher { return sized(LargeSector) }
+	small := func() *Cipher { return sized(SmallSector) }
 	wiped := fresh()
 	wiped.Wipe()
 	wiped.Wipe()
-	b := make([]byte, 3*SectorSize)
+	b := make([]byte, 3*LargeSector)
 	for name, misuse := range map[string]func(){
-		"negative offset":  func() { fresh().Encrypt(b, b, -SectorSize) },
-		"offset inside":    func() { fresh().Encrypt(b, b, 512) },
-		"part of a sector": func() { fresh().Decrypt(b, b[:SectorSize+16], 0) },
-		"short output":     func() { fresh().Decrypt(b[:SectorSize], b, 0) },
-		"output behind":    func() { fresh().Encrypt(b[16:], b[:SectorSize], 0) },
-		"output before":    func() { fresh().Encrypt(b, b[16:][:SectorSize], 0) },
-		"after Wipe":       func() { wiped.Encrypt(b, b, 0) },
-		"empty after Wipe": func() { wiped.Decrypt(nil, nil, 0) },
+		"negative offset":           func() { fresh().Encrypt(b, b, -LargeSector) },
+		"offset inside":             func() { fresh().Encrypt(b, b, 512) },
+		"part of a sector":          func() { fresh().Decrypt(b, b[:LargeSector+16], 0) },
+		"offset inside a small one": func() { small().Encrypt(b, b, 256) },
+		"part of a small one":       func() { small().Decrypt(b, b[:LargeSector+16], 0) },
+		"short output":              func() { fresh().Decrypt(b[:LargeSector], b, 0) },
+		"output behind":             func() { fresh().Encrypt(b[16:], b[:LargeSector], 0) },
+		"output before":             func() { fresh().Encrypt(b, b[16:][:LargeSector], 0) },
+		"after Wipe":                func() { wiped.Encrypt(b, b, 0) },
+		"empty after Wipe":          func() { wiped.Decrypt(nil, nil, 0) },
 	} {
 		func() {
 			defer func() {
@@ -144,16 +169,17 @@ func TestMisusePanics(t *testing.T) {
 		}()
 	}
 	fresh().Encrypt(nil, nil, 0)
-	fresh().Encrypt(b[SectorSize:], b[:SectorSize], 0) // side by side is no overlap
+	small().Encrypt(b[:3*512], b[:3*512], 512)
+	fresh().Encrypt(b[LargeSector:], b[:LargeSector], 0) // side by side is no overlap
 }
 
 // TestConcurrentUse is for the race detector as well.
 func TestConcurrentUse(t *testing.T) {
-	c, err := New(random(t, KeySize))
+	c, err := New(random(t, KeySize), LargeSector)
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := random(t, units*SectorSize)
+	plain := random(t, units*LargeSector)
 	want := make([]byte, len(plain))
 	c.Encrypt(want, plain, 0)
 	done := make(chan bool)

@@ -70,6 +70,7 @@ func (f *fields) bytes(n int, offset int64) []byte {
 	return b
 }
 
+func (f *fields) big16(offset int64) uint16    { return binary.BigEndian.Uint16(f.bytes(2, offset)) }
 func (f *fields) little32(offset int64) uint32 { return binary.LittleEndian.Uint32(f.bytes(4, offset)) }
 func (f *fields) little64(offset int64) uint64 { return binary.LittleEndian.Uint64(f.bytes(8, offset)) }
 func (f *fields) big64(offset int64) uint64    { return binary.BigEndian.Uint64(f.bytes(8, offset)) }

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"crypto/rand"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/luks2"
@@ -15,7 +16,6 @@ import (
 func TestConstantsAgree(t *testing.T) {
 	for name, equal := range map[string]bool{
 		"cipher of agent and header":              bootconf.Cipher == luks2.Cipher,
-		"sector of core and header":               xts.LargeSector == luks2.SectorSize,
 		"key of core and protocol":                xts.KeySize == wire.VMKSize,
 		"record behind the keyslots":              vmkrecord.Offset >= luks2.KeyslotsEnd,
 		"record in front of the payload":          vmkrecord.Offset+vmkrecord.Size <= luks2.PayloadOffset,
@@ -26,6 +26,11 @@ func TestConstantsAgree(t *testing.T) {
 	} {
 		if !equal {
 			t.Errorf("%s: do not agree", name)
+		}
+	}
+	for _, size := range []int{xts.SmallSector, xts.LargeSector} {
+		if _, err := luks2.Encode(wire.NewUUID(), make([]byte, xts.KeySize), size, rand.Reader); err != nil {
+			t.Errorf("sectors of core and header: %v", err)
 		}
 	}
 	if _, err := vmkrecord.Encode(wire.NewUUID(), make([]byte, wire.SealedVMKSize)); err != nil {

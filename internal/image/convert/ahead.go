@@ -54,10 +54,13 @@ func (c *conversion) prepare(ctx context.Context, a *ahead, s *source, root *wor
 	if a.layout, err = newLayout(s.table, s.root.Partition.Number, s.disk.Size(), c.size); err != nil {
 		return option.Wrap("size", err)
 	}
+	if a.layout.sectorSize, err = sectorFor(root); err != nil {
+		return err
+	}
 	if a.keys, err = newKeys(c.Service.IngestionKey); err != nil {
 		return err
 	}
-	if a.cipher, err = xts.New(a.keys.vmk, xts.LargeSector); err != nil {
+	if a.cipher, err = xts.New(a.keys.vmk, a.layout.sectorSize); err != nil {
 		return err
 	}
 	if a.source, err = qemu.Open(ctx, s.image); err != nil {
@@ -72,10 +75,10 @@ func (c *conversion) prepare(ctx context.Context, a *ahead, s *source, root *wor
 	return err
 }
 
-// size is that of the payload, in whole sectors.
+// size is that of the payload, in whole sectors of the encryption.
 func (a *ahead) size() int64 {
 	size := a.layout.table.Size(a.layout.root) - luks2.PayloadOffset
-	return size - size%xts.LargeSector
+	return size - size%int64(a.layout.sectorSize)
 }
 
 // payload encrypts a root as it is now. The file system begins at an offset of the

@@ -18,7 +18,6 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/luks2"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/xts"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/e2fsprogs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
@@ -319,7 +318,7 @@ func sameContent(source, arrived *ext4.FS, name string, size int64) error {
 	return nil
 }
 
-// sameAllocation holds the sectors that were written against those that the file
+// sameAllocation holds the granules that were written against those that the file
 // system uses.
 func sameAllocation(t *testing.T, volume *ext4.FS, payload []byte, all bool) {
 	t.Helper()
@@ -330,15 +329,15 @@ func sameAllocation(t *testing.T, volume *ext4.FS, payload []byte, all bool) {
 		}
 		ranges = append(ranges, r)
 	}
-	used := make([]bool, len(payload)/xts.LargeSector)
-	for _, r := range sectors(ranges) {
-		for i := r.Offset / xts.LargeSector; i < (r.Offset+r.Length)/xts.LargeSector; i++ {
+	used := make([]bool, len(payload)/granule)
+	for _, r := range granules(ranges, int64(len(payload))) {
+		for i := r.Offset / granule; i < (r.Offset+r.Length)/granule; i++ {
 			used[i] = true
 		}
 	}
 	for i := range used {
-		if written := !allZero(payload[i*xts.LargeSector:][:xts.LargeSector]); written != (used[i] || all) {
-			t.Fatalf("sector %d: used %t, written %t", i, used[i], written)
+		if written := !allZero(payload[i*granule:][:granule]); written != (used[i] || all) {
+			t.Fatalf("granule %d: used %t, written %t", i, used[i], written)
 		}
 	}
 }

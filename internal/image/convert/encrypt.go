@@ -34,12 +34,20 @@ type payload struct {
 	done   func(n int64)
 }
 
-// sectors widens ranges to whole sectors and joins those that touch.
-func sectors(ranges []rootfs.Range) []rootfs.Range {
+// granule is what is encrypted as a whole, in bytes: a sector of either size is, and a
+// list of ranges stays short.
+const granule = xts.LargeSector
+
+// granules widens ranges to whole granules, as far as the payload goes, which may end in
+// the middle of one, and joins those that touch.
+func granules(ranges []rootfs.Range, size int64) []rootfs.Range {
 	var out []rootfs.Range
 	for _, r := range ranges {
-		first := r.Offset / xts.LargeSector * xts.LargeSector
-		end := (r.Offset + r.Length + xts.LargeSector - 1) / xts.LargeSector * xts.LargeSector
+		first := r.Offset / granule * granule
+		end := min((r.Offset+r.Length+granule-1)/granule*granule, size)
+		if first >= end {
+			break
+		}
 		if n := len(out); n > 0 && out[n-1].Offset+out[n-1].Length >= first {
 			out[n-1].Length = max(out[n-1].Offset+out[n-1].Length, end) - out[n-1].Offset
 			continue

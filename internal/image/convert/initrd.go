@@ -11,7 +11,6 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/decompress"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/luks2"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/xts"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/initrd"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/kmod"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
@@ -108,7 +107,7 @@ func (c *conversion) bootConfig(sys *system, k *keys, l *layout) *bootconf.Confi
 		Services: c.Service.URLs, CA: c.Service.CA, IdentityKey: c.Service.IdentityKey, VMKCommitment: k.commitment,
 		Root: bootconf.Root{
 			PartitionGUID: l.root.GUID.String(), SealedVMKOffset: vmkrecord.Offset, PayloadOffset: luks2.PayloadOffset,
-			Cipher: bootconf.Cipher, SectorSize: xts.LargeSector,
+			Cipher: bootconf.Cipher, SectorSize: l.sectorSize,
 			Filesystem: string(sys.root.fs.Type()), FilesystemUUID: sys.root.fs.UUID(),
 			AllowDiscards: c.AllowDiscards, Grow: true, Mount: sys.mount,
 		},

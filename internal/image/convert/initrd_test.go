@@ -33,33 +33,41 @@ func TestMinimalInitrd(t *testing.T) {
 		if strings.Contains(c.Cmdline, "rd.") || !strings.Contains(c.Cmdline, "systemd.mask=emergency.service systemd.mask=rescue.service") {
 			t.Errorf("command line %s", c.Cmdline)
 		}
-		f, err := os.Open(filepath.Join(o.Staging, staging.NameInitrd))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		var names []string
-		var config *bootconf.Config
-		err = initrd.Walk(f, func(h *cpio.Header, r io.Reader) error {
-			names = append(names, h.Name)
-			if "/"+h.Name != bootconf.PathConfig {
-				return nil
-			}
-			encoded, err := io.ReadAll(r)
-			if err != nil {
-				return err
-			}
-			config, err = bootconf.Parse(encoded)
-			return err
-		}, func(initrd.SegmentInfo) {})
-		if want := []string{"snpguard", "snpguard/agent", "snpguard/config.json", "snpguard/modules"}; err != nil || !slices.Equal(names, want) {
-			t.Fatalf("the initrd holds %q, %v", names, err)
+		names, config := stagedInitrd(t, o)
+		if want := []string{"snpguard", "snpguard/agent", "snpguard/config.json", "snpguard/modules"}; !slices.Equal(names, want) {
+			t.Fatalf("the initrd holds %q", names)
 		}
 		if want := (bootconf.Mount{ReadOnly: true, Options: []string{"noatime", "commit=30"}}); config.Initrd != bootconf.InitrdMinimal ||
 			config.Modules != modules || !reflect.DeepEqual(config.Root.Mount, want) {
 			t.Errorf("configuration %+v", config)
 		}
 	}
+}
+
+// stagedInitrd returns the names in the initrd that a conversion has made, and what the
+// agent is told there.
+func stagedInitrd(t *testing.T, o *Options) (names []string, config *bootconf.Config) {
+	t.Helper()
+	f, err := os.Open(filepath.Join(o.Staging, staging.NameInitrd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := initrd.Walk(f, func(h *cpio.Header, r io.Reader) error {
+		names = append(names, h.Name)
+		if "/"+h.Name != bootconf.PathConfig {
+			return nil
+		}
+		encoded, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		config, err = bootconf.Parse(encoded)
+		return err
+	}, func(initrd.SegmentInfo) {}); err != nil || config == nil {
+		t.Fatalf("the initrd holds %q, %v", names, err)
+	}
+	return names, config
 }
 
 // TestMissingFilesystemModule is a kernel that could not mount its root.

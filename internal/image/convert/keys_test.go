@@ -93,13 +93,17 @@ func decryptedFile(t *testing.T, part, vmk []byte, name string) string {
 // decrypted returns the payload of a partition in clear.
 func decrypted(t *testing.T, part, vmk []byte) []byte {
 	t.Helper()
-	cipher, err := xts.New(vmk, xts.LargeSector)
+	header, err := luks2.Parse(bytes.NewReader(part))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cipher, err := xts.New(vmk, header.SectorSize)
 	if err != nil {
 		t.Fatal(err)
 	}
 	payload := slices.Clone(part[luks2.PayloadOffset:])
-	for at := 0; at+xts.LargeSector <= len(payload); at += xts.LargeSector {
-		if sector := payload[at:][:xts.LargeSector]; !allZero(sector) {
+	for at := 0; at+header.SectorSize <= len(payload); at += header.SectorSize {
+		if sector := payload[at:][:header.SectorSize]; !allZero(sector) {
 			cipher.Decrypt(sector, sector, int64(at))
 		}
 	}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/luks2"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/xts"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
@@ -17,6 +19,22 @@ type layout struct {
 	table *gpt.Table
 	root  *gpt.Partition // in table
 	size  int64          // of the disk, in bytes
+
+	sectorSize int // of the encryption, in bytes; that of the disk is the table's
+}
+
+// sectorFor returns the size of the sectors in which the file system of a root is
+// encrypted: large ones where Linux mounts it on a device that has such, since they
+// are faster.
+func sectorFor(root *workingCopy) (int, error) {
+	largest, err := rootfs.LargestSector(root.reader(), root.kind)
+	if err != nil {
+		return 0, fmt.Errorf("root file system: %w", err)
+	}
+	if largest < xts.LargeSector {
+		return xts.SmallSector, nil
+	}
+	return xts.LargeSector, nil
 }
 
 // newLayout plans a disk with the partitions of a source, by number, type, GUID,

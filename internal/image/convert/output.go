@@ -88,7 +88,7 @@ func (c *conversion) writeTables(a *ahead) error {
 	start := a.layout.table.Offset(a.layout.root)
 	uuid := wire.NewUUID()
 	c.record.Disk.LUKSUUID = uuid.String()
-	header, err := luks2.Encode(uuid, a.keys.vmk, rand.Reader)
+	header, err := luks2.Encode(uuid, a.keys.vmk, a.layout.sectorSize, rand.Reader)
 	if err != nil {
 		return fmt.Errorf("make LUKS2 header: %w", err)
 	}
@@ -118,5 +118,5 @@ func (c *conversion) toEncrypt(fs rootfs.Volume, size int64) ([]rootfs.Range, er
 		}
 		ranges = append(ranges, r)
 	}
-	return sectors(ranges), nil
+	return granules(ranges, size), nil
 }

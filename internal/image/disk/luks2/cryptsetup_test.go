@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -28,6 +29,12 @@ const payloadSize = luks2.PayloadOffset + 4<<20
 
 func newDisk(t *testing.T) *disk {
 	t.Helper()
+	return newDiskOf(t, 4096)
+}
+
+// newDiskOf makes a disk that is encrypted in sectors of a size.
+func newDiskOf(t *testing.T, sectorSize int) *disk {
+	t.Helper()
 	dir := t.TempDir()
 	d := &disk{
 		dir: dir, image: filepath.Join(dir, "image"), vmkFile: filepath.Join(dir, "vmk"),
@@ -39,12 +46,16 @@ func newDisk(t *testing.T) *disk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := xts.New(vmk, xts.LargeSector)
+	header, err := luks2.Encode(uuid(), vmk, sectorSize, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := xts.New(vmk, sectorSize)
 	if err != nil {
 		t.Fatal(err)
 	}
 	content := make([]byte, luks2.PayloadOffset+payloadSize)
-	copy(content, encode(t, vmk))
+	copy(content, header)
 	copy(content[vmkrecord.Offset:], record)
 	c.Encrypt(content[luks2.PayloadOffset:], d.payload, 0)
 	for name, b := range map[string][]byte{d.image: content, d.vmkFile: vmk, d.passphraseFile: []byte("correct horse")} {
@@ -92,7 +103,13 @@ func (d *disk) read(t *testing.T) []byte {
 }
 
 func TestCryptsetupReadsHeader(t *testing.T) {
-	d := newDisk(t)
+	for _, size := range []int{512, 4096} {
+		readsHeader(t, newDiskOf(t, size), size)
+	}
+}
+
+func readsHeader(t *testing.T, d *disk, sectorSize int) {
+	t.Helper()
 	d.must(t, "isLuks", "--type", "luks2", d.image)
 	if got := strings.TrimSpace(d.must(t, "luksUUID", d.image)); got != uuidText {
 		t.Errorf("UUID is %s, want %s", got, uuidText)
@@ -101,7 +118,7 @@ func TestCryptsetupReadsHeader(t *testing.T) {
 	flat := strings.Join(strings.Fields(dump), " ")
 	for _, want := range []string{
 		"Version: 2", "Epoch: 1", "Metadata area: 16384", "Keyslots area: 8355840", "Label: snpguard-root",
-		"0: crypt offset: 16777216 [bytes] length: (whole device) cipher: aes-xts-plain64 sector: 4096 [bytes]",
+		"0: crypt offset: 16777216 [bytes] length: (whole device) cipher: aes-xts-plain64 sector: " + strconv.Itoa(sectorSize) + " [bytes]",
 		"Keyslots: Tokens: Digests: 0: pbkdf2 Hash: sha256 Iterations: 1000",
 	} {
 		if !strings.Contains(flat, want) {
@@ -169,12 +186,14 @@ func TestCryptsetupKeepsRecord(t *testing.T) {
 // TestCryptsetupDecrypts has cryptsetup decrypt the payload for good, which
 // moves it to the start of the file.
 func TestCryptsetupDecrypts(t *testing.T) {
-	d := newDisk(t)
-	d.addKey(t)
-	d.must(t, "reencrypt", "--decrypt", "--force-offline-reencrypt", "--header", filepath.Join(d.dir, "header"),
-		"--key-file", d.passphraseFile, d.image)
-	if got := d.read(t); !bytes.Equal(got[:payloadSize], d.payload) {
-		t.Error("cryptsetup decrypts to something else")
+	for _, size := range []int{512, 4096} {
+		d := newDiskOf(t, size)
+		d.addKey(t)
+		d.must(t, "reencrypt", "--decrypt", "--force-offline-reencrypt", "--header", filepath.Join(d.dir, "header"),
+			"--key-file", d.passphraseFile, d.image)
+		if got := d.read(t); !bytes.Equal(got[:payloadSize], d.payload) {
+			t.Errorf("sectors of %d: cryptsetup decrypts to something else", size)
+		}
 	}
 }
 

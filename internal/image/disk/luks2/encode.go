@@ -15,13 +15,16 @@ const (
 )
 
 // Encode returns Size bytes, both copies of the header, for the partition's
-// start: a volume with the given UUID and a VMK of VMKSize bytes. The salts come
-// from random (crypto/rand.Reader but for tests); the VMK itself is not in the
-// header. Between the copies and PayloadOffset the partition has to be zero, or
+// start: a volume with the given UUID, a VMK of VMKSize bytes and an encryption in
+// sectors of 512 or 4096 bytes. The salts come from random (crypto/rand.Reader but
+// for tests); the VMK itself is not in the header. Between the copies and PayloadOffset the partition has to be zero, or
 // hold what docs/disk-format.md puts there.
-func Encode(uuid [16]byte, vmk []byte, random io.Reader) ([]byte, error) {
+func Encode(uuid [16]byte, vmk []byte, sectorSize int, random io.Reader) ([]byte, error) {
 	if len(vmk) != VMKSize {
 		return nil, fmt.Errorf("encode LUKS2 header: VMK of %d bytes, not %d", len(vmk), VMKSize)
+	}
+	if !encoded(sectorSize) {
+		return nil, fmt.Errorf("encode LUKS2 header: sectors of %d bytes, neither 512 nor 4096", sectorSize)
 	}
 	salts := make([]byte, digestSaltSize+2*saltSize)
 	if _, err := io.ReadFull(random, salts); err != nil {
@@ -32,7 +35,7 @@ func Encode(uuid [16]byte, vmk []byte, random io.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compute digest of VMK: %w", err)
 	}
-	m, err := encodeMetadata(digest{
+	m, err := encodeMetadata(sectorSize, digest{
 		Type: "pbkdf2", Keyslots: []string{}, Segments: []string{"0"},
 		Hash: "sha256", Iterations: digestIterations, Salt: salt, Digest: sum,
 	})

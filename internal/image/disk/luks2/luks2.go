@@ -3,7 +3,8 @@
 // (LUKS2 On-Disk Format Specification 1.1.2; docs/disk-format.md).
 //
 // Encode makes both copies of the header for one shape of disk: no keyslots,
-// one segment of aes-xts-plain64 that begins at PayloadOffset. Parse reads what
+// one segment of aes-xts-plain64 that begins at PayloadOffset, in sectors of 512
+// or 4096 bytes. Parse reads what
 // Encode or cryptsetup wrote. A header is not authenticated: the agent never
 // reads it, and nothing may be decided by it that an attacker should not
 // decide.
@@ -17,7 +18,6 @@ const (
 	Size          = 2 * CopySize // both, at the partition's start
 	KeyslotsEnd   = 8 << 20      // cryptsetup writes keyslots between Size and here
 	PayloadOffset = 16 << 20     // of the first encrypted sector
-	SectorSize    = 4096         // of the encryption
 	VMKSize       = 64           // the volume key: AES-256 in XTS mode
 )
 
@@ -49,5 +49,8 @@ type Header struct {
 // keyslots that somebody added.
 func (h *Header) Converted() bool {
 	return h.Label == Label && h.KeyslotsEnd == KeyslotsEnd && h.PayloadOffset == PayloadOffset &&
-		h.Cipher == Cipher && h.SectorSize == SectorSize
+		h.Cipher == Cipher && encoded(h.SectorSize)
 }
+
+// encoded reports whether Encode makes headers of such sectors.
+func encoded(sectorSize int) bool { return sectorSize == 512 || sectorSize == 4096 }

@@ -28,7 +28,7 @@ func newVMK() []byte {
 
 func encode(tb testing.TB, vmk []byte) []byte {
 	tb.Helper()
-	header, err := luks2.Encode(uuid(), vmk, rand.Reader)
+	header, err := luks2.Encode(uuid(), vmk, 4096, rand.Reader)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -54,6 +54,14 @@ func TestEncodedIsParsed(t *testing.T) {
 	if want := converted(); !reflect.DeepEqual(*h, want) || !h.Converted() {
 		t.Errorf("parsed %+v, want %+v", *h, want)
 	}
+	small, err := luks2.Encode(uuid(), newVMK(), 512, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err = luks2.Parse(bytes.NewReader(small))
+	if err != nil || h.SectorSize != 512 || !h.Converted() {
+		t.Errorf("sectors of 512 bytes: parsed %+v, %v", h, err)
+	}
 }
 
 func TestConvertedLooksAtEverything(t *testing.T) {
@@ -62,7 +70,7 @@ func TestConvertedLooksAtEverything(t *testing.T) {
 		"keyslots":  func(h *luks2.Header) { h.KeyslotsEnd = luks2.PayloadOffset },
 		"payload":   func(h *luks2.Header) { h.PayloadOffset += 4096 },
 		"cipher":    func(h *luks2.Header) { h.Cipher = "cipher_null-ecb" },
-		"sectors":   func(h *luks2.Header) { h.SectorSize = 512 },
+		"sectors":   func(h *luks2.Header) { h.SectorSize = 2048 },
 		"not these": func(h *luks2.Header) { h.Keyslots++; h.Sequence++; h.UUID[0]++ },
 	} {
 		h := converted()
@@ -78,7 +86,7 @@ func TestConvertedLooksAtEverything(t *testing.T) {
 func TestEncodeIsDeterministic(t *testing.T) {
 	vmk := newVMK()
 	again := func(salt string) []byte {
-		header, err := luks2.Encode(uuid(), vmk, strings.NewReader(strings.Repeat(salt, 160)))
+		header, err := luks2.Encode(uuid(), vmk, 4096, strings.NewReader(strings.Repeat(salt, 160)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,11 +106,16 @@ func TestEncodeIsDeterministic(t *testing.T) {
 
 func TestEncodeRefuses(t *testing.T) {
 	for _, size := range []int{0, 32, 63, 65} {
-		if _, err := luks2.Encode(uuid(), make([]byte, size), rand.Reader); err == nil {
+		if _, err := luks2.Encode(uuid(), make([]byte, size), 4096, rand.Reader); err == nil {
 			t.Errorf("VMK of %d bytes: no error", size)
 		}
 	}
-	if _, err := luks2.Encode(uuid(), newVMK(), strings.NewReader("short")); !errors.Is(err, io.ErrUnexpectedEOF) {
+	for _, size := range []int{0, -512, 1024, 2048, 8192} {
+		if _, err := luks2.Encode(uuid(), newVMK(), size, rand.Reader); err == nil {
+			t.Errorf("sectors of %d bytes: no error", size)
+		}
+	}
+	if _, err := luks2.Encode(uuid(), newVMK(), 4096, strings.NewReader("short")); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("too little randomness: %v", err)
 	}
 }

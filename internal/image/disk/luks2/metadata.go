@@ -52,7 +52,7 @@ const jsonSize = CopySize - offsetJSON
 const maxOffset = 1 << 60
 
 // encodeMetadata returns the JSON of an encrypted root.
-func encodeMetadata(d digest) ([]byte, error) {
+func encodeMetadata(sectorSize int, d digest) ([]byte, error) {
 	sealed, err := json.Marshal(d)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func encodeMetadata(d digest) ([]byte, error) {
 		Keyslots: none,
 		Tokens:   none,
 		Segments: map[string]segment{"0": {
-			Type: "crypt", Offset: PayloadOffset, Size: "dynamic", Encryption: Cipher, SectorSize: SectorSize,
+			Type: "crypt", Offset: PayloadOffset, Size: "dynamic", Encryption: Cipher, SectorSize: sectorSize,
 		}},
 		Digests: map[string]json.RawMessage{"0": sealed},
 		Config:  config{JSONSize: jsonSize, KeyslotsSize: KeyslotsEnd - Size},

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -43,6 +44,7 @@ func TestConvertedImages(t *testing.T) {
 			part := rootPartition(t, raw, c.Conversion)
 			checkLUKS(t, part, vmk, c.Conversion)
 			plain := decrypted(t, part, vmk, c.Conversion)
+			suitsRoot(t, part, plain)
 			output(t, "e2fsck", "-fn", plain)
 			before, after := openRoot(t, image(t, kind), c.Conversion.Disk.RootPartition), openFile(t, plain)
 			if n := sameFiles(t, before, after, c.Conversion); n < 10_000 {
@@ -121,7 +123,7 @@ func rootPartition(t *testing.T, raw string, c *staging.Conversion) string {
 func checkLUKS(t *testing.T, part string, vmk []byte, c *staging.Conversion) {
 	t.Helper()
 	dump := output(t, "cryptsetup", "luksDump", part)
-	for _, want := range []string{"snpguard-root", "aes-xts-plain64", c.Disk.LUKSUUID, "sector: 4096", fmt.Sprintf("offset: %d", c.Disk.PayloadOffset)} {
+	for _, want := range []string{"snpguard-root", "aes-xts-plain64", c.Disk.LUKSUUID, fmt.Sprintf("offset: %d", c.Disk.PayloadOffset)} {
 		if !strings.Contains(dump, want) {
 			t.Errorf("luksDump does not show %q:\n%s", want, dump)
 		}
@@ -137,6 +139,32 @@ func checkLUKS(t *testing.T, part string, vmk []byte, c *staging.Conversion) {
 	if err := exec.Command("cryptsetup", "open", "--test-passphrase", "--key-size", "512", "--volume-key-file", key, part).Run(); err == nil {
 		t.Error("cryptsetup takes another key as well")
 	}
+}
+
+// sectorSize is that of a root partition's encryption.
+func sectorSize(t *testing.T, part string) int {
+	t.Helper()
+	return numberAfter(t, output(t, "cryptsetup", "luksDump", part), "sector: ")
+}
+
+// suitsRoot wants Linux to mount a file system on sectors of the size in which it is
+// encrypted, and that to be the larger one where it may.
+func suitsRoot(t *testing.T, part, plain string) {
+	t.Helper()
+	sector, block := sectorSize(t, part), numberAfter(t, output(t, "dumpe2fs", "-h", plain), "Block size:")
+	if sector != 512 && sector != 4096 || sector > block || sector < 4096 && block >= 4096 {
+		t.Errorf("blocks of %d bytes are encrypted in sectors of %d", block, sector)
+	}
+}
+
+func numberAfter(t *testing.T, text, word string) int {
+	t.Helper()
+	_, rest, _ := strings.Cut(text, word)
+	n, err := strconv.Atoi(append(strings.Fields(rest), "")[0])
+	if err != nil {
+		t.Fatalf("no number follows %q:\n%s", word, text)
+	}
+	return n
 }
 
 // decrypted decrypts a root partition with the XTS of golang.org/x/crypto.
@@ -163,8 +191,9 @@ func decrypted(t *testing.T, part string, vmk []byte, c *staging.Conversion) str
 	if err := out.Truncate(info.Size() - c.Disk.PayloadOffset); err != nil {
 		t.Fatal(err)
 	}
-	sector, zero := make([]byte, 4096), make([]byte, 4096)
-	for at := int64(0); ; at += 4096 {
+	size := sectorSize(t, part)
+	sector, zero := make([]byte, size), make([]byte, size)
+	for at := int64(0); ; at += int64(size) {
 		if _, err := in.ReadAt(sector, c.Disk.PayloadOffset+at); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {

@@ -105,6 +105,7 @@ func verify(t *testing.T, c *conversion, l layout) rootfs.Volume {
 	part := rootPartition(t, raw, c.Conversion)
 	checkLUKS(t, part, vmk, c.Conversion)
 	plain := decrypted(t, part, vmk, c.Conversion)
+	suitsRoot(t, part, plain)
 	output(t, "e2fsck", "-fn", plain)
 	after := openFile(t, plain)
 	if n := sameFiles(t, openFile(t, l.root), after, c.Conversion); n < 50 {

@@ -19,7 +19,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
-// TestOtherRoots has the agent mount an xfs and a btrfs, each with a second disk of the
+// TestOtherRoots has the agent mount an xfs, on sectors of 512 bytes, and a btrfs, each with a second disk of the
 // host's that holds the same file system by its UUID. The conversion of such roots needs
 // libguestfs; here a converted ext4 makes place for them.
 func TestOtherRoots(t *testing.T) {
@@ -51,7 +51,8 @@ func replaceRoot(t *testing.T, c *conversion, kind, uuid, root string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cipher, err := xts.New(recovered(t, c), xts.LargeSector)
+	sector := map[string]int{"xfs": xts.SmallSector, "btrfs": xts.LargeSector}[kind]
+	cipher, err := xts.New(recovered(t, c), sector)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func replaceRoot(t *testing.T, c *conversion, kind, uuid, root string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.Root.Filesystem, config.Root.FilesystemUUID = kind, uuid
+	config.Root.Filesystem, config.Root.FilesystemUUID, config.Root.SectorSize = kind, uuid, sector
 	if s.Config, err = config.Encode(); err != nil {
 		t.Fatal(err)
 	}
@@ -165,5 +166,5 @@ $
 $
 $
 `, program("probe"), empty, release))
-	output(t, "mkfs.xfs", "-q", "-f", "-s", "size=4096", "-p", proto, path)
+	output(t, "mkfs.xfs", "-q", "-f", "-s", "size=512", "-p", proto, path)
 }

@@ -76,6 +76,19 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// TestSmallSectors has the device end with the partition, not with 4096 bytes: a file
+// system that needs such sectors may use the last of them.
+func TestSmallSectors(t *testing.T) {
+	tg := target()
+	tg.SectorSize = 512
+	if n, err := tg.sectors(); n != 84<<20/512+3 || err != nil {
+		t.Errorf("%d sectors, %v", n, err)
+	}
+	if text := string(tg.params(key())); !strings.HasSuffix(text, " 0 254:1 32768 1 sector_size:512") {
+		t.Errorf("table %q", text[len(text)-60:])
+	}
+}
+
 func TestDiscardsOnlyWhenAsked(t *testing.T) {
 	tg := target()
 	tg.AllowDiscards = true

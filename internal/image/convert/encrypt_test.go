@@ -15,14 +15,9 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 )
 
-// encrypted writes the ranges of source into a file, in sectors of a size, and returns
-// what it holds.
-func encrypted(t *testing.T, key, source []byte, sectorSize int, ranges []rootfs.Range, offset int64) []byte {
+// encrypted writes the ranges of source into a file and returns what it holds.
+func encrypted(t *testing.T, cipher *xts.Cipher, source []byte, ranges []rootfs.Range, offset int64) []byte {
 	t.Helper()
-	cipher, err := xts.New(key, sectorSize)
-	if err != nil {
-		t.Fatal(err)
-	}
 	f, err := os.Create(filepath.Join(t.TempDir(), "disk"))
 	if err != nil {
 		t.Fatal(err)
@@ -58,11 +53,11 @@ func everythingUsed(t *testing.T, sectorSize, size int) {
 		{Offset: int64(size) - 1024, Length: 1024},
 	}
 	const offset = 3 << 20
-	disk := encrypted(t, key, source, sectorSize, ranges, offset)
 	cipher, err := xts.New(key, sectorSize)
 	if err != nil {
 		t.Fatal(err)
 	}
+	disk := encrypted(t, cipher, source, ranges, offset)
 	used := granules(ranges, int64(size))
 	for at := int64(0); at < int64(size); at += int64(sectorSize) {
 		got := make([]byte, sectorSize)
@@ -106,7 +101,11 @@ func TestGranulesEndWithThePayload(t *testing.T) {
 func TestNothingIsWrittenBehindThePayload(t *testing.T) {
 	key := make([]byte, xts.KeySize)
 	rand.Read(key)
-	disk := encrypted(t, key, make([]byte, 3*4096), xts.LargeSector, []rootfs.Range{{Length: 3 * 4096}}, 0)
+	cipher, err := xts.New(key, xts.LargeSector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := encrypted(t, cipher, make([]byte, 3*4096), []rootfs.Range{{Length: 3 * 4096}}, 0)
 	if len(disk) != 3*4096 {
 		t.Errorf("%d bytes were written, of a payload of %d", len(disk), 3*4096)
 	}

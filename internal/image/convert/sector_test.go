@@ -50,7 +50,7 @@ func TestLastBlockArrives(t *testing.T) {
 		rootfstest.Run(t, "e2fsck", []string{"-f", "-y", image}, 1)
 		rootfstest.Run(t, "resize2fs", []string{image, strconv.Itoa(size / 1024)})
 		rootfstest.Debugfs(t, image, "setb "+strconv.Itoa(size/1024-1), "sif /etc/secret block[0] "+strconv.Itoa(size/1024-1))
-		rootfstest.Run(t, "e2fsck", []string{"-f", "-y", image}, 1) // frees the block in which the file was
+		rootfstest.Run(t, "e2fsck", []string{"-f", "-y", image}, 1)              // frees the block in which the file was
 		secret := append([]byte("the last block it has"), make([]byte, 1003)...) // as long as the file
 		f, err := os.OpenFile(image, os.O_WRONLY, 0)
 		if err != nil {

@@ -21,18 +21,18 @@ func newCore(key []byte, sectorSize int) (core, error) {
 // fourteen rounds.
 type roundKeys [15 * blockSize]byte
 
-// schedule is the assembly's core.
+// schedule is the assembly's core. The size of a sector is a multiple of eight blocks.
 type schedule struct {
 	encryption, decryption, tweak roundKeys
 	sectorSize                    uint64
 }
 
 func (s *schedule) encrypt(dst, src []byte, iv uint64) {
-	encryptSectors(&s.encryption, &s.tweak, dst, src, iv, s.sectorSize)
+	encryptSectors(s, dst, src, iv)
 }
 
 func (s *schedule) decrypt(dst, src []byte, iv uint64) {
-	decryptSectors(&s.decryption, &s.tweak, dst, src, iv, s.sectorSize)
+	decryptSectors(s, dst, src, iv)
 }
 
 func (s *schedule) wipe() { *s = schedule{} }
@@ -48,13 +48,12 @@ func expand(keys *roundKeys, key *[aesKey]byte)
 //go:noescape
 func invert(decryption, encryption *roundKeys)
 
-// encryptSectors encrypts src, whole sectors and at least one, into dst. The size of
-// a sector is a multiple of eight blocks.
+// encryptSectors encrypts src, whole sectors and at least one, into dst.
 //
 //go:noescape
-func encryptSectors(encryption, tweak *roundKeys, dst, src []byte, iv, sectorSize uint64)
+func encryptSectors(s *schedule, dst, src []byte, iv uint64)
 
 // decryptSectors is its inverse.
 //
 //go:noescape
-func decryptSectors(decryption, tweak *roundKeys, dst, src []byte, iv, sectorSize uint64)
+func decryptSectors(s *schedule, dst, src []byte, iv uint64)

@@ -46,14 +46,17 @@
 	VPXOR at(R8), x, x; \
 	VMOVDQU x, at(DI)
 
-// The body of a function with the frame below, for rounds OP and LAST.
-#define SECTORS(OP, LAST) \
-	MOVQ tweak+8(FP), BX; \
-	MOVQ dst_base+16(FP), DI; \
-	MOVQ src_base+40(FP), SI; \
-	MOVQ src_len+48(FP), DX; \
-	MOVQ iv+64(FP), R10; \
-	MOVQ sectorSize+72(FP), R12; \
+// The body of a function with the frame below, for rounds OP and LAST with the keys at
+// offset KEYS of the schedule.
+#define SECTORS(KEYS, OP, LAST) \
+	MOVQ s+0(FP), BX; \
+	LEAQ KEYS(BX), AX; \
+	MOVQ schedule_sectorSize(BX), R12; \
+	LEAQ schedule_tweak(BX), BX; \
+	MOVQ dst_base+8(FP), DI; \
+	MOVQ src_base+32(FP), SI; \
+	MOVQ src_len+40(FP), DX; \
+	MOVQ iv+56(FP), R10; \
 	MOVQ R12, R13; \
 	SHRQ $const_ivShift, R13; \
 	LEAQ tweaks-272(SP), R8; \
@@ -141,15 +144,13 @@ eight: \
 	JNZ sector; \
 	RET
 
-// func encryptSectors(encryption, tweak *roundKeys, dst, src []byte, iv, sectorSize uint64)
-TEXT ·encryptSectors(SB), NOSPLIT, $272-80
-	MOVQ encryption+0(FP), AX
-	SECTORS(VAESENC, VAESENCLAST)
+// func encryptSectors(s *schedule, dst, src []byte, iv uint64)
+TEXT ·encryptSectors(SB), NOSPLIT, $272-64
+	SECTORS(schedule_encryption, VAESENC, VAESENCLAST)
 
-// func decryptSectors(decryption, tweak *roundKeys, dst, src []byte, iv, sectorSize uint64)
-TEXT ·decryptSectors(SB), NOSPLIT, $272-80
-	MOVQ decryption+0(FP), AX
-	SECTORS(VAESDEC, VAESDECLAST)
+// func decryptSectors(s *schedule, dst, src []byte, iv uint64)
+TEXT ·decryptSectors(SB), NOSPLIT, $272-64
+	SECTORS(schedule_decryption, VAESDEC, VAESDECLAST)
 
 // The key schedule of FIPS 197, section 5.2, 32 bytes a step.
 

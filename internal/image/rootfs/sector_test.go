@@ -68,13 +68,22 @@ func TestHostileSectorsAreRefused(t *testing.T) {
 	}
 }
 
+// FuzzLargestSector puts a number where each kind has its own, into a super block that
+// may be cut off.
 func FuzzLargestSector(f *testing.F) {
-	f.Add(make([]byte, 66<<10))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Add(uint32(2), 66<<10)
+	f.Add(uint32(4096), 66<<10)
+	f.Add(uint32(0x10000002), 103)
+	f.Fuzz(func(t *testing.T, number uint32, length int) {
+		b := make([]byte, 66<<10)
+		binary.LittleEndian.PutUint32(b[1024+0x18:], number)
+		binary.BigEndian.PutUint32(b[102:], number)
+		binary.LittleEndian.PutUint32(b[64<<10+0x90:], number)
+		b = b[:max(0, min(length, len(b)))]
 		for _, kind := range []rootfs.Type{rootfs.Ext4, rootfs.XFS, rootfs.Btrfs} {
 			n, err := rootfs.LargestSector(bytes.NewReader(b), kind)
-			if err == nil && (n < 512 || n > 64<<10 || n&(n-1) != 0) {
-				t.Errorf("%s: sectors of %d bytes", kind, n)
+			if err == nil && (n < 512 || n > 64<<10 || n&(n-1) != 0 || len(b) < 104) {
+				t.Errorf("%s: sectors of %d bytes, of a super block of %d", kind, n, len(b))
 			}
 		}
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki/ukitest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
 // bareTree is tinyTree without anything to boot in /boot, and what was there.
@@ -72,7 +73,7 @@ func TestKernelsOnFAT(t *testing.T) {
 		put(t, tree, "etc/fstab", "/dev/vda1 / ext4 defaults 0 1\n"+test.fstab+"\n")
 		source := typedDisk(t, test.kind, rootfstest.Make(t, 8, tree), fattest.Make(t, 16, 4<<20, test.files(kernel, initrd)))
 		o, _ := tinyOptions(t, source)
-		o.Format = Raw
+		o.Format, o.Initrd = Raw, bootconf.InitrdDistribution
 		c, err := Convert(context.Background(), o)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -64,7 +64,7 @@ func TestBuildAndRegister(t *testing.T) {
 	}
 
 	fail(t, build(), "output-debian exists: name another directory, or replace it with packer build -force")
-	fail(t, build("-force"), `has an image named "debian-13" already`)
+	fail(t, build("-force"), `already has an image named "debian-13"`)
 	if again, err := staging.Read(filepath.Join(out, "staging")); err != nil || again.ImageID != first.ImageID {
 		t.Errorf("a refused build has changed the image: %v", err)
 	}

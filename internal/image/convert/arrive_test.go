@@ -27,7 +27,7 @@ import (
 // oddImage is a way to make a root in which something may get lost.
 type oddImage struct {
 	args     []string
-	mib      int64 // 128 if 0
+	mib      int64 // 64 if 0
 	commands []string
 	prepare  func(t *testing.T, image string)
 	solid    bool // without files that end in holes, which mke2fs forgets with inline_data
@@ -152,7 +152,7 @@ func oddTree(t *testing.T) string {
 }
 
 func arrives(t *testing.T, odd oddImage, tree string) {
-	image := rootfstest.Make(t, cmp.Or(odd.mib, 128), tree, odd.args...)
+	image := rootfstest.Make(t, cmp.Or(odd.mib, 64), tree, odd.args...)
 	rootfstest.Debugfs(t, image, append([]string{"mknod null c 1 3", "mknod disk b 259 60000", "mknod fifo p", "sif small uid 70001",
 		"ea_set small user.a value", "ea_set sizes/4096 user.b " + strings.Repeat("v", 90)}, odd.commands...)...)
 	rootfstest.Run(t, "e2fsck", []string{"-f", "-y", image}, 1)
@@ -301,7 +301,8 @@ func sameContent(source, arrived *ext4.FS, name string, size int64) error {
 	if err != nil {
 		return err
 	}
-	left, right := make([]byte, 1<<20), make([]byte, 1<<20)
+	piece := min(max(size, 1), 1<<20)
+	left, right := make([]byte, piece), make([]byte, piece)
 	for ; size > 0; size -= int64(len(left)) {
 		n, err := io.ReadFull(a, left)
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {

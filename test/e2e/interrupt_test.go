@@ -142,7 +142,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal("this test mounts a small file system and has to run as root")
 	}
 	source := oddSource(t)
-	for _, mib := range []int{1, 30, 60, 80, 110} {
+	for _, mib := range []int{1, 15, 30, 45, 60} {
 		t.Run(fmt.Sprintf("%d MiB", mib), func(t *testing.T) {
 			dir := t.TempDir()
 			if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dM", mib)); err != nil {

@@ -27,7 +27,7 @@ func TestFirmwareChecksKernel(t *testing.T) {
 		t.Parallel()
 		h := newHost(t, c, path)
 		h.firmware, h.force = launch.FirmwareAmdSev, true
-		flip(t, h.guest.Initrd, cpioModTime)
+		pad(t, h.guest.Initrd)
 		stuck(t, h)
 		neverAsked(t, h)
 	})

@@ -156,3 +156,16 @@ func flip(t testing.TB, path string, offset int64) {
 		t.Fatalf("%s: %v", filepath.Base(path), err)
 	}
 }
+
+// pad adds zeros behind an initrd, which the kernel skips (Linux, init/initramfs.c).
+func pad(t testing.TB, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, writeErr := f.Write(make([]byte, 512))
+	if err := errors.Join(writeErr, f.Close()); err != nil {
+		t.Fatalf("%s: %v", filepath.Base(path), err)
+	}
+}

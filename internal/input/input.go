@@ -40,15 +40,15 @@ type pipe struct {
 	gave bool
 }
 
-// ErrNoWriter is a pipe that gives nothing.
-var ErrNoWriter = errors.New("nothing writes into this pipe")
+// errNoWriter is a pipe that gives nothing.
+var errNoWriter = errors.New("nothing writes into this pipe")
 
 // Read implements io.Reader.
 func (p *pipe) Read(b []byte) (int, error) {
 	n, err := p.File.Read(b)
 	p.gave = p.gave || n > 0
 	if errors.Is(err, io.EOF) && !p.gave {
-		return 0, ErrNoWriter
+		return 0, errNoWriter
 	}
 	return n, err
 }

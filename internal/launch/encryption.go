@@ -21,15 +21,15 @@ func DefaultEncryption() Encryption {
 	return Encryption{CBitPos: 51, ReducedPhysBits: guestReducedPhysBits}
 }
 
-// ErrNoEncryption is a processor that does not encrypt memory.
-var ErrNoEncryption = errors.New("this processor does not say where its C-bit is (CPUID Fn8000_001F)")
+// errNoEncryption is a processor that does not encrypt memory.
+var errNoEncryption = errors.New("this processor does not say where its C-bit is (CPUID Fn8000_001F)")
 
 // HostEncryption asks the processor: the C-bit is in bits 5:0 of CPUID
 // Fn8000_001F_EBX (AMD publication 24594, appendix E).
 func HostEncryption() (Encryption, error) {
 	e := cpuid.CPU.AMDMemEncryption
 	if !e.Available || e.CBitPossition == 0 {
-		return Encryption{}, ErrNoEncryption
+		return Encryption{}, errNoEncryption
 	}
 	return Encryption{CBitPos: e.CBitPossition, ReducedPhysBits: guestReducedPhysBits}, nil
 }

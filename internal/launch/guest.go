@@ -19,9 +19,9 @@ var ErrGuest = errors.New("cannot launch this bundle")
 // ErrVariant is a variant that a bundle does not have.
 var ErrVariant = errors.New("no such variant")
 
-// MaxCmdlineSize is the longest command line in bytes that Linux takes on x86
+// maxCmdlineSize is the longest command line in bytes that Linux takes on x86
 // (COMMAND_LINE_SIZE, with its NUL).
-const MaxCmdlineSize = 2047
+const maxCmdlineSize = 2047
 
 // Guest is what a bundle says about one variant of a release.
 type Guest struct {
@@ -77,7 +77,7 @@ func (g *Guest) load(dir string, m *bundle.Manifest, i int) error {
 	if g.Policy, err = idblock.ParseGuestPolicy(v.Policy); err != nil {
 		return fmt.Errorf("%w: %w", ErrGuest, err)
 	}
-	cmdline, err := readSmall(filepath.Join(dir, bundle.NameCmdline), MaxCmdlineSize)
+	cmdline, err := readSmall(filepath.Join(dir, bundle.NameCmdline), maxCmdlineSize)
 	if err != nil {
 		return err
 	}

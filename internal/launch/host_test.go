@@ -78,7 +78,7 @@ func TestVersions(t *testing.T) {
 	if err != nil || !v.AtLeast(Version{5, 0}) {
 		t.Errorf("this QEMU (Debian package qemu-system-x86): %s, %v", v, err)
 	}
-	if _, err := QEMUVersion(t.Context(), "qemu-none-such"); !errors.Is(err, ErrQEMU) {
+	if _, err := QEMUVersion(t.Context(), "qemu-none-such"); !errors.Is(err, errQEMU) {
 		t.Errorf("got %v", err)
 	}
 	for _, tc := range []struct {

@@ -24,19 +24,19 @@ type Machine struct {
 // Bounds of a machine's memory in bytes. Below the first, OVMF and an initrd have
 // no room.
 const (
-	MinMemory = 256 << 20
-	MaxMemory = 16 << 40
+	minMemory = 256 << 20
+	maxMemory = 16 << 40
 )
 
 // ParseMemory reads a size of whole MiB, such as 4G or 512M. The error wraps
 // ErrMachine.
 func ParseMemory(s string) (int64, error) {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n < MinMemory {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n < minMemory {
 		return 0, fmt.Errorf("%w: memory %q has no unit, and would be bytes: want %dM", ErrMachine, s, n)
 	}
 	n, err := size.Parse(s)
-	if err != nil || n%(1<<20) != 0 || n < MinMemory || n > MaxMemory {
-		return 0, fmt.Errorf("%w: memory %q, want a size such as 4G or 512M, from %s to %s", ErrMachine, s, size.Text(MinMemory), size.Text(MaxMemory))
+	if err != nil || n%(1<<20) != 0 || n < minMemory || n > maxMemory {
+		return 0, fmt.Errorf("%w: memory %q, want a size such as 4G or 512M, from %s to %s", ErrMachine, s, size.Text(minMemory), size.Text(maxMemory))
 	}
 	return n, nil
 }

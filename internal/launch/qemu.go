@@ -13,8 +13,8 @@ import (
 // Program is the name of QEMU.
 const Program = "qemu-system-x86_64"
 
-// ErrQEMU is a QEMU that is missing or does not say what it is.
-var ErrQEMU = errors.New("no usable " + Program)
+// errQEMU is a QEMU that is missing or does not say what it is.
+var errQEMU = errors.New("no usable " + Program)
 
 // Version is a version of QEMU.
 type Version struct{ Major, Minor int }
@@ -41,10 +41,10 @@ func QEMUVersion(ctx context.Context, program string) (Version, error) {
 	defer cancel()
 	out, err := exec.CommandContext(ctx, program, "--version").Output()
 	if errors.Is(err, exec.ErrNotFound) {
-		return Version{}, fmt.Errorf("%w: %s is missing; Debian's package is qemu-system-x86, Homebrew's qemu", ErrQEMU, program)
+		return Version{}, fmt.Errorf("%w: %s is missing; Debian's package is qemu-system-x86, Homebrew's qemu", errQEMU, program)
 	}
 	if err != nil {
-		return Version{}, fmt.Errorf("%w: run %s: %w", ErrQEMU, program, err)
+		return Version{}, fmt.Errorf("%w: run %s: %w", errQEMU, program, err)
 	}
 	return parseVersion(string(out))
 }
@@ -55,7 +55,7 @@ var versionLine = regexp.MustCompile(`^QEMU emulator version (\d{1,4})\.(\d{1,4}
 func parseVersion(text string) (Version, error) {
 	match := versionLine.FindStringSubmatch(text)
 	if match == nil {
-		return Version{}, fmt.Errorf("%w: its version is %.60q", ErrQEMU, text)
+		return Version{}, fmt.Errorf("%w: its version is %.60q", errQEMU, text)
 	}
 	major, majorErr := strconv.Atoi(match[1])
 	minor, minorErr := strconv.Atoi(match[2])

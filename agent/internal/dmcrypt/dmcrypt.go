@@ -15,10 +15,10 @@ import (
 // sector is device-mapper's unit in bytes.
 const sector = 512
 
-// UUID is the device's in device-mapper. The prefix CRYPT- tells udev, systemd
+// uuid is the device's in device-mapper. The prefix CRYPT- tells udev, systemd
 // and lsblk what it is; PLAIN keeps cryptsetup, when something in the guest asks
 // it about the device, from reading the header that a host could have changed.
-const UUID = "CRYPT-PLAIN-" + bootconf.MapperName
+const uuid = "CRYPT-PLAIN-" + bootconf.MapperName
 
 // Control is /dev/mapper/control; [Open] returns the real one.
 type Control interface {
@@ -81,7 +81,7 @@ func Create(c Control, t Target, key []byte) (Device, error) {
 	if err != nil {
 		return Device{}, err
 	}
-	create, err := message(bootconf.MapperName, UUID, 0)
+	create, err := message(bootconf.MapperName, uuid, 0)
 	if err != nil {
 		return Device{}, err
 	}

@@ -19,8 +19,8 @@ const (
 // Leaser asks for a lease on an interface; [DHCP] in production.
 type Leaser func(ctx context.Context, l Link) (Settings, error)
 
-// DHCP does one exchange with whoever answers first.
-func DHCP(ctx context.Context, l Link) (Settings, error) {
+// dhcp does one exchange with whoever answers first.
+func dhcp(ctx context.Context, l Link) (Settings, error) {
 	client, err := nclient4.New(l.Name, nclient4.WithHWAddr(l.MAC), nclient4.WithTimeout(dhcpTimeout), nclient4.WithRetry(dhcpTries))
 	if err != nil {
 		return Settings{}, fmt.Errorf("ask for a DHCP lease: %w", err)
@@ -31,7 +31,7 @@ func DHCP(ctx context.Context, l Link) (Settings, error) {
 		dhcpv4.OptionClasslessStaticRoute, dhcpv4.OptionInterfaceMTU, dhcpv4.OptionIPAddressLeaseTime,
 	))
 	if refused := (*nclient4.ErrNak)(nil); errors.As(err, &refused) {
-		return Settings{}, fmt.Errorf("%w: the server withdrew its offer", ErrLease) // not with its own words
+		return Settings{}, fmt.Errorf("%w: the server withdrew its offer", errLease) // not with its own words
 	}
 	if err != nil {
 		return Settings{}, errors.New("no DHCP lease: no server answered")

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoDNS is a way without a DNS server, while the service has a name.
-var ErrNoDNS = errors.New("no DNS server known")
+// errNoDNS is a way without a DNS server, while the service has a name.
+var errNoDNS = errors.New("no DNS server known")
 
 // Dial connects through this interface alone. Names are looked up at the DNS
 // servers that came with it, never at those of another.
@@ -24,7 +24,7 @@ func (w Way) Dial(ctx context.Context, network, address string) (net.Conn, error
 	}
 	if _, err := netip.ParseAddr(host); err != nil {
 		if len(w.Settings.DNS) == 0 {
-			return nil, ErrNoDNS
+			return nil, errNoDNS
 		}
 		dialer.Resolver = w.resolver()
 	}

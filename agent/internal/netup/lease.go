@@ -19,8 +19,8 @@ const (
 	maxRenew  = 12 * time.Hour
 )
 
-// ErrLease is a lease that makes no sense.
-var ErrLease = errors.New("unusable DHCP lease")
+// errLease is a lease that makes no sense.
+var errLease = errors.New("unusable DHCP lease")
 
 // Route is a route by a gateway, which need not be in the interface's network.
 type Route struct {
@@ -42,13 +42,13 @@ type Settings struct {
 func fromACK(ack *dhcpv4.DHCPv4) (Settings, error) {
 	address, ok := unicast(ack.YourIPAddr)
 	if !ok {
-		return Settings{}, fmt.Errorf("%w: address %s", ErrLease, ack.YourIPAddr)
+		return Settings{}, fmt.Errorf("%w: address %s", errLease, ack.YourIPAddr)
 	}
 	bits := 32
 	if mask := ack.SubnetMask(); mask != nil {
 		ones, size := mask.Size()
 		if size != 32 || ones == 0 {
-			return Settings{}, fmt.Errorf("%w: netmask %s", ErrLease, mask)
+			return Settings{}, fmt.Errorf("%w: netmask %s", errLease, mask)
 		}
 		bits = ones
 	}

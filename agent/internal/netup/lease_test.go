@@ -89,7 +89,7 @@ func TestUselessLeases(t *testing.T) {
 	} {
 		d := ack(t, mask(24))
 		damage(d)
-		if s, err := fromACK(d); !errors.Is(err, ErrLease) {
+		if s, err := fromACK(d); !errors.Is(err, errLease) {
 			t.Errorf("%s: %v, %+v", name, err, s)
 		}
 	}

@@ -53,14 +53,14 @@ func TestDHCP(t *testing.T) {
 		go server.Serve()                    //nolint:errcheck // ends with the test
 		return nil
 	})
-	if s, err := DHCP(t.Context(), l); err != nil || s.String() != "10.0.2.15/24 via 10.0.2.2" {
+	if s, err := dhcp(t.Context(), l); err != nil || s.String() != "10.0.2.15/24 via 10.0.2.2" {
 		t.Errorf("%v, %v", s, err)
 	}
 	refuse <- true
-	if _, err := DHCP(t.Context(), l); !errors.Is(err, ErrLease) {
+	if _, err := dhcp(t.Context(), l); !errors.Is(err, errLease) {
 		t.Errorf("an offer that is taken back: %v", err)
 	}
-	if _, err := DHCP(t.Context(), Link{Name: "gone"}); err == nil {
+	if _, err := dhcp(t.Context(), Link{Name: "gone"}); err == nil {
 		t.Error("a lease over an interface that is not there")
 	}
 }

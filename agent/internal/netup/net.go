@@ -51,7 +51,7 @@ type Way struct {
 
 // New returns the running kernel's network.
 func New(log func(string, ...any)) *Net {
-	return &Net{Kernel: Netlink{}, Lease: DHCP, Advertised: listenRA, Log: log, Poll: 200 * time.Millisecond}
+	return &Net{Kernel: Netlink{}, Lease: dhcp, Advertised: listenRA, Log: log, Poll: 200 * time.Millisecond}
 }
 
 // Up starts and returns when the first interface is configured. The error is

@@ -249,7 +249,7 @@ func TestBindNothing(t *testing.T) {
 }
 
 func TestDialNeedsDNSForNames(t *testing.T) {
-	if _, err := (Way{Link: eth(0)}).Dial(t.Context(), "tcp", "attest.example.org:443"); !errors.Is(err, ErrNoDNS) {
+	if _, err := (Way{Link: eth(0)}).Dial(t.Context(), "tcp", "attest.example.org:443"); !errors.Is(err, errNoDNS) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := (Way{Link: eth(0)}).Dial(t.Context(), "tcp", "no port"); err == nil {

@@ -4,6 +4,6 @@ package report
 func chip() []Provider {
 	return []Provider{
 		TSM{FS: Dir("/sys/kernel/config/tsm/report")},
-		SEVGuest{Open: OpenSEVGuest},
+		SEVGuest{Open: openSEVGuest},
 	}
 }

@@ -13,7 +13,7 @@ import (
 // TestNoDevice opens what this machine has instead of an AMD-SP: nothing, or a
 // file that knows no such ioctl.
 func TestNoDevice(t *testing.T) {
-	if _, err := OpenSEVGuest(); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := openSEVGuest(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	f, err := os.Create(filepath.Join(t.TempDir(), "sev-guest"))
@@ -28,7 +28,7 @@ func TestNoDevice(t *testing.T) {
 		t.Errorf("the device stays open: %v", err)
 	}
 	locked := SEVGuest{func() (Device, error) { return nil, fs.ErrPermission }}
-	if _, err := Get([]Provider{locked}, data()); !errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrUnavailable) {
+	if _, err := Get([]Provider{locked}, data()); !errors.Is(err, fs.ErrPermission) || errors.Is(err, errUnavailable) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -39,7 +39,7 @@ func TestWays(t *testing.T) {
 	if len(ways) != 2 || ways[0].Name() != "configfs-tsm" || ways[1].Name() != "sev-guest" {
 		t.Errorf("ways %v", ways)
 	}
-	if _, err := Get(ways, data()); !errors.Is(err, ErrUnavailable) {
+	if _, err := Get(ways, data()); !errors.Is(err, errUnavailable) {
 		t.Errorf("a report on a machine without an AMD-SP: %v", err)
 	}
 }

@@ -28,7 +28,7 @@ type Fields struct {
 // ATTESTATION_REPORT). The error wraps ErrMalformed.
 func ParseFields(report []byte) (*Fields, error) {
 	if len(report) != Size {
-		return nil, fmt.Errorf("%w: %d bytes, want %d", ErrMalformed, len(report), Size)
+		return nil, fmt.Errorf("%w: %d bytes, want %d", errMalformed, len(report), Size)
 	}
 	digits := func(offset, size int) string { return hex.EncodeToString(report[offset : offset+size]) }
 	uuid := func(offset int) string {

@@ -24,11 +24,11 @@ const (
 	tableEntrySize = 24       // an entry of zeros ends the table
 )
 
-// ErrUnavailable is a way that this machine does not have.
-var ErrUnavailable = errors.New("not available")
+// errUnavailable is a way that this machine does not have.
+var errUnavailable = errors.New("not available")
 
-// ErrMalformed is an answer that is no report, or not for this request.
-var ErrMalformed = errors.New("malformed report")
+// errMalformed is an answer that is no report, or not for this request.
+var errMalformed = errors.New("malformed report")
 
 // Evidence is a report and what the host gave with it.
 type Evidence struct {
@@ -69,10 +69,10 @@ func Get(providers []Provider, data [DataSize]byte) (*Evidence, error) {
 // AMD.
 func checked(e *Evidence, data [DataSize]byte) (*Evidence, error) {
 	if len(e.Report) != Size {
-		return nil, fmt.Errorf("%w: %d bytes, want %d", ErrMalformed, len(e.Report), Size)
+		return nil, fmt.Errorf("%w: %d bytes, want %d", errMalformed, len(e.Report), Size)
 	}
 	if !bytes.Equal(e.Report[dataOffset:dataOffset+DataSize], data[:]) {
-		return nil, fmt.Errorf("%w: it is for another request", ErrMalformed)
+		return nil, fmt.Errorf("%w: it is for another request", errMalformed)
 	}
 	if len(e.Certificates) < tableEntrySize || len(e.Certificates) > maxTableSize ||
 		bytes.Equal(e.Certificates[:tableEntrySize], make([]byte, tableEntrySize)) {
@@ -92,7 +92,7 @@ func oneLine(errs []error) error {
 		all = fmt.Errorf("%w; %w", all, err)
 	}
 	if all == nil {
-		all = ErrUnavailable
+		all = errUnavailable
 	}
 	return all
 }

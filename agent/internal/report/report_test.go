@@ -81,13 +81,13 @@ func TestTSM(t *testing.T) {
 		damage func(*fakeConfigfs)
 		want   error
 	}{
-		"no directory":      {func(f *fakeConfigfs) { f.mkdir = fs.ErrNotExist }, ErrUnavailable},
-		"no provider":       {func(f *fakeConfigfs) { f.mkdir = unix.ENXIO }, ErrUnavailable},
-		"another provider":  {func(f *fakeConfigfs) { f.attributes["provider"] = []byte("tdx_guest\n") }, ErrUnavailable},
-		"somebody else's":   {func(f *fakeConfigfs) { f.attributes["generation"] = []byte("2\n") }, ErrMalformed},
-		"another report":    {func(f *fakeConfigfs) { f.attributes["outblob"] = make([]byte, Size) }, ErrMalformed},
-		"a short report":    {func(f *fakeConfigfs) { f.attributes["outblob"] = raw(data())[:Size-1] }, ErrMalformed},
-		"a long report":     {func(f *fakeConfigfs) { f.attributes["outblob"] = make([]byte, Size+9) }, ErrMalformed},
+		"no directory":      {func(f *fakeConfigfs) { f.mkdir = fs.ErrNotExist }, errUnavailable},
+		"no provider":       {func(f *fakeConfigfs) { f.mkdir = unix.ENXIO }, errUnavailable},
+		"another provider":  {func(f *fakeConfigfs) { f.attributes["provider"] = []byte("tdx_guest\n") }, errUnavailable},
+		"somebody else's":   {func(f *fakeConfigfs) { f.attributes["generation"] = []byte("2\n") }, errMalformed},
+		"another report":    {func(f *fakeConfigfs) { f.attributes["outblob"] = make([]byte, Size) }, errMalformed},
+		"a short report":    {func(f *fakeConfigfs) { f.attributes["outblob"] = raw(data())[:Size-1] }, errMalformed},
+		"a long report":     {func(f *fakeConfigfs) { f.attributes["outblob"] = make([]byte, Size+9) }, errMalformed},
 		"busy":              {func(f *fakeConfigfs) { f.missing["inblob"] = unix.EBUSY }, unix.EBUSY},
 		"no outblob":        {func(f *fakeConfigfs) { f.missing["outblob"] = unix.EIO }, unix.EIO},
 		"broken auxblob":    {func(f *fakeConfigfs) { f.missing["auxblob"] = unix.EIO }, unix.EIO},
@@ -170,9 +170,9 @@ func TestSEVGuest(t *testing.T) {
 		"host without any":      {fakeDevice{table: []byte{}, response: response}, false, nil},
 		"extended fails":        {fakeDevice{response: response}, false, nil},
 		"both fail":             {fakeDevice{}, false, unix.EIO},
-		"another request's":     {fakeDevice{response: func([DataSize]byte) []byte { return response([DataSize]byte{}) }}, false, ErrMalformed},
-		"a short message":       {fakeDevice{response: func(d [DataSize]byte) []byte { return response(d)[:offReport+Size-1] }}, false, ErrMalformed},
-		"another report size":   {fakeDevice{response: func(d [DataSize]byte) []byte { b := response(d); b[offReportSize]++; return b }}, false, ErrMalformed},
+		"another request's":     {fakeDevice{response: func([DataSize]byte) []byte { return response([DataSize]byte{}) }}, false, errMalformed},
+		"a short message":       {fakeDevice{response: func(d [DataSize]byte) []byte { return response(d)[:offReport+Size-1] }}, false, errMalformed},
+		"another report size":   {fakeDevice{response: func(d [DataSize]byte) []byte { b := response(d); b[offReportSize]++; return b }}, false, errMalformed},
 		"a status, and no data": {fakeDevice{response: func(d [DataSize]byte) []byte { b := response(d); b[offStatus] = 0x16; return b }}, false, errors.ErrUnsupported},
 	} {
 		d := tc.device
@@ -196,10 +196,10 @@ func TestProvidersInTurn(t *testing.T) {
 		t.Error(err)
 	}
 	_, err := Get([]Provider{TSM{&fakeConfigfs{mkdir: fs.ErrNotExist}}, absent}, data())
-	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "configfs-tsm: ") || !strings.Contains(err.Error(), "; sev-guest: ") {
+	if !errors.Is(err, errUnavailable) || !strings.Contains(err.Error(), "configfs-tsm: ") || !strings.Contains(err.Error(), "; sev-guest: ") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := Get(nil, data()); !errors.Is(err, ErrUnavailable) {
+	if _, err := Get(nil, data()); !errors.Is(err, errUnavailable) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -250,7 +250,7 @@ func TestFields(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, pair[0], pair[1])
 		}
 	}
-	if _, err := ParseFields(signed[1:]); !errors.Is(err, ErrMalformed) {
+	if _, err := ParseFields(signed[1:]); !errors.Is(err, errMalformed) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -59,7 +59,7 @@ func (SEVGuest) Name() string { return "sev-guest" }
 func (s SEVGuest) Report(data [DataSize]byte) (*Evidence, error) {
 	d, err := s.Open()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: %w", errUnavailable, err)
 	}
 	if err != nil {
 		return nil, err
@@ -83,21 +83,21 @@ func (s SEVGuest) Report(data [DataSize]byte) (*Evidence, error) {
 // parseResponse takes the report out of MSG_REPORT_RSP.
 func parseResponse(b []byte) ([]byte, error) {
 	if len(b) < offReport+Size {
-		return nil, fmt.Errorf("%w: MSG_REPORT_RSP of %d bytes, want at least %d", ErrMalformed, len(b), offReport+Size)
+		return nil, fmt.Errorf("%w: MSG_REPORT_RSP of %d bytes, want at least %d", errMalformed, len(b), offReport+Size)
 	}
 	if status := binary.LittleEndian.Uint32(b[offStatus:]); status != 0 {
 		return nil, fmt.Errorf("AMD-SP refuses a report: status %#x", status)
 	}
 	if size := binary.LittleEndian.Uint32(b[offReportSize:]); size != Size {
-		return nil, fmt.Errorf("%w: report of %d bytes, want %d", ErrMalformed, size, Size)
+		return nil, fmt.Errorf("%w: report of %d bytes, want %d", errMalformed, size, Size)
 	}
 	return b[offReport : offReport+Size], nil
 }
 
 type sevGuestFile struct{ f *os.File }
 
-// OpenSEVGuest opens the real device.
-func OpenSEVGuest() (Device, error) {
+// openSEVGuest opens the real device.
+func openSEVGuest() (Device, error) {
 	f, err := os.OpenFile("/dev/sev-guest", os.O_RDWR, 0)
 	if err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func (p Port) find() (string, error) {
 			return filepath.Join(p.Dev, filepath.Base(filepath.Dir(path))), nil
 		}
 	}
-	return "", fmt.Errorf("%w: no virtio-serial port %s", ErrUnavailable, aspport.PortName)
+	return "", fmt.Errorf("%w: no virtio-serial port %s", errUnavailable, aspport.PortName)
 }
 
 // Report does one exchange.
@@ -54,7 +54,7 @@ func (p Port) Report(data [DataSize]byte) (*Evidence, error) {
 	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: %w", errUnavailable, err)
 	}
 	if err != nil {
 		return nil, err

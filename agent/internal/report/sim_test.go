@@ -68,10 +68,10 @@ func TestPortIsFoundByName(t *testing.T) {
 	if path, err := (Port{Sys: dir, Dev: "/dev"}).find(); err != nil || path != "/dev/vport1p2" {
 		t.Errorf("%s, %v", path, err)
 	}
-	if _, err := (Port{Sys: t.TempDir()}).Report(data()); !errors.Is(err, ErrUnavailable) {
+	if _, err := (Port{Sys: t.TempDir()}).Report(data()); !errors.Is(err, errUnavailable) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := (Port{Sys: dir, Dev: dir}).Report(data()); !errors.Is(err, ErrUnavailable) {
+	if _, err := (Port{Sys: dir, Dev: dir}).Report(data()); !errors.Is(err, errUnavailable) {
 		t.Errorf("got %v", err)
 	}
 	if !Simulated || Providers()[len(Providers())-1].Name() != "simulated-amd-sp" {

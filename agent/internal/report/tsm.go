@@ -41,7 +41,7 @@ func (t TSM) Report(data [DataSize]byte) (e *Evidence, err error) {
 	entry := "snpguard-" + rand.Text()
 	if err := t.FS.Mkdir(entry); err != nil {
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENXIO) {
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return nil, fmt.Errorf("%w: %w", errUnavailable, err)
 		}
 		return nil, fmt.Errorf("make entry: %w", err)
 	}
@@ -51,7 +51,7 @@ func (t TSM) Report(data [DataSize]byte) (e *Evidence, err error) {
 		return nil, fmt.Errorf("read provider: %w", err)
 	}
 	if name := strings.TrimSpace(string(provider)); name != tsmProvider {
-		return nil, fmt.Errorf("%w: provider %q, want %s", ErrUnavailable, name, tsmProvider)
+		return nil, fmt.Errorf("%w: provider %q, want %s", errUnavailable, name, tsmProvider)
 	}
 	if err := t.FS.Write(entry, "inblob", data[:]); err != nil {
 		return nil, fmt.Errorf("write inblob: %w", err)
@@ -75,7 +75,7 @@ func (t TSM) read(entry string) (*Evidence, error) {
 		return nil, fmt.Errorf("read generation: %w", err)
 	}
 	if g := strings.TrimSpace(string(generation)); g != tsmGeneration {
-		return nil, fmt.Errorf("%w: generation %q, want %s", ErrMalformed, g, tsmGeneration)
+		return nil, fmt.Errorf("%w: generation %q, want %s", errMalformed, g, tsmGeneration)
 	}
 	return e, nil
 }

@@ -59,7 +59,7 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err = session.open([report.DataSize]byte{}, &grant); !errors.Is(err, ErrAnswer) && !errors.Is(err, ErrSignature) {
+		if _, err = session.open([report.DataSize]byte{}, &grant); !errors.Is(err, errAnswer) && !errors.Is(err, errSignature) {
 			t.Errorf("%v for %q", err, body)
 		}
 	})

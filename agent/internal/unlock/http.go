@@ -29,8 +29,8 @@ const (
 	dialTimeout   = 10 * time.Second
 )
 
-// ErrAnswer is an answer that is not one of a SnpGuard service.
-var ErrAnswer = errors.New("not the answer of a SnpGuard service")
+// errAnswer is an answer that is not one of a SnpGuard service.
+var errAnswer = errors.New("not the answer of a SnpGuard service")
 
 // ErrDenied is a service that refuses the key. Its operator's audit log says why.
 var ErrDenied = errors.New("denied by the service")
@@ -93,17 +93,17 @@ func (c *client) post(ctx context.Context, path string, in, out any) error {
 		return fmt.Errorf("read answer: %w", err)
 	}
 	if len(answer) > maxAnswer {
-		return fmt.Errorf("%w: more than %d bytes", ErrAnswer, maxAnswer)
+		return fmt.Errorf("%w: more than %d bytes", errAnswer, maxAnswer)
 	}
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if response.StatusCode != http.StatusOK {
 		return refusal(response, kind, answer)
 	}
 	if kind != "application/json" {
-		return fmt.Errorf("%w: content type %.60q", ErrAnswer, kind)
+		return fmt.Errorf("%w: content type %.60q", errAnswer, kind)
 	}
 	if err := answers().Decode(answer, out); err != nil {
-		return fmt.Errorf("%w: %w", ErrAnswer, err)
+		return fmt.Errorf("%w: %w", errAnswer, err)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func answers() strictjson.Rules { return strictjson.Rules{SkipUnknown: true} }
 func refusal(response *http.Response, kind string, answer []byte) error {
 	var p wire.Problem
 	if kind != wire.ProblemContentType || answers().Decode(answer, &p) != nil || p.Code == "" {
-		return fmt.Errorf("%w: status %d", ErrAnswer, response.StatusCode)
+		return fmt.Errorf("%w: status %d", errAnswer, response.StatusCode)
 	}
 	if p.Code == wire.CodeDenied {
 		return fmt.Errorf("%w (request %s)", ErrDenied, p.RequestID)

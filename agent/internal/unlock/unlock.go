@@ -28,8 +28,8 @@ import (
 
 // Errors of a grant. Neither names a byte of it.
 var (
-	ErrSignature  = errors.New("the grant is not signed by the measured identity key")
-	ErrCommitment = errors.New("the volume key is not the measured one")
+	errSignature  = errors.New("the grant is not signed by the measured identity key")
+	errCommitment = errors.New("the volume key is not the measured one")
 )
 
 // Attest returns a report with the given REPORT_DATA.
@@ -95,7 +95,7 @@ func (s *Session) try(ctx context.Context, service string, dial Dial) (*Result, 
 		return nil, err
 	}
 	if err := challenge.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
+		return nil, fmt.Errorf("%w: %w", errAnswer, err)
 	}
 	public := s.key.Public().Bytes()
 	data := wire.UnlockBinding{
@@ -123,10 +123,10 @@ func (s *Session) try(ctx context.Context, service string, dial Dial) (*Result, 
 // open checks a grant and returns the volume key.
 func (s *Session) open(data [report.DataSize]byte, g *wire.Grant) ([]byte, error) {
 	if err := g.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
+		return nil, fmt.Errorf("%w: %w", errAnswer, err)
 	}
 	if !ed25519.Verify(s.identity, wire.GrantTranscript(data, g.Time, g.Enc, g.Ciphertext), g.Signature) {
-		return nil, ErrSignature
+		return nil, errSignature
 	}
 	vmk, err := s.key.Open(wire.GrantInfo(data), slices.Concat(g.Enc, g.Ciphertext))
 	if err != nil {
@@ -135,7 +135,7 @@ func (s *Session) open(data [report.DataSize]byte, g *wire.Grant) ([]byte, error
 	commitment := wire.VMKCommitment(s.image, vmk)
 	if subtle.ConstantTimeCompare(commitment[:], s.commitment[:]) != 1 {
 		clear(vmk)
-		return nil, ErrCommitment
+		return nil, errCommitment
 	}
 	return vmk, nil
 }

@@ -13,7 +13,7 @@ import (
 
 // Limits of a chip list.
 const (
-	maxChips     = MaxFileCacheEntries
+	maxChips     = maxFileCacheEntries
 	maxChipLine  = 4096     // bytes
 	maxChipBytes = 64 << 20 // bytes of the whole list
 )

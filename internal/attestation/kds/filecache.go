@@ -14,9 +14,9 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// MaxFileCacheEntries bounds a FileCache: a host that shows reports with ever
+// maxFileCacheEntries bounds a FileCache: a host that shows reports with ever
 // other TCB versions shall not fill the disk.
-const MaxFileCacheEntries = 100_000
+const maxFileCacheEntries = 100_000
 
 // FileCache keeps each entry in a file of one directory, named by Key.String.
 // The modification time of the file is when the entry was fetched.
@@ -34,7 +34,7 @@ func OpenFileCache(dir string) (*FileCache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
-	return &FileCache{dir: dir, max: MaxFileCacheEntries, count: -1}, nil
+	return &FileCache{dir: dir, max: maxFileCacheEntries, count: -1}, nil
 }
 
 // Dir returns the directory.

@@ -12,7 +12,7 @@ import (
 
 // Limits of an archive.
 const (
-	maxArchiveEntries = MaxFileCacheEntries
+	maxArchiveEntries = maxFileCacheEntries
 	maxArchiveSize    = 512 << 20 // of all files together, unpacked
 	maxManifestSize   = 64 << 20
 )

@@ -164,7 +164,7 @@ func parseFields(data []byte) (*Report, error) {
 		return nil, fmt.Errorf("signature algorithm %d, want %d (ECDSA P-384 with SHA-384)", p.SignatureAlgo, abi.SignEcdsaP384Sha384)
 	}
 	if p.Version < versionMitigations && (p.LaunchMitVector != 0 || p.CurrentMitVector != 0) {
-		return nil, fmt.Errorf("mitigation vectors in a version %d report: %w", p.Version, ErrReserved)
+		return nil, fmt.Errorf("mitigation vectors in a version %d report: %w", p.Version, errReserved)
 	}
 	signer, err := abi.ParseSignerInfo(binary.LittleEndian.Uint32(data[offsetSignerInfo:]))
 	if err != nil {
@@ -226,7 +226,7 @@ func (r *Report) parseSignature(data []byte) error {
 		copy(n.out[:], n.field)
 		slices.Reverse(n.out[:])
 		if slices.ContainsFunc(n.field[scalarSize:], func(b byte) bool { return b != 0 }) {
-			return fmt.Errorf("signature: %w", ErrReserved)
+			return fmt.Errorf("signature: %w", errReserved)
 		}
 	}
 	return nil

@@ -18,8 +18,8 @@ type TCB struct {
 // TCBSize is the size of a TCB version in bytes.
 const TCBSize = 8
 
-// ErrReserved is a reserved byte or bit that is not zero.
-var ErrReserved = errors.New("reserved bits are not zero")
+// errReserved is a reserved byte or bit that is not zero.
+var errReserved = errors.New("reserved bits are not zero")
 
 // tcbLayout gives the byte of each component, -1 where there is none.
 type tcbLayout struct{ fmc, bootLoader, tee, snp, microcode int }
@@ -41,7 +41,7 @@ func ParseTCB(p Product, raw [TCBSize]byte) (TCB, error) {
 		t.FMC = raw[l.fmc]
 	}
 	if t.Bytes(p) != raw {
-		return TCB{}, fmt.Errorf("TCB version %x: %w", raw, ErrReserved)
+		return TCB{}, fmt.Errorf("TCB version %x: %w", raw, errReserved)
 	}
 	return t, nil
 }

@@ -8,14 +8,14 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
-// MaxCmdline is the longest command line, in bytes: x86's COMMAND_LINE_SIZE
+// maxCmdline is the longest command line, in bytes: x86's COMMAND_LINE_SIZE
 // with its NUL.
 const MaxCmdline = 2047
 
-// Fixed ends every measured command line, by the kind of initrd. Besides starting
+// fixed ends every measured command line, by the kind of initrd. Besides starting
 // the agent and naming the root it closes ways in which a disk, a console or the
 // machine's firmware tables could steer what runs behind the agent.
-func Fixed(initrd string) []string {
+func fixed(initrd string) []string {
 	words := []string{
 		"rdinit=" + bootconf.PathAgent,
 		"root=" + bootconf.MapperPath,
@@ -79,7 +79,7 @@ func Cmdline(initrd, options, extra string, keep []string) (*Line, error) {
 			line.Dropped = append(line.Dropped, word)
 		}
 	}
-	line.Text = strings.Join(slices.Concat(words, added, Fixed(initrd)), " ")
+	line.Text = strings.Join(slices.Concat(words, added, fixed(initrd)), " ")
 	if len(line.Text) > MaxCmdline {
 		return nil, fmt.Errorf("%w: %d bytes, the kernel takes %d", ErrCmdline, len(line.Text), MaxCmdline)
 	}
@@ -121,7 +121,7 @@ func replaced(word string) bool {
 	case "BOOT_IMAGE", "initrd", "root":
 		return true
 	}
-	return slices.Contains(Fixed(bootconf.InitrdDistribution), word)
+	return slices.Contains(fixed(bootconf.InitrdDistribution), word)
 }
 
 // canonical writes a parameter's name in one way: to the kernel and to systemd

@@ -23,8 +23,8 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
-// ErrInterrupted is a conversion whose context has ended.
-var ErrInterrupted = errors.New("interrupted")
+// errInterrupted is a conversion whose context has ended.
+var errInterrupted = errors.New("interrupted")
 
 // conversion is one run.
 type conversion struct {
@@ -37,7 +37,7 @@ type conversion struct {
 
 // Convert makes the image and the staging directory that the options ask for, or
 // nothing at all. The error joins *option.Error where options are at fault, and is
-// ErrInterrupted when the context has ended; with KeepOnFailure it names the directories
+// errInterrupted when the context has ended; with KeepOnFailure it names the directories
 // that are left.
 func Convert(ctx context.Context, o *Options) (*staging.Conversion, error) {
 	s, err := o.check()
@@ -63,7 +63,7 @@ func Convert(ctx context.Context, o *Options) (*staging.Conversion, error) {
 		err = c.run(ctx)
 	}
 	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("%w: no image was made", ErrInterrupted)
+		err = fmt.Errorf("%w: no image was made", errInterrupted)
 	}
 	if err = errors.Join(err, c.close(err)); err != nil {
 		return nil, err

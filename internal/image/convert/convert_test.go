@@ -358,7 +358,7 @@ func TestFailuresLeaveNothing(t *testing.T) {
 	o, _ := tinyOptions(t, source)
 	ctx, cancel := context.WithCancel(context.Background())
 	o.Choose = func([]Choice) (int, error) { cancel(); return 0, nil }
-	if _, err := Convert(ctx, o); !errors.Is(err, ErrInterrupted) || len(outputs(t, o)) != 0 {
+	if _, err := Convert(ctx, o); !errors.Is(err, errInterrupted) || len(outputs(t, o)) != 0 {
 		t.Errorf("interrupted: %v, left %q", err, outputs(t, o))
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/decompress"
 )
 
-// ErrPacked is a source that is compressed or an archive, and cannot be unpacked.
-var ErrPacked = errors.New("cannot unpack the source")
+// errPacked is a source that is compressed or an archive, and cannot be unpacked.
+var errPacked = errors.New("cannot unpack the source")
 
 // Limits of what is unpacked.
 const (
@@ -63,7 +63,7 @@ func unpack(ctx context.Context, source, dir string, events Events) (*unpacked, 
 		err = u.choice()
 	}
 	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: %w; unpack it, and give the disk image itself", ErrPacked, err)
+		err = fmt.Errorf("%w: %w; unpack it, and give the disk image itself", errPacked, err)
 	}
 	return &unpacked{path: u.target, how: strings.Join(u.how, ", ")}, err
 }

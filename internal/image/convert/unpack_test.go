@@ -160,7 +160,7 @@ func TestUnfitPackages(t *testing.T) {
 		"xz: ":                                                 append(xzOf(t, disk), "trailing bytes"...),
 	} {
 		_, _, err := unpackBytes(t, source)
-		if !errors.Is(err, ErrPacked) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "give the disk image itself") {
+		if !errors.Is(err, errPacked) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "give the disk image itself") {
 			t.Errorf("%s: %v", want, err)
 		}
 	}

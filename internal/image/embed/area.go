@@ -63,7 +63,7 @@ func point(t *gpt.Table, own *gpt.Partition, a area, guid gpt.GUID) (int, error)
 		t.Partitions = append(t.Partitions[:at:at], append([]gpt.Partition{{Number: number, Type: kind, GUID: guid}}, t.Partitions[at:]...)...)
 		own = &t.Partitions[at]
 	}
-	own.Name = Label
+	own.Name = label
 	own.First = uint64(a.offset / int64(t.SectorSize))
 	own.Last = uint64((a.offset+a.size)/int64(t.SectorSize)) - 1
 	return own.Number, nil

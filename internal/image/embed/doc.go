@@ -15,8 +15,8 @@ package embed
 
 import "errors"
 
-// Label is the label of the file system and the name of the partition.
-const Label = "LAUNCH_ARTIFACTS"
+// label is the label of the file system and the name of the partition.
+const label = "LAUNCH_ARTIFACTS"
 
 // The names in the file system.
 const (
@@ -25,17 +25,17 @@ const (
 	link  = "artifacts" // to the active slot
 )
 
-// DefaultSize is the size of a partition, in bytes, when nobody asks for another.
-const DefaultSize = 512 << 20
+// defaultSize is the size of a partition, in bytes, when nobody asks for another.
+const defaultSize = 512 << 20
 
 // Errors that callers tell apart.
 var (
 	// ErrNone: the disk has no LAUNCH_ARTIFACTS.
-	ErrNone = errors.New("the disk has no " + Label + " partition")
+	ErrNone = errors.New("the disk has no " + label + " partition")
 	// ErrArtifacts: what is in the partition is damaged or hostile.
-	ErrArtifacts = errors.New("unusable " + Label + " partition")
+	ErrArtifacts = errors.New("unusable " + label + " partition")
 	// ErrTooLarge: the file system has no room for the bundle.
-	ErrTooLarge = errors.New("too large for the partition")
+	errTooLarge = errors.New("too large for the partition")
 	// ErrDisk: the disk cannot have such a partition.
 	ErrDisk = errors.New("cannot embed into this disk")
 )

@@ -131,8 +131,8 @@ func TestEmbedRefused(t *testing.T) {
 			o.Trust.Identity = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)).Public().(ed25519.PublicKey)
 		}, bundle.ErrSignature, ""},
 		"cut":           {image, func(o *Options) { o.Reader = bytes.NewReader(one[:len(one)/2]) }, bundle.ErrBundle, "it is cut short"},
-		"too small":     {image, func(o *Options) { o.Size = "2M" }, ErrTooLarge, "it has 2 MiB, 5 MiB are needed (size 5M)"},
-		"too large":     {image, func(o *Options) { o.Size = "1T" }, ErrTooLarge, "at most 64 GiB"},
+		"too small":     {image, func(o *Options) { o.Size = "2M" }, errTooLarge, "it has 2 MiB, 5 MiB are needed (size 5M)"},
+		"too large":     {image, func(o *Options) { o.Size = "1T" }, errTooLarge, "at most 64 GiB"},
 		"nothing there": {image, func(o *Options) { o.Update = true }, ErrNone, ""},
 		"no GPT":        {bare, nil, ErrDisk, "want GPT"},
 		"vmdk":          {vmdk, nil, qemu.ErrImage, "it is in format vmdk, want qcow2 or raw"},

@@ -26,16 +26,16 @@ func (e *embedding) lay(have int64) (*ext4.Layout, error) {
 	if e.kept != nil {
 		nodes = append(nodes, slotNodes(e.kept.Name, e.kept.files)...)
 	}
-	layout, err := ext4.New(uuid, Label, have, nodes)
+	layout, err := ext4.New(uuid, label, have, nodes)
 	need := have
 	if full := (*ext4.NoSpaceError)(nil); errors.As(err, &full) {
 		need = alignUp(full.Need)
 	}
 	switch {
 	case need > maxSize:
-		return nil, fmt.Errorf("%w: a partition has at most %s", ErrTooLarge, size.Text(maxSize))
+		return nil, fmt.Errorf("%w: a partition has at most %s", errTooLarge, size.Text(maxSize))
 	case need > have:
-		return nil, option.Errorf(optionSize, "%w: it has %s, %s are needed (%s %dM)", ErrTooLarge, size.Text(have), size.Text(need), optionSize, need>>20)
+		return nil, option.Errorf(optionSize, "%w: it has %s, %s are needed (%s %dM)", errTooLarge, size.Text(have), size.Text(need), optionSize, need>>20)
 	}
 	return layout, err
 }

@@ -46,8 +46,8 @@ func find(d device, t *gpt.Table) (*found, error) {
 		f := &found{part: p}
 		f.fs, f.err = ext4.Open(io.NewSectionReader(d, t.Offset(p), size), size)
 		switch {
-		case f.err == nil && f.fs.Label() == Label:
-		case f.err == nil || p.Name != Label:
+		case f.err == nil && f.fs.Label() == label:
+		case f.err == nil || p.Name != label:
 			continue
 		}
 		if one != nil {

@@ -33,7 +33,7 @@ func hostileDisk(tb testing.TB, good []byte, files func(tree string), commands [
 	if files != nil {
 		files(tree)
 	}
-	image := rootfstest.Make(tb, 10, tree, "-t", "ext4", "-L", Label, "-O", "^has_journal,^metadata_csum")
+	image := rootfstest.Make(tb, 10, tree, "-t", "ext4", "-L", label, "-O", "^has_journal,^metadata_csum")
 	if len(commands) > 0 {
 		rootfstest.Debugfs(tb, image, commands...)
 	}

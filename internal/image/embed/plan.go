@@ -57,7 +57,7 @@ func (e *embedding) planDisk(d device) (*plan, error) {
 			size = p.old.size
 		}
 	} else if size == 0 {
-		size = DefaultSize
+		size = defaultSize
 	}
 	size = alignUp(size)
 	if p.same, err = e.arrange(d, f, size); err != nil {

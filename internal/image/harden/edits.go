@@ -19,8 +19,8 @@ const (
 
 // Where the converter's files lie in the root, without a leading slash.
 const (
-	PathAgentLink  = "usr/bin/snpguard-agent"
-	PathKernelHook = "etc/kernel/postinst.d/zz-snpguard"
+	pathAgentLink  = "usr/bin/snpguard-agent"
+	pathKernelHook = "etc/kernel/postinst.d/zz-snpguard"
 )
 
 // Options says what the owner of an image wants.
@@ -74,9 +74,9 @@ func Edits(root fs.FS, o Options) ([]Edit, error) {
 	edits = append(edits,
 		Edit{Path: strings.TrimPrefix(initrd.PathUdevRule, "/"), Mode: 0o644, Content: []byte(initrd.UdevRule)},
 		Edit{Path: strings.TrimPrefix(initrd.PathUdevForeign, "/"), Mode: 0o644, Content: []byte(initrd.UdevForeign)},
-		Edit{Path: PathKernelHook, Mode: 0o755, Content: []byte(kernelHook)})
+		Edit{Path: pathKernelHook, Mode: 0o755, Content: []byte(kernelHook)})
 	if o.Agent {
-		edits = append(edits, Edit{Path: PathAgentLink, Target: bootconf.PathRunAgent})
+		edits = append(edits, Edit{Path: pathAgentLink, Target: bootconf.PathRunAgent})
 	}
 	edits = append(edits, failures(r)...)
 	edits = append(edits, clock(r)...)

@@ -32,7 +32,7 @@ func FuzzHeader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, format := range []Format{"", QCOW2, VMDK, VDI, VHDX, VHD} {
 			h, err := readHeader(bytes.NewReader(b), int64(len(b)), format)
-			if err == nil && (h.size < 0 || h.size > MaxSize) && h.format != Raw {
+			if err == nil && (h.size < 0 || h.size > maxSize) && h.format != Raw {
 				t.Fatalf("%s: %+v", format, h)
 			}
 		}

@@ -65,7 +65,7 @@ func open(ctx context.Context, source *Source, a access) (*Disk, error) {
 	if err := os.RemoveAll(s.dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("remove directory of socket: %w", err), d.Close())
 	}
-	if n := d.Size(); n < 1 || n > MaxSize {
+	if n := d.Size(); n < 1 || n > maxSize {
 		return nil, errors.Join(fmt.Errorf("%s: %w", source.Path, wrongSize(uint64(n))), d.Close())
 	}
 	return d, nil

@@ -118,7 +118,7 @@ func (q *qcow2) check() error {
 	if crypt := be32(q.head, qcowCrypt); crypt != 0 {
 		return fmt.Errorf("%w: it is encrypted (method %d)", ErrImage, crypt)
 	}
-	if q.size == 0 || q.size > MaxSize {
+	if q.size == 0 || q.size > maxSize {
 		return wrongSize(q.size)
 	}
 	perTable := q.cluster() / uint64(q.entry) * q.cluster()

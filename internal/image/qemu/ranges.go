@@ -14,15 +14,15 @@ type Range struct{ Offset, Length int64 }
 // readers is how many pieces are read at a time: as many as qemu-nbd takes on.
 const readers = 16
 
-// PieceSize is a good size of pieces, in bytes, where nothing asks for larger
+// pieceSize is a good size of pieces, in bytes, where nothing asks for larger
 // ones: small enough to keep sixteen of them and both ends of a socket busy.
-const PieceSize = 256 << 10
+const pieceSize = 256 << 10
 
 // ReadRanges reads ranges of the disk as the function ReadRanges does, in
 // pieces that split no cluster, which QEMU would decompress once for each.
 // It takes sixteen pieces of memory: 4 MiB, or 32 MiB for the largest clusters.
 func (d *Disk) ReadRanges(ctx context.Context, ranges []Range, use func(p []byte, offset int64) error) error {
-	return ReadRanges(ctx, d, ranges, max(PieceSize, d.cluster), use)
+	return ReadRanges(ctx, d, ranges, max(pieceSize, d.cluster), use)
 }
 
 // ReadRanges reads the ranges in pieces that end at multiples of size bytes,

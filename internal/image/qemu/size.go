@@ -12,5 +12,5 @@ func wrongSize(n uint64) error {
 	if n == 0 {
 		return fmt.Errorf("%w: the virtual disk is empty", ErrImage)
 	}
-	return fmt.Errorf("%w: a virtual disk of %s, at most %s are taken", ErrImage, size.Text(int64(min(n, math.MaxInt64))), size.Text(MaxSize))
+	return fmt.Errorf("%w: a virtual disk of %s, at most %s are taken", ErrImage, size.Text(int64(min(n, math.MaxInt64))), size.Text(maxSize))
 }

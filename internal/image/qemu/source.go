@@ -21,8 +21,8 @@ const (
 	VHD   Format = "vpc"
 )
 
-// MaxSize is the largest virtual disk that is taken, in bytes: 16 TiB.
-const MaxSize = 16 << 40
+// maxSize is the largest virtual disk that is taken, in bytes: 16 TiB.
+const maxSize = 16 << 40
 
 // maxDepth bounds a chain of backing files, the image itself included.
 const maxDepth = 8
@@ -135,7 +135,7 @@ func (p *prober) one(f *os.File, path string, format Format) (*Source, *header, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if h.size < 1 || h.size > MaxSize {
+	if h.size < 1 || h.size > maxSize {
 		return nil, nil, wrongSize(uint64(h.size))
 	}
 	return &Source{Path: path, Format: h.format, VirtualSize: h.size, ClusterSize: h.cluster, found: info}, h, nil

@@ -37,7 +37,7 @@ func (f *image) vdi() (*header, error) {
 		return nil, fmt.Errorf("%w: the vdi has a parent", ErrImage)
 	}
 	size := le64(b, vdiDiskSize)
-	if size == 0 || size > MaxSize {
+	if size == 0 || size > maxSize {
 		return nil, wrongSize(size)
 	}
 	end := uint64(le32(b, vdiDataOffset)) + uint64(le32(b, vdiBlockSize))*uint64(le32(b, vdiAllocated))

@@ -37,7 +37,7 @@ func (f *image) vhd() (*header, error) {
 	if string(footer[:8]) != "conectix" {
 		return nil, fmt.Errorf("%w: the vhd has no footer: truncated?", ErrImage)
 	}
-	if size == 0 || size > MaxSize {
+	if size == 0 || size > maxSize {
 		return nil, wrongSize(size)
 	}
 	switch {

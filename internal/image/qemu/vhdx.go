@@ -75,7 +75,7 @@ func (m *vhdxTables) item(guid string) []byte {
 type vhdxGeometry struct{ size, block, sector uint64 }
 
 func (g vhdxGeometry) check() error {
-	if g.size == 0 || g.size > MaxSize || g.block < 1<<20 || g.block > 256<<20 || g.block&(g.block-1) != 0 || (g.sector != 512 && g.sector != 4096) {
+	if g.size == 0 || g.size > maxSize || g.block < 1<<20 || g.block > 256<<20 || g.block&(g.block-1) != 0 || (g.sector != 512 && g.sector != 4096) {
 		return fmt.Errorf("%w: vhdx of %d bytes in blocks of %d, sectors of %d", ErrImage, g.size, g.block, g.sector)
 	}
 	return nil

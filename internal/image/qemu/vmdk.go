@@ -29,8 +29,8 @@ func (f *image) vmdk() (*header, error) {
 		return nil, fmt.Errorf("%w: it is not a sparse extent of a vmdk", ErrImage)
 	}
 	capacity := le64(b, vmdkCapacity)
-	if capacity == 0 || capacity > MaxSize/512 {
-		return nil, fmt.Errorf("%w: vmdk of %d sectors, want 1 to %d", ErrImage, capacity, int64(MaxSize/512))
+	if capacity == 0 || capacity > maxSize/512 {
+		return nil, fmt.Errorf("%w: vmdk of %d sectors, want 1 to %d", ErrImage, capacity, int64(maxSize/512))
 	}
 	offset, sectors := le64(b, vmdkDescriptorOffset), le64(b, vmdkDescriptorSize)
 	if offset != 1 || sectors < 1 || sectors > maxDescriptor {

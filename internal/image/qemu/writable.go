@@ -73,9 +73,9 @@ func Resize(ctx context.Context, source *Source, to int64) error {
 	if err := source.changeable(); err != nil {
 		return err
 	}
-	if to < source.VirtualSize || to > MaxSize {
+	if to < source.VirtualSize || to > maxSize {
 		return fmt.Errorf("resize image %s: to %s, want %s at least, which it has, and %s at most",
-			source.Path, size.Text(to), size.Text(source.VirtualSize), size.Text(MaxSize))
+			source.Path, size.Text(to), size.Text(source.VirtualSize), size.Text(maxSize))
 	}
 	name, err := source.name(readWrite)
 	if err != nil {

@@ -34,8 +34,8 @@ type Release struct {
 	Change func(*bundle.Release)
 }
 
-// Image is the UUID of every image here.
-func Image() wire.UUID { return wire.UUID{0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x47, 0x88, 0x89} }
+// image is the UUID of every image here.
+func image() wire.UUID { return wire.UUID{0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x47, 0x88, 0x89} }
 
 // Identity is the key that signs bundles here.
 func Identity() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) }
@@ -67,7 +67,7 @@ func Bundle(tb testing.TB, r Release) []byte {
 	}
 	firmware := Firmware(tb)
 	out := bundle.Release{
-		Image: Image(), Release: wire.UUID{2}, ImageName: "debian <&> 13", CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Image: image(), Release: wire.UUID{2}, ImageName: "debian <&> 13", CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		Simulated: !r.Genuine, Policy: uint64(r.Policy), Cmdline: r.Cmdline,
 		Firmware: blob(firmware), Kernel: blob(r.Kernel), Initrd: blob(r.Initrd),
 	}
@@ -108,7 +108,7 @@ func Bundle(tb testing.TB, r Release) []byte {
 
 func variant(tb testing.TB, v measure.VCPUs, digest measure.Digest, policy idblock.GuestPolicy) bundle.ReleaseVariant {
 	tb.Helper()
-	block := idblock.IDBlock{LaunchDigest: digest, FamilyID: Image(), ImageID: wire.UUID{2}, Version: idblock.Version, Policy: policy}
+	block := idblock.IDBlock{LaunchDigest: digest, FamilyID: image(), ImageID: wire.UUID{2}, Version: idblock.Version, Policy: policy}
 	auth, err := idblock.Sign(block, key(tb, 1), key(tb, 2))
 	if err != nil {
 		tb.Fatal(err)

@@ -30,8 +30,8 @@ const (
 	variantsDir = "variants"
 )
 
-// ManifestFormat is the version of the manifest.
-const ManifestFormat = 1
+// manifestFormat is the version of the manifest.
+const manifestFormat = 1
 
 // Errors of reading a bundle.
 var (
@@ -130,8 +130,8 @@ func (t Trust) ParseManifest(encoded, signature []byte) (*Manifest, error) {
 	if err := strictjson.Decode(encoded, &m); err != nil {
 		return nil, fmt.Errorf("%w: manifest: %w", ErrBundle, err)
 	}
-	if m.Format != ManifestFormat {
-		return nil, fmt.Errorf("%w: manifest has format %d, this program knows %d", ErrBundle, m.Format, ManifestFormat)
+	if m.Format != manifestFormat {
+		return nil, fmt.Errorf("%w: manifest has format %d, this program knows %d", ErrBundle, m.Format, manifestFormat)
 	}
 	m.Unsigned = t.Unsigned
 	return &m, m.check()

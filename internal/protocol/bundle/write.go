@@ -126,7 +126,7 @@ func (r Release) files(unsigned bool) (manifest file, files []file, err error) {
 		bytesFile(NameCmdline, []byte(r.Cmdline)),
 	}
 	m := Manifest{
-		Format: ManifestFormat, Image: r.Image, Release: r.Release, ImageName: r.ImageName,
+		Format: manifestFormat, Image: r.Image, Release: r.Release, ImageName: r.ImageName,
 		CreatedAt: r.CreatedAt.UTC(), Simulated: r.Simulated, Unsigned: unsigned,
 	}
 	for i, rv := range r.Variants {

@@ -55,9 +55,9 @@ func DefaultLimits() Limits {
 	return Limits{Firmware: 64 << 20, Kernel: 256 << 20, Initrd: 1 << 30, Uploads: 4}
 }
 
-// MaxCmdline is the longest command line in bytes that Linux takes on x86: its
+// maxCmdline is the longest command line in bytes that Linux takes on x86: its
 // COMMAND_LINE_SIZE without the NUL. It cuts longer ones.
-const MaxCmdline = 2047
+const maxCmdline = 2047
 
 // Config is what a registry is made of. All of it is needed.
 type Config struct {
@@ -87,5 +87,5 @@ func New(cfg Config) *Registry {
 
 // MaxUpload returns how many bytes the files of a registration may have in all.
 func (r *Registry) MaxUpload() int64 {
-	return r.Limits.Firmware + r.Limits.Kernel + r.Limits.Initrd + MaxCmdline + 1 + wire.SealedUnsealingKeySize
+	return r.Limits.Firmware + r.Limits.Kernel + r.Limits.Initrd + maxCmdline + 1 + wire.SealedUnsealingKeySize
 }

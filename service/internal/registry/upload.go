@@ -236,14 +236,14 @@ func (u *Upload) stream(ctx context.Context, part string, body io.Reader, limit 
 // addCmdline takes the command line as it is measured. One newline at the end
 // of the file does not belong to it.
 func (u *Upload) addCmdline(_ context.Context, body io.Reader) error {
-	data, err := readSmall(PartCmdline, body, MaxCmdline+1)
+	data, err := readSmall(PartCmdline, body, maxCmdline+1)
 	if err != nil {
 		return err
 	}
 	u.cmdline = strings.TrimSuffix(string(data), "\n")
 	switch {
-	case len(u.cmdline) > MaxCmdline:
-		return &TooLargeError{PartCmdline, MaxCmdline}
+	case len(u.cmdline) > maxCmdline:
+		return &TooLargeError{PartCmdline, maxCmdline}
 	case !utf8.ValidString(u.cmdline) || strings.ContainsFunc(u.cmdline, unicode.IsControl):
 		return refused("cmdline: want one line of text without control characters")
 	}

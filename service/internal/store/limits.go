@@ -11,12 +11,12 @@ const (
 	MaxName     = 200
 	MaxLabels   = 64 // labels of an image
 	MaxLabel    = 200
-	MaxCmdline  = 64 << 10
+	maxCmdline  = 64 << 10
 	MaxBytes    = 64 << 10 // a policy, a sealed key or secret, a setting
 	MaxVariants = 256      // variants of a release
 	MaxReleases = 1000     // releases of an image
 	MaxProposed = 50       // of them not approved yet
-	MaxVCPUType = 64
+	maxVCPUType = 64
 
 	// Sizes of an ID block and of ID authentication information (56860
 	// rev. 1.58, section 8.18).

@@ -89,7 +89,7 @@ func (r *Release) validate() error {
 		}
 	}
 	return errors.Join(
-		checkText("command line", r.Cmdline, MaxCmdline),
+		checkText("command line", r.Cmdline, maxCmdline),
 		checkAtMost("policy", r.Policy),
 		checkBytes("findings", r.Findings),
 		checkVariants(r.Variants),

@@ -34,7 +34,7 @@ func checkVariants(variants []Variant) error {
 		if v.VCPUs < 1 || v.VCPUType == "" || len(v.IDBlock) != IDBlockSize || len(v.IDAuth) != IDAuthSize {
 			return invalidf("variant %dx%.20q is incomplete", v.VCPUs, v.VCPUType)
 		}
-		if err := checkText("vCPU type", v.VCPUType, MaxVCPUType); err != nil {
+		if err := checkText("vCPU type", v.VCPUType, maxVCPUType); err != nil {
 			return err
 		}
 		if seen[shape{v.VCPUs, v.VCPUType}] {

@@ -55,7 +55,7 @@ func encodeCopy(offset int, uuid [16]byte, salt, metadata []byte) []byte {
 	binary.BigEndian.PutUint16(b[offsetVersion:], version)
 	binary.BigEndian.PutUint64(b[offsetSize:], CopySize)
 	binary.BigEndian.PutUint64(b[offsetSequence:], 1)
-	copy(b[offsetLabel:], Label)
+	copy(b[offsetLabel:], label)
 	copy(b[offsetAlg:], checksumName)
 	copy(b[offsetSalt:][:saltSize], salt)
 	copy(b[offsetUUID:], formatUUID(uuid))

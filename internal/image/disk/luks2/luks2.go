@@ -21,8 +21,8 @@ const (
 	VMKSize       = 64           // the volume key: AES-256 in XTS mode
 )
 
-// Label is that of every disk that SnpGuard encrypts.
-const Label = "snpguard-root"
+// label is that of every disk that SnpGuard encrypts.
+const label = "snpguard-root"
 
 // Cipher is the encryption of the payload, in the words of dm-crypt.
 const Cipher = "aes-xts-plain64"
@@ -48,7 +48,7 @@ type Header struct {
 // Converted reports whether the disk looks as Encode leaves it, apart from
 // keyslots that somebody added.
 func (h *Header) Converted() bool {
-	return h.Label == Label && h.KeyslotsEnd == KeyslotsEnd && h.PayloadOffset == PayloadOffset &&
+	return h.Label == label && h.KeyslotsEnd == KeyslotsEnd && h.PayloadOffset == PayloadOffset &&
 		h.Cipher == Cipher && encoded(h.SectorSize)
 }
 

@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// MaxSize is the largest disk, in bytes: 16 TiB.
-const MaxSize = 16 << 40
+// maxSize is the largest disk, in bytes: 16 TiB.
+const maxSize = 16 << 40
 
-// DefaultClusterSize is QEMU's own, in bytes.
-const DefaultClusterSize = 64 << 10
+// defaultClusterSize is QEMU's own, in bytes.
+const defaultClusterSize = 64 << 10
 
 // Options of an image.
 type Options struct {
@@ -41,14 +41,14 @@ type Writer struct {
 // error wraps ErrWrite.
 func Create(f *os.File, size int64, o Options) (*Writer, error) {
 	if o.ClusterSize == 0 {
-		o.ClusterSize = DefaultClusterSize
+		o.ClusterSize = defaultClusterSize
 	}
 	c := uint(max(o.ClusterSize, 0))
 	if c < 4<<10 || c > 2<<20 || bits.OnesCount(c) != 1 {
 		return nil, fmt.Errorf("%w: clusters of %d bytes, want a power of two from 4 KiB to 2 MiB", ErrWrite, o.ClusterSize)
 	}
-	if size < 512 || size > MaxSize || size%512 != 0 {
-		return nil, fmt.Errorf("%w: a disk of %d bytes, want a multiple of 512 up to %d", ErrWrite, size, int64(MaxSize))
+	if size < 512 || size > maxSize || size%512 != 0 {
+		return nil, fmt.Errorf("%w: a disk of %d bytes, want a multiple of 512 up to %d", ErrWrite, size, int64(maxSize))
 	}
 	if l1 := size / int64(c) / int64(c) * entryBytes * entryBytes; l1 > maxL1 {
 		return nil, fmt.Errorf("%w: a disk of %d bytes needs larger clusters than %d", ErrWrite, size, c)

@@ -38,10 +38,10 @@ const (
 )
 
 var (
-	// ErrKey is a key that no volume may have.
-	ErrKey = errors.New("bad XTS key")
-	// ErrSectorSize is one that is neither SmallSector nor LargeSector.
-	ErrSectorSize = errors.New("bad size of XTS sectors")
+	// errKey is a key that no volume may have.
+	errKey = errors.New("bad XTS key")
+	// errSectorSize is one that is neither SmallSector nor LargeSector.
+	errSectorSize = errors.New("bad size of XTS sectors")
 )
 
 // core is one way to do the work. The length of src is a multiple of a sector's
@@ -62,16 +62,16 @@ type Cipher struct {
 // New makes a Cipher of a key of KeySize bytes, which it copies, for sectors of
 // SmallSector or LargeSector bytes. ErrKey if the key's length is another or both
 // halves are the same, which breaks XTS (FIPS 140-2 implementation guidance A.9);
-// ErrSectorSize for sectors of another size.
+// errSectorSize for sectors of another size.
 func New(key []byte, sectorSize int) (*Cipher, error) {
 	if sectorSize != SmallSector && sectorSize != LargeSector {
-		return nil, fmt.Errorf("%w: %d bytes, neither %d nor %d", ErrSectorSize, sectorSize, SmallSector, LargeSector)
+		return nil, fmt.Errorf("%w: %d bytes, neither %d nor %d", errSectorSize, sectorSize, SmallSector, LargeSector)
 	}
 	if len(key) != KeySize {
-		return nil, fmt.Errorf("%w: %d bytes, not %d", ErrKey, len(key), KeySize)
+		return nil, fmt.Errorf("%w: %d bytes, not %d", errKey, len(key), KeySize)
 	}
 	if subtle.ConstantTimeCompare(key[:aesKey], key[aesKey:]) == 1 {
-		return nil, fmt.Errorf("%w: both halves are the same", ErrKey)
+		return nil, fmt.Errorf("%w: both halves are the same", errKey)
 	}
 	core, err := newCore(key, sectorSize)
 	if err != nil {

@@ -125,12 +125,12 @@ func TestKeysAndSizesAreChecked(t *testing.T) {
 		"a byte more": random(t, KeySize+1),
 		"same halves": append(bytes.Clone(half), half...),
 	} {
-		if _, err := New(key, LargeSector); !errors.Is(err, ErrKey) {
+		if _, err := New(key, LargeSector); !errors.Is(err, errKey) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	for _, size := range []int{-512, 0, 16, 511, 1024, 2048, 8192} {
-		if _, err := New(random(t, KeySize), size); !errors.Is(err, ErrSectorSize) {
+		if _, err := New(random(t, KeySize), size); !errors.Is(err, errSectorSize) {
 			t.Errorf("sectors of %d bytes: got %v", size, err)
 		}
 	}

@@ -35,7 +35,7 @@ func rawKernelVersion() Version { return Version{10, 0} }
 // queryTimeout bounds a QEMU that only has to say something.
 const queryTimeout = 20 * time.Second
 
-// QEMUVersion asks a QEMU for its version. The error wraps ErrQEMU.
+// QEMUVersion asks a QEMU for its version. The error wraps errQEMU.
 func QEMUVersion(ctx context.Context, program string) (Version, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()

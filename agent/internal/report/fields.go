@@ -25,7 +25,7 @@ type Fields struct {
 }
 
 // ParseFields reads fields of a report of Size bytes (56860 rev. 1.58, table
-// ATTESTATION_REPORT). The error wraps ErrMalformed.
+// ATTESTATION_REPORT). The error wraps errMalformed.
 func ParseFields(report []byte) (*Fields, error) {
 	if len(report) != Size {
 		return nil, fmt.Errorf("%w: %d bytes, want %d", errMalformed, len(report), Size)

@@ -41,7 +41,7 @@ type Evidence struct {
 type Provider interface {
 	// Name is a word for the log.
 	Name() string
-	// Report asks for a report at VMPL 0. The error wraps ErrUnavailable when
+	// Report asks for a report at VMPL 0. The error wraps errUnavailable when
 	// this machine does not have this way.
 	Report(data [DataSize]byte) (*Evidence, error)
 }

@@ -34,7 +34,7 @@ var (
 	ErrNone = errors.New("the disk has no " + label + " partition")
 	// ErrArtifacts: what is in the partition is damaged or hostile.
 	ErrArtifacts = errors.New("unusable " + label + " partition")
-	// ErrTooLarge: the file system has no room for the bundle.
+	// errTooLarge: the file system has no room for the bundle.
 	errTooLarge = errors.New("too large for the partition")
 	// ErrDisk: the disk cannot have such a partition.
 	ErrDisk = errors.New("cannot embed into this disk")

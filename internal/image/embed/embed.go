@@ -32,7 +32,7 @@ type Result struct {
 // Embed puts a bundle on the disk: alone in slot A, with B empty, or with Update
 // beside the one that was active. The bundle is checked first, and nothing is
 // written when everything is there already. The error wraps bundle.ErrSignature,
-// bundle.ErrBundle, staging.ErrStaging, ErrTooLarge, ErrDisk, ErrArtifacts,
+// bundle.ErrBundle, staging.ErrStaging, errTooLarge, ErrDisk, ErrArtifacts,
 // gpt.ErrTable or qemu.ErrImage, or is an *option.Error.
 func Embed(ctx context.Context, o *Options) (*Result, error) {
 	size, err := o.bytes()

@@ -60,7 +60,7 @@ type Cipher struct {
 }
 
 // New makes a Cipher of a key of KeySize bytes, which it copies, for sectors of
-// SmallSector or LargeSector bytes. ErrKey if the key's length is another or both
+// SmallSector or LargeSector bytes. errKey if the key's length is another or both
 // halves are the same, which breaks XTS (FIPS 140-2 implementation guidance A.9);
 // errSectorSize for sectors of another size.
 func New(key []byte, sectorSize int) (*Cipher, error) {

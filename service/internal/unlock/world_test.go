@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/x509"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ type world struct {
 	host      *guesttest.Host
 	service   *unlock.Service
 	tally     *unlock.Tally
+	writing   sync.Mutex
 	records   []audit.Entry // as the database wrote them
 	kds       []attest.Chain
 	kdsError  error
@@ -124,6 +126,8 @@ func (w *world) RecordUnlock(ctx context.Context, u store.Unlock) (audit.Entry, 
 	}
 	entry, err := w.database.RecordUnlock(ctx, u)
 	if err == nil {
+		w.writing.Lock()
+		defer w.writing.Unlock()
 		w.records = append(w.records, entry)
 	}
 	return entry, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,7 +48,9 @@ func serve(tb testing.TB, options ...string) (socket string, content []byte) {
 		_ = cmd.Wait()
 	})
 	for range 1000 {
-		if _, err := os.Stat(socket); err == nil {
+		// The socket's file is there a moment before anybody listens.
+		if probe, err := net.Dial("unix", socket); err == nil {
+			_ = probe.Close()
 			return socket, content
 		}
 		time.Sleep(10 * time.Millisecond)

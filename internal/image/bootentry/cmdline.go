@@ -8,7 +8,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
-// maxCmdline is the longest command line, in bytes: x86's COMMAND_LINE_SIZE
+// MaxCmdline is the longest command line, in bytes: x86's COMMAND_LINE_SIZE
 // with its NUL.
 const MaxCmdline = 2047
 

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -33,9 +35,26 @@ func probeDisk() []byte {
 
 // KVMWorks runs a tiny guest under KVM, with scratch files in dir, and reports
 // whether it came to an end. Being able to open /dev/kvm is not enough: inside
-// some virtual machines KVM opens and guests do not run.
+// some virtual machines KVM opens and guests do not run, or run for a while, since
+// the processor they see cannot virtualize.
 func KVMWorks(ctx context.Context, program, dir string) (bool, error) {
+	processor, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil || !virtualizes(string(processor)) {
+		return false, ctx.Err()
+	}
 	return probe(ctx, program, dir, kvmArgs())
+}
+
+// virtualizes says whether a processor, as /proc/cpuinfo describes it, has AMD's or
+// Intel's extension for virtual machines.
+func virtualizes(cpuinfo string) bool {
+	for line := range strings.Lines(cpuinfo) {
+		if name, flags, found := strings.Cut(line, ":"); found && strings.TrimSpace(name) == "flags" {
+			words := strings.Fields(flags)
+			return slices.Contains(words, "svm") || slices.Contains(words, "vmx")
+		}
+	}
+	return false
 }
 
 // kvmArgs and tcgArgs choose who runs the instructions of a simulated guest. One

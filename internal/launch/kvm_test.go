@@ -23,7 +23,7 @@ func TestProbe(t *testing.T) {
 		if err := os.WriteFile(program, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if works, err := KVMWorks(t.Context(), program, t.TempDir()); err != nil || works {
+		if works, err := probe(t.Context(), program, t.TempDir(), kvmArgs()); err != nil || works {
 			t.Errorf("QEMU that %s: %v, %v", name, works, err)
 		}
 	}
@@ -31,5 +31,21 @@ func TestProbe(t *testing.T) {
 	cancel()
 	if _, err := KVMWorks(ctx, Program, t.TempDir()); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
+	}
+}
+
+// TestVirtualizes does not try KVM on a processor that cannot virtualize: guests start
+// there and hang later.
+func TestVirtualizes(t *testing.T) {
+	for cpuinfo, want := range map[string]bool{
+		"processor\t: 0\nflags\t\t: fpu sse svm npt\n": true,
+		"flags\t\t: fpu vmx\n":                         true,
+		"model name\t: vmx\nflags\t\t: fpu svme\n":     false,
+		"Features\t: fp asimd\n":                       false,
+		"":                                             false,
+	} {
+		if virtualizes(cpuinfo) != want {
+			t.Errorf("%q: want %v", cpuinfo, want)
+		}
 	}
 }

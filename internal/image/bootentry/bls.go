@@ -2,7 +2,6 @@ package bootentry
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -41,15 +40,9 @@ type blsEntry struct {
 
 // listBLS reads the files of loader/entries. Those without a kernel are among them.
 func listBLS(fsys fs.FS, dir string, variables map[string]string) (list []*blsEntry, err error) {
-	files, err := fs.ReadDir(fsys, dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	files, err := listFiles(fsys, dir)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", dir, err)
-	}
-	if len(files) > maxEntries {
-		return nil, fmt.Errorf("%w: %s has more than %d files", ErrMalformed, dir, maxEntries)
+		return nil, err
 	}
 	for _, f := range files {
 		id, ok := strings.CutSuffix(f.Name(), ".conf")

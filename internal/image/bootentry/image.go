@@ -15,15 +15,9 @@ import (
 // readImages reads the type #2 entries: the unified kernel images of EFI/Linux.
 func (p place) readImages() (list []*blsEntry, err error) {
 	dir := path.Join(p.dir, "EFI/Linux")
-	files, err := fs.ReadDir(p.fsys, dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	files, err := listFiles(p.fsys, dir)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", dir, err)
-	}
-	if len(files) > maxEntries {
-		return nil, fmt.Errorf("%w: %s has more than %d files", ErrMalformed, dir, maxEntries)
+		return nil, err
 	}
 	for _, f := range files {
 		if !strings.HasSuffix(strings.ToLower(f.Name()), ".efi") || f.IsDir() {

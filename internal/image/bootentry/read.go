@@ -112,6 +112,20 @@ func (p place) readGRUB() (*menu, string, error) {
 	return nil, "", nil
 }
 
+// listFiles lists a directory of entries, which need not be there.
+func listFiles(fsys fs.FS, dir string) ([]fs.DirEntry, error) {
+	files, err := fs.ReadDir(fsys, dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("list %s: %w", dir, err)
+	case len(files) > maxEntries:
+		return nil, fmt.Errorf("%w: %s has more than %d files", ErrMalformed, dir, maxEntries)
+	}
+	return files, nil
+}
+
 // readFile reads a regular file within a bound, in bytes.
 func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 	f, err := fsys.Open(name)

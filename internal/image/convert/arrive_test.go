@@ -22,6 +22,8 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/e2fsprogs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/rootfstest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 )
 
 // oddImage is a way to make a root in which something may get lost.
@@ -177,12 +179,8 @@ func arrives(t *testing.T, odd oddImage, tree string) {
 	if err := errors.Join(e2fsprogs.Recover(t.Context(), image, 0), e2fsprogs.Settle(t.Context(), image, 0)); err != nil {
 		t.Fatal(err)
 	}
-	converted, err := os.ReadFile(o.Output)
-	if err != nil {
-		t.Fatal(err)
-	}
-	part := converted[c.Disk.Partitions[0].Offset:][:c.Disk.Partitions[0].Size]
-	payload := decrypted(t, part, openedKeys(t, o, c, ingestion, part))
+	part, vmk := rootOf(t, o, c, ingestion)
+	payload := decrypted(t, part, vmk)
 	plain := filepath.Join(t.TempDir(), "plain")
 	if err := os.WriteFile(plain, payload, 0o600); err != nil {
 		t.Fatal(err)
@@ -191,6 +189,17 @@ func arrives(t *testing.T, odd oddImage, tree string) {
 	source, arrived := openImage(t, image), openImage(t, plain)
 	sameFiles(t, source, arrived, c.Edits)
 	sameAllocation(t, arrived, part[luks2.PayloadOffset:], odd.fill)
+}
+
+// rootOf returns the root's partition of a raw disk that was made, and the key of it.
+func rootOf(t *testing.T, o *Options, c *staging.Conversion, ingestion *seal.PrivateKey) (part, vmk []byte) {
+	t.Helper()
+	disk, err := os.ReadFile(o.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part = disk[c.Disk.Partitions[0].Offset:][:c.Disk.Partitions[0].Size]
+	return part, openedKeys(t, o, c, ingestion, part)
 }
 
 // compressed makes a qcow2 of a disk whose clusters are compressed.
@@ -360,12 +369,8 @@ func TestWhatIsRemovedIsNotOnTheDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	converted, err := os.ReadFile(o.Output)
-	if err != nil {
-		t.Fatal(err)
-	}
-	part := converted[c.Disk.Partitions[0].Offset:][:c.Disk.Partitions[0].Size]
-	payload := decrypted(t, part, openedKeys(t, o, c, ingestion, part))
+	part, vmk := rootOf(t, o, c, ingestion)
+	payload := decrypted(t, part, vmk)
 	if bytes.Contains(payload, []byte("removed removed ")) {
 		t.Error("the file that was removed is still there")
 	}

@@ -215,12 +215,7 @@ func TestHostileMapsLoseNoEdit(t *testing.T) {
 			}
 			continue
 		}
-		disk, err := os.ReadFile(o.Output)
-		if err != nil {
-			t.Fatal(err)
-		}
-		part := disk[c.Disk.Partitions[0].Offset:][:c.Disk.Partitions[0].Size]
-		vmk := openedKeys(t, o, c, ingestion, part)
+		part, vmk := rootOf(t, o, c, ingestion)
 		if fstab := decryptedFile(t, part, vmk, "etc/fstab"); !strings.Contains(fstab, "/dev/mapper/cryptroot") {
 			t.Errorf("%s: the edit is lost: %q", name, fstab)
 		}

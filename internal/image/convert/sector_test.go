@@ -105,10 +105,5 @@ func convertedRoot(t *testing.T, o *Options, ingestion *seal.PrivateKey) (part, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	disk, err := os.ReadFile(o.Output)
-	if err != nil {
-		t.Fatal(err)
-	}
-	part = disk[c.Disk.Partitions[0].Offset:][:c.Disk.Partitions[0].Size]
-	return part, openedKeys(t, o, c, ingestion, part)
+	return rootOf(t, o, c, ingestion)
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/rootfstest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 )
 
@@ -46,7 +47,7 @@ func TestConvertedImages(t *testing.T) {
 			plain := decrypted(t, part, vmk, c.Conversion)
 			suitsRoot(t, part, plain)
 			output(t, "e2fsck", "-fn", plain)
-			before, after := openRoot(t, image(t, kind), c.Conversion.Disk.RootPartition), openFile(t, plain)
+			before, after := openRoot(t, image(t, kind), c.Conversion.Disk.RootPartition), rootfstest.Open(t, plain)
 			if n := sameFiles(t, before, after, c.Conversion); n < 10_000 {
 				t.Errorf("only %d files were compared", n)
 			}

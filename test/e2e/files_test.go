@@ -11,28 +11,8 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 )
-
-// openFile opens a bare file system.
-func openFile(t testing.TB, path string) rootfs.Volume {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	volume, err := ext4.Open(f, info.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return volume
-}
 
 // sameFiles finds every file of the source again, apart from what conversion.json
 // says was changed, and returns how many there are.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/rootfstest"
 )
 
 // Whatever the format of the source, the same comes out.
@@ -60,7 +62,7 @@ func TestConversionFlags(t *testing.T) {
 	writeFile(t, menu, strings.ReplaceAll(string(content), "consoleblank=0", "consoleblank=0 hash_dist=0 ip=dhcp"))
 	root := rootPart(t, tree)
 	l := layout{raw: gptDisk(t, root), root: root.content}
-	release := releaseOf(t, openFile(t, root.content))
+	release := releaseOf(t, rootfstest.Open(t, root.content))
 	for name, test := range map[string]struct {
 		stdin string
 		args  []string

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/rootfstest"
 )
 
 // outside is what no image may make the conversion read: a boot menu of the host
@@ -184,7 +186,7 @@ func TestEditsStayInside(t *testing.T) {
 	c := convertOdd(t, gptDisk(t, root))
 	empty(t, host)
 	vmk := recovered(t, c)
-	after := openFile(t, decrypted(t, rootPartition(t, rawCopy(t, c.Image), c.Conversion), vmk, c.Conversion))
+	after := rootfstest.Open(t, decrypted(t, rootPartition(t, rawCopy(t, c.Image), c.Conversion), vmk, c.Conversion))
 	for _, name := range []string{"snpguard-agent", "rules.d/59-snpguard.rules"} {
 		if _, err := after.Lstat(filepath.Join(host[1:], name)); err != nil {
 			t.Errorf("%s: %v", name, err)

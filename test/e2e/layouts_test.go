@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/rootfstest"
 )
 
 // layout is a small image of some shape.
@@ -107,12 +108,12 @@ func verify(t *testing.T, c *conversion, l layout) rootfs.Volume {
 	plain := decrypted(t, part, vmk, c.Conversion)
 	suitsRoot(t, part, plain)
 	output(t, "e2fsck", "-fn", plain)
-	after := openFile(t, plain)
-	if n := sameFiles(t, openFile(t, l.root), after, c.Conversion); n < 50 {
+	after := rootfstest.Open(t, plain)
+	if n := sameFiles(t, rootfstest.Open(t, l.root), after, c.Conversion); n < 50 {
 		t.Errorf("only %d files were compared", n)
 	}
 	if l.boot != "" {
-		sameBoot(t, openFile(t, l.boot), after)
+		sameBoot(t, rootfstest.Open(t, l.boot), after)
 	}
 	nowhere(t, c.Image, []byte("canary 7c1f"), []byte("root:x:0:0"), []byte("menuentry '"), []byte("PRETTY_NAME="))
 	fstab := readFile(t, after, "etc/fstab")

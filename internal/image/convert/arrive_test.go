@@ -161,7 +161,7 @@ func arrives(t *testing.T, odd oddImage, tree string) {
 	if odd.prepare != nil {
 		odd.prepare(t, image)
 	}
-	lent, err := lendable(openImage(t, image))
+	lent, err := lendable(rootfstest.Open(t, image))
 	if err != nil || odd.whole != (len(lent) == 0) {
 		t.Errorf("%d bytes are lent, %v", total(lent), err)
 	}
@@ -186,7 +186,7 @@ func arrives(t *testing.T, odd oddImage, tree string) {
 		t.Fatal(err)
 	}
 	rootfstest.Clean(t, plain)
-	source, arrived := openImage(t, image), openImage(t, plain)
+	source, arrived := rootfstest.Open(t, image), rootfstest.Open(t, plain)
 	sameFiles(t, source, arrived, c.Edits)
 	sameAllocation(t, arrived, part[luks2.PayloadOffset:], odd.fill)
 }
@@ -210,24 +210,6 @@ func compressed(t *testing.T, disk string) string {
 		t.Fatalf("%v: %s", err, words)
 	}
 	return out
-}
-
-func openImage(t *testing.T, image string) *ext4.FS {
-	t.Helper()
-	f, err := os.Open(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	volume, err := ext4.Open(f, info.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return volume
 }
 
 // sameFiles holds all that is in a file system against another one, but for what was
@@ -359,7 +341,7 @@ func TestWhatIsRemovedIsNotOnTheDisk(t *testing.T) {
 	put(t, tree, "var/lib/cloud/instance/secret", strings.Repeat("removed ", 1<<17))
 	put(t, tree, "etc/cloud/cloud.cfg", "")
 	image := rootfstest.Make(t, 128, tree, "-t", "ext4", "-b", "4096")
-	blocks, err := openImage(t, image).Blocks("var/lib/cloud/instance/secret")
+	blocks, err := rootfstest.Open(t, image).Blocks("var/lib/cloud/instance/secret")
 	if err != nil || total(blocks) != 1<<20 {
 		t.Fatalf("%v, %v", blocks, err)
 	}

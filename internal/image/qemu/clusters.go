@@ -2,28 +2,26 @@ package qemu
 
 import (
 	"io"
-	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // clusterCache bounds the clusters that are kept, in bytes.
 const clusterCache = 4 << 20
 
-// clusters reads whole clusters, and keeps the last ones: QEMU decompresses a cluster
+// clusters reads whole clusters, and keeps those that were used last: QEMU decompresses a cluster
 // for each request that touches it, and metadata of file systems is read in small
 // pieces. It is safe for concurrent use.
 type clusters struct {
 	r    io.ReaderAt
-	size int64 // of a cluster, in bytes
-	end  int64 // of the disk
-
-	mu    sync.Mutex
-	kept  map[int64][]byte // by number
-	order []int64          // a ring: order[next] is the oldest once it is full
-	next  int
+	size int64                     // of a cluster, in bytes
+	end  int64                     // of the disk
+	kept *lru.Cache[int64, []byte] // by number
 }
 
-func newClusters(r io.ReaderAt, size, end int64) *clusters {
-	return &clusters{r: r, size: size, end: end, kept: map[int64][]byte{}, order: make([]int64, 0, max(2, clusterCache/size))}
+func newClusters(r io.ReaderAt, size, end int64) (*clusters, error) {
+	kept, err := lru.New[int64, []byte](int(max(2, clusterCache/size)))
+	return &clusters{r, size, end, kept}, err
 }
 
 // ReadAt reads as io.ReaderAt does. Clusters that are read as a whole are not kept.
@@ -55,29 +53,14 @@ func (c *clusters) ReadAt(p []byte, off int64) (int, error) {
 // get returns a cluster, which nobody must change; the last one of a disk may be
 // shorter.
 func (c *clusters) get(number int64) ([]byte, error) {
-	c.mu.Lock()
-	cluster, found := c.kept[number]
-	c.mu.Unlock()
-	if found {
+	if cluster, found := c.kept.Get(number); found {
 		return cluster, nil
 	}
 	start := number * c.size
-	cluster = make([]byte, min(c.size, c.end-start))
+	cluster := make([]byte, min(c.size, c.end-start))
 	if n, err := c.r.ReadAt(cluster, start); n < len(cluster) {
 		return nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, found := c.kept[number]; found {
-		return cluster, nil
-	}
-	if len(c.order) < cap(c.order) {
-		c.order = append(c.order, number)
-	} else {
-		delete(c.kept, c.order[c.next])
-		c.order[c.next] = number
-		c.next = (c.next + 1) % len(c.order)
-	}
-	c.kept[number] = cluster
+	c.kept.Add(number, cluster)
 	return cluster, nil
 }

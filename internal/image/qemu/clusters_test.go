@@ -30,7 +30,10 @@ func TestClusters(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{2})
 	_, _ = random.Read(disk)
 	r := &counted{Reader: bytes.NewReader(disk)}
-	c := newClusters(r, size, int64(len(disk)))
+	c, err := newClusters(r, size, int64(len(disk)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	var group sync.WaitGroup
 	for seed := range byte(4) {
 		group.Go(func() {
@@ -47,7 +50,7 @@ func TestClusters(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if kept := int64(len(c.kept)) * size; kept > clusterCache {
+	if kept := int64(c.kept.Len()) * size; kept > clusterCache {
 		t.Errorf("%d bytes are kept", kept)
 	}
 	before := r.reads.Load()

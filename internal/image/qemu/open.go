@@ -58,7 +58,9 @@ func open(ctx context.Context, source *Source, a access) (*Disk, error) {
 	}
 	d := &Disk{conn: conn, reader: conn, server: s, cluster: source.ClusterSize}
 	if a == readOnly && d.cluster > 0 {
-		d.reader = newClusters(conn, int64(d.cluster), d.Size())
+		if d.reader, err = newClusters(conn, int64(d.cluster), d.Size()); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
 	}
 	// The connection does not need the socket's name any more, and a program that
 	// is killed leaves nothing behind.

@@ -37,7 +37,7 @@ func TestApply(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			image := rootfstest.Make(t, 48, tree, args...)
-			fine := open(t, image).FineTimes()
+			fine := rootfstest.Open(t, image).FineTimes()
 			modified := time.Unix(1_600_000_000, 0)
 			if fine {
 				modified = time.Date(2150, 1, 2, 3, 4, 5, 123456789, time.UTC)
@@ -76,7 +76,7 @@ func TestApply(t *testing.T) {
 			if err := e2fsprogs.Check(t.Context(), image, 0); err != nil {
 				t.Fatal(err)
 			}
-			checkApplied(t, open(t, image), source, modified, label)
+			checkApplied(t, rootfstest.Open(t, image), source, modified, label)
 		})
 	}
 }
@@ -157,7 +157,7 @@ func TestOddNames(t *testing.T) {
 	if err := e2fsprogs.Check(t.Context(), image, 0); err != nil {
 		t.Fatal(err)
 	}
-	volume := open(t, image)
+	volume := rootfstest.Open(t, image)
 	for dir, want := range map[string]int{"odd": 1, "link": 1, "hard": 1, "node": 1, "gone": 0, "dir": 0} {
 		list, err := volume.ReadDir(dir)
 		if err != nil || len(list) != want*len(rootfstest.OddNames()) {

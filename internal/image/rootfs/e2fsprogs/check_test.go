@@ -31,10 +31,10 @@ func TestRecover(t *testing.T) {
 	}
 	number := firstBlock(t, image, "/etc/hosts")
 	rootfstest.Debugfs(t, image, "journal_open", "journal_write -b "+number+" "+data, "journal_close")
-	if !open(t, image).NeedsRecovery() || read(t, open(t, image), "etc/hosts") != "hosts" {
+	if !rootfstest.Open(t, image).NeedsRecovery() || read(t, rootfstest.Open(t, image), "etc/hosts") != "hosts" {
 		t.Fatal("the image needs no recovery")
 	}
-	for r, err := range open(t, image).Used() {
+	for r, err := range rootfstest.Open(t, image).Used() {
 		if err != nil || r != (rootfs.Range{Length: 32 << 20}) {
 			t.Errorf("used before recovery: %+v, %v", r, err)
 		}
@@ -48,7 +48,7 @@ func TestRecover(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if open(t, image).NeedsRecovery() || read(t, open(t, image), "etc/hosts") != "HOSTS" {
+	if rootfstest.Open(t, image).NeedsRecovery() || read(t, rootfstest.Open(t, image), "etc/hosts") != "HOSTS" {
 		t.Error("the journal was not replayed")
 	}
 	if err := e2fsprogs.Check(t.Context(), image, 0); err != nil {

@@ -27,7 +27,7 @@ func TestCopyTree(t *testing.T) {
 	source := rootfstest.Make(t, 128, tree, "-t", "ext4")
 	rootfstest.Debugfs(t, source, "ea_set small user.a value", "sif small uid 70001", "mknod null c 1 3", "mknod fifo p")
 	target := rootfstest.Make(t, 160, "", "-t", "ext4")
-	from := open(t, source)
+	from := rootfstest.Open(t, source)
 	changes, err := rootfs.CopyTree(from, ".", "boot")
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestCopyTree(t *testing.T) {
 	if err := e2fsprogs.Check(t.Context(), target, 0); err != nil {
 		t.Fatal(err)
 	}
-	want, got := listing(t, from, "."), listing(t, open(t, target), "boot")
+	want, got := listing(t, from, "."), listing(t, rootfstest.Open(t, target), "boot")
 	for name := range want {
 		if want[name] != got[name] {
 			t.Errorf("%q: %s, want %s", name, got[name], want[name])

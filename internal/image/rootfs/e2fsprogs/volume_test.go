@@ -11,24 +11,6 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
 )
 
-func open(t testing.TB, image string) *ext4.FS {
-	t.Helper()
-	file, err := os.Open(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
-	found, err := file.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	volume, err := ext4.Open(file, found.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return volume
-}
-
 func stat(t testing.TB, volume *ext4.FS, name string) *rootfs.Stat {
 	t.Helper()
 	found, err := volume.Lstat(name)

@@ -42,7 +42,7 @@ func TestContents(t *testing.T) {
 	} {
 		image := rootfstest.Make(t, 128, tree, args...)
 		rootfstest.Debugfs(t, image, "rm sizes/4096")
-		volume := open(t, image)
+		volume := rootfstest.Open(t, image)
 		want, files, err := volume.LookUp()
 		if err != nil {
 			t.Fatal(err)

@@ -8,23 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 )
-
-// info is an fs.FileInfo.
-type info struct {
-	name string
-	stat rootfs.Stat
-}
-
-func (i *info) Name() string       { return i.name }
-func (i *info) Size() int64        { return i.stat.Size }
-func (i *info) Mode() fs.FileMode  { return i.stat.FileMode() }
-func (i *info) ModTime() time.Time { return i.stat.Mtime }
-func (i *info) IsDir() bool        { return i.Mode().IsDir() }
-func (i *info) Sys() any           { return &i.stat }
 
 // dirEntry is an fs.DirEntry whose inode is read when it is asked for.
 type dirEntry struct {
@@ -42,7 +28,7 @@ func (d *dirEntry) Info() (fs.FileInfo, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "stat", Path: d.name, Err: err}
 	}
-	return &info{d.name, in.stat}, nil
+	return &rootfs.FileInfo{FileName: d.name, Stat: in.stat}, nil
 }
 
 // list reads a directory, sorted by name.
@@ -91,7 +77,9 @@ type File struct {
 }
 
 // Stat describes the file.
-func (o *File) Stat() (fs.FileInfo, error) { return &info{path.Base(o.name), o.in.stat}, nil }
+func (o *File) Stat() (fs.FileInfo, error) {
+	return &rootfs.FileInfo{FileName: path.Base(o.name), Stat: o.in.stat}, nil
+}
 
 // Close does nothing.
 func (o *File) Close() error { return nil }

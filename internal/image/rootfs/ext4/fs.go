@@ -25,7 +25,11 @@ func Open(r io.ReaderAt, size int64) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &FS{r: r, sb: sb, cache: newCache(r, sb.blockSize)}, nil
+	cache, err := newCache(r, sb.blockSize)
+	if err != nil {
+		return nil, err
+	}
+	return &FS{r: r, sb: sb, cache: cache}, nil
 }
 
 // Type is rootfs.Ext4, for ext2 and ext3 too.

@@ -74,7 +74,7 @@ func TestNew(t *testing.T) {
 	} {
 		image := laidOut(t, tc.mib<<20, tc.nodes)
 		rootfstest.Clean(t, image)
-		fsys := opened(t, image)
+		fsys := rootfstest.Open(t, image)
 		if fsys.Label() != "LABEL" {
 			t.Errorf("%s: label %q", name, fsys.Label())
 		}
@@ -91,24 +91,6 @@ func TestNew(t *testing.T) {
 			}
 		}
 	}
-}
-
-func opened(t *testing.T, image string) *ext4.FS {
-	t.Helper()
-	f, err := os.Open(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fsys, err := ext4.Open(f, info.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fsys
 }
 
 func endsWith(t *testing.T, fsys *ext4.FS, n ext4.Node) {

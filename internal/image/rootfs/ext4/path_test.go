@@ -13,7 +13,7 @@ import (
 )
 
 func TestPaths(t *testing.T) {
-	volume := open(t, rootfstest.Make(t, 128, rootfstest.Tree(t), "-t", "ext4"))
+	volume := rootfstest.Open(t, rootfstest.Make(t, 128, rootfstest.Tree(t), "-t", "ext4"))
 	for _, name := range []string{"links/short", "links/absolute", "links/outside", "links/59", "links/60", "links/long", "links/up", "links/hard", "small"} {
 		if data, err := fs.ReadFile(volume, name); err != nil || string(data) != "hello" {
 			t.Errorf("%s: %q, %v", name, data, err)
@@ -63,7 +63,7 @@ func TestPaths(t *testing.T) {
 func TestFS(t *testing.T) {
 	image := rootfstest.Make(t, 16, "", "-t", "ext4", "-O", "inline_data")
 	rootfstest.Debugfs(t, image, "mkdir a", "cd a", "write path_test.go b", "symlink link b")
-	if err := fstest.TestFS(open(t, image), "a/b", "a/link", "lost+found"); err != nil {
+	if err := fstest.TestFS(rootfstest.Open(t, image), "a/b", "a/link", "lost+found"); err != nil {
 		t.Error(err)
 	}
 }
@@ -72,7 +72,7 @@ func TestFS(t *testing.T) {
 func TestDirectoryInItself(t *testing.T) {
 	image := rootfstest.Make(t, 16, "", "-t", "ext4")
 	rootfstest.Debugfs(t, image, "mkdir a", "ln a a/a")
-	if _, err := open(t, image).Stat("a/a"); !errors.Is(err, rootfs.ErrCorrupt) {
+	if _, err := rootfstest.Open(t, image).Stat("a/a"); !errors.Is(err, rootfs.ErrCorrupt) {
 		t.Error(err)
 	}
 }

@@ -76,7 +76,7 @@ func TestShapes(t *testing.T) {
 				rootfstest.Run(t, "e2fsck", []string{"-f", "-y", "-D", image}, 1) // indexes the wide directory
 			}
 			rootfstest.Clean(t, image)
-			volume := open(t, image)
+			volume := rootfstest.Open(t, image)
 			if volume.UUID() != rootfstest.UUID || volume.Label() != "root of it" || volume.NeedsRecovery() {
 				t.Errorf("UUID %s, label %q", volume.UUID(), volume.Label())
 			}
@@ -85,24 +85,6 @@ func TestShapes(t *testing.T) {
 			sameUsed(t, volume, image)
 		})
 	}
-}
-
-func open(t testing.TB, image string) *ext4.FS {
-	t.Helper()
-	file, err := os.Open(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
-	found, err := file.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	volume, err := ext4.Open(file, found.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return volume
 }
 
 // sameTree compares names, data and targets with the directory that mke2fs

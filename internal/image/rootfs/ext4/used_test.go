@@ -20,7 +20,7 @@ func TestMetaGroups(t *testing.T) {
 			rootfstest.Run(t, "e2fsck", []string{"-f", "-y", image}, 1) // adds the copies of descriptors
 		}
 		rootfstest.Clean(t, image)
-		sameUsed(t, open(t, image), image)
+		sameUsed(t, rootfstest.Open(t, image), image)
 	}
 }
 

@@ -3,6 +3,8 @@ package ext4
 import (
 	"io/fs"
 	"path"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 )
 
 // at does something with the inode of a name and says which name an error is
@@ -29,14 +31,14 @@ func (f *FS) Open(name string) (fs.File, error) {
 // Stat describes a file, following symbolic links.
 func (f *FS) Stat(name string) (fs.FileInfo, error) {
 	return at(f, "stat", name, true, func(in *inode) (fs.FileInfo, error) {
-		return &info{path.Base(name), in.stat}, nil
+		return &rootfs.FileInfo{FileName: path.Base(name), Stat: in.stat}, nil
 	})
 }
 
 // Lstat describes a file or symbolic link.
 func (f *FS) Lstat(name string) (fs.FileInfo, error) {
 	return at(f, "lstat", name, false, func(in *inode) (fs.FileInfo, error) {
-		return &info{path.Base(name), in.stat}, nil
+		return &rootfs.FileInfo{FileName: path.Base(name), Stat: in.stat}, nil
 	})
 }
 

@@ -64,7 +64,7 @@ func TestXattrs(t *testing.T) {
 				rootfstest.Run(t, "e2fsck", []string{"-f", "-y", image}, 1)
 			}
 			rootfstest.Clean(t, image)
-			volume := open(t, image)
+			volume := rootfstest.Open(t, image)
 			got, err := volume.Xattrs("file")
 			if err != nil || !maps.EqualFunc(got, want, bytes.Equal) {
 				for attribute, value := range got {

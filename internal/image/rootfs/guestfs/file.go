@@ -15,19 +15,6 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 )
 
-// info is an fs.FileInfo.
-type info struct {
-	name string
-	stat rootfs.Stat
-}
-
-func (i *info) Name() string       { return i.name }
-func (i *info) Size() int64        { return i.stat.Size }
-func (i *info) Mode() fs.FileMode  { return i.stat.FileMode() }
-func (i *info) ModTime() time.Time { return i.stat.Mtime }
-func (i *info) IsDir() bool        { return i.Mode().IsDir() }
-func (i *info) Sys() any           { return &i.stat }
-
 // parseStat reads guestfish's "st_name: number" lines.
 func parseStat(text string) (*rootfs.Stat, error) {
 	fields := map[string]int64{}

@@ -118,7 +118,7 @@ func (f *FS) info(name, command string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
 	}
-	return &info{path.Base(name), *stat}, nil
+	return &rootfs.FileInfo{FileName: path.Base(name), Stat: *stat}, nil
 }
 
 // ReadLink returns the target of a symbolic link.

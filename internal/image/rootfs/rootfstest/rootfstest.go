@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/e2fsprogs"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
 )
 
 // UUID is what Make gives every file system.
@@ -36,6 +37,25 @@ func Run(tb testing.TB, program string, args []string, codes ...int) string {
 	}
 	tb.Fatalf("%s %q: %v\n%s%s", program, args, err, stdout.String(), stderr.String())
 	return ""
+}
+
+// Open reads an image of an ext4.
+func Open(tb testing.TB, image string) *ext4.FS {
+	tb.Helper()
+	file, err := os.Open(image)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = file.Close() })
+	info, err := file.Stat()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	volume, err := ext4.Open(file, info.Size())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return volume
 }
 
 // Make makes a file system of so many MiB with mke2fs's arguments, filled with

@@ -85,6 +85,26 @@ func TestPagesNeedRoles(t *testing.T) {
 	}
 }
 
+// TestRoleBeforePage asks for a page whose operation the session's role does not allow,
+// which for an admin's is none of the table: it is not made.
+func TestRoleBeforePage(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	for op, want := range map[access.Operation]int{access.ReadImages: http.StatusOK, "none of the table": http.StatusForbidden} {
+		made := false
+		page := w.web.handler(route{method: http.MethodGet, path: "/page", op: op, handle: func(http.ResponseWriter, *request) error {
+			made = true
+			return nil
+		}})
+		r := httptest.NewRequest(http.MethodGet, "/page", nil)
+		r.AddCookie(sessionCookie(w.secret))
+		answer := httptest.NewRecorder()
+		page.ServeHTTP(answer, r.WithContext(t.Context()))
+		if answer.Code != want || made != (want == http.StatusOK) {
+			t.Errorf("%s: status %d, made: %v", op, answer.Code, made)
+		}
+	}
+}
+
 // TestGetChangesNothing asks for each page with what forms send: a link changes
 // nothing.
 func TestGetChangesNothing(t *testing.T) {

@@ -97,7 +97,7 @@ func TestNewRefuses(t *testing.T) {
 		{"hashes in two pages", measure.Config{Firmware: parse(t, broken(t, firstSectionAt+5*12, twoPages...)), Kernel: kernel}, measure.ErrBadMetadata, "SNP_KERNEL_HASHES at 0x810000 has 0x2000 bytes, want one page"},
 		{"no reset vector", measure.Config{Firmware: parse(t, broken(t, hashEntryAt-26-22+6, 0xFF))}, measure.ErrNoResetVector, "SEV-ES"},
 		{"SVSM under EC2", measure.Config{VMM: measure.EC2, Firmware: good, SVSM: svsm, SVSMVarsSize: 4096}, measure.ErrConfig, "needs QEMU, not ec2"},
-		{"SVSM with kernel", measure.Config{Firmware: good, SVSM: svsm, SVSMVarsSize: 4096, Kernel: kernel}, measure.ErrConfig, "behind an SVSM"},
+		{"SVSM with kernel", measure.Config{Firmware: good, SVSM: svsm, SVSMVarsSize: 4096, Kernel: kernel}, measure.ErrConfig, "together with an SVSM"},
 		{"SVSM with firmware digest", measure.Config{Firmware: good, SVSM: svsm, SVSMVarsSize: 4096, FirmwareDigest: digest}, measure.ErrConfig, "firmware digest"},
 		{"SVSM without variables", measure.Config{Firmware: good, SVSM: svsm}, measure.ErrConfig, "whole pages"},
 		{"SVSM without room", measure.Config{Firmware: good, SVSM: svsm, SVSMVarsSize: 0xFFFFF000}, measure.ErrConfig, "no room"},

@@ -96,7 +96,7 @@ func (c Config) check() error {
 	case c.VMM != QEMU:
 		return fmt.Errorf("%w: an SVSM needs QEMU, not %s", ErrConfig, c.VMM)
 	case c.Kernel != nil:
-		return fmt.Errorf("%w: a kernel cannot be measured behind an SVSM", ErrConfig)
+		return fmt.Errorf("%w: a kernel cannot be measured together with an SVSM", ErrConfig)
 	case c.FirmwareDigest != nil:
 		return fmt.Errorf("%w: a firmware digest cannot be given with an SVSM", ErrConfig)
 	case c.SVSMVarsSize == 0 || c.SVSMVarsSize%PageSize != 0:

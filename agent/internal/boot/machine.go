@@ -86,7 +86,7 @@ func number(path string) (major, minor uint32, err error) {
 		return 0, 0, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
-		return 0, 0, errors.New("it is no block device")
+		return 0, 0, errors.New("it is not a block device")
 	}
 	return unix.Major(st.Rdev), unix.Minor(st.Rdev), nil
 }

@@ -18,7 +18,7 @@ func TestRunningKernel(t *testing.T) {
 	if got, err := release(); err != nil || got != strings.TrimSpace(string(said)) {
 		t.Errorf("release %q, %v", got, err)
 	}
-	if _, _, err := number("/dev/null"); err == nil || !strings.Contains(err.Error(), "no block device") {
+	if _, _, err := number("/dev/null"); err == nil || !strings.Contains(err.Error(), "not a block device") {
 		t.Errorf("a character device: %v", err)
 	}
 	if _, _, err := number(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {

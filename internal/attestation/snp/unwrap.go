@@ -133,7 +133,7 @@ func fromResponse(raw []byte) ([]byte, error) {
 	case len(raw) < responseReport+ReportSize:
 		return nil, fmt.Errorf("%s of %d bytes, want %d at least: it is cut short", Response, len(raw), responseReport+ReportSize)
 	case !zero(raw[responseReport+ReportSize:]):
-		return nil, fmt.Errorf("%s with data behind the report", Response)
+		return nil, fmt.Errorf("%s with trailing data after the report", Response)
 	}
 	return raw[responseReport : responseReport+ReportSize], nil
 }

@@ -93,7 +93,7 @@ func TestUnwrapRefuses(t *testing.T) {
 		"another key":           {response(0x27, 0, nil), "invalid key selection"},
 		"another refusal":       {response(0x99, 0, nil), "status 0x99"},
 		"a short response":      {response(0, 0xa0, report)[:1000], "cut short"},
-		"more in a response":    {behind, "data behind the report"},
+		"more in a response":    {behind, "trailing data after the report"},
 		"a short HCL report":    {hcl(2, report)[:1000], "cut short"},
 		"Intel TDX":             {hcl(4, report), "Intel TDX"},
 	} {

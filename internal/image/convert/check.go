@@ -142,7 +142,7 @@ func parseRecipients(list []string) ([]age.Recipient, error) {
 		}
 		parsed, err := age.ParseRecipients(strings.NewReader(s))
 		if err != nil { // the text may be a secret that came here by mistake
-			return nil, fmt.Errorf("number %d is no age recipient (age1...): %w", i+1, err)
+			return nil, fmt.Errorf("number %d is not an age recipient (age1...): %w", i+1, err)
 		}
 		recipients = append(recipients, parsed...)
 	}

@@ -138,7 +138,7 @@ func TestKernelInstallLayout(t *testing.T) {
 func TestUnfitInitrds(t *testing.T) {
 	for want, content := range map[string]string{
 		"starts no archive":       tinyInitrd(t, "init") + "SIGNATURE",
-		"behind a multiple of 4":  tinyInitrd(t, "init") + "\x00" + tinyInitrd(t, "init"),
+		"after a multiple of 4":   tinyInitrd(t, "init") + "\x00" + tinyInitrd(t, "init"),
 		"no /init":                tinyInitrd(t, "sbin/init"),
 		"holds an agent":          tinyInitrd(t, "init", "snpguard/agent"),
 		"kernel reads none of it": string(gzipped(t, tinyInitrd(t, "init"))),

@@ -77,7 +77,7 @@ func inspectInitrd(sys *system, r io.Reader) (*initrd.Info, error) {
 	info, err := initrd.Inspect(r)
 	switch {
 	case err != nil:
-		err = fmt.Errorf("%w; the kernel would stop there and not unpack the agent, which comes behind it", err)
+		err = fmt.Errorf("%w; the kernel would stop there and not unpack the agent, which comes after it", err)
 	case info.Agent:
 		err = errors.New("it holds an agent already: convert the image that this one came from")
 	case !info.Init:
@@ -90,7 +90,7 @@ func inspectInitrd(sys *system, r io.Reader) (*initrd.Info, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("initrd %s: %w; make the initrd anew in the image (update-initramfs -u, dracut --force)", strings.Join(sys.choice.Entry.Initrds, ", "), err)
+		return nil, fmt.Errorf("initrd %s: %w; rebuild the initrd in the image (update-initramfs -u, dracut --force)", strings.Join(sys.choice.Entry.Initrds, ", "), err)
 	}
 	return info, nil
 }

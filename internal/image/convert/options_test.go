@@ -42,7 +42,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"kept word":          {func(o *Options) { o.KeepArguments = []string{"a\nb"} }, "keep_arguments", "one line"},
 		"data source":        {func(o *Options) { o.CloudInit = "Ec2,No Cloud" }, "cloud_init", "not the name of a data source"},
 		"initrd":             {func(o *Options) { o.Initrd = "none" }, "initrd", "neither minimal nor distribution"},
-		"recipient":          {func(o *Options) { o.RecoveryRecipients = []string{"age1"} }, "recovery_recipients", "number 1 is no age recipient"},
+		"recipient":          {func(o *Options) { o.RecoveryRecipients = []string{"age1"} }, "recovery_recipients", "number 1 is not an age recipient"},
 		"secret key":         {func(o *Options) { o.RecoveryRecipients = []string{"AGE-SECRET-KEY-1QQ"} }, "recovery_recipients", "is a secret key"},
 		"no agent":           {func(o *Options) { o.Agent = nil }, "agent_path", "there is none"},
 		"no URL":             {func(o *Options) { o.Service.URLs = nil }, "services", "services is missing: no URL"},

@@ -83,7 +83,7 @@ func parsePackage(spec string) (file, sum string, err error) {
 		return file, strings.ToLower(sum), nil
 	}
 	if isURL(file) {
-		return "", "", errors.New("a URL needs #sha256=HEX behind it: what comes over a network is told by its hash")
+		return "", "", errors.New("a URL must end in #sha256=HEX: what comes over a network is identified by its hash")
 	}
 	return file, "", nil
 }

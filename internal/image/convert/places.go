@@ -23,7 +23,7 @@ func (o *Options) checkOutput() error {
 		return option.Wrap("out", err)
 	}
 	if !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeSymlink {
-		return option.Errorf("out", "%s is no file that could be replaced", o.Output)
+		return option.Errorf("out", "%s is not a file and cannot be replaced", o.Output)
 	}
 	if sameFile(o.Output, o.Input) {
 		return option.Errorf("out", "%s is the source image itself, which is never written to: choose another name", o.Output)
@@ -43,7 +43,7 @@ func (o *Options) checkStaging() error {
 	}
 	for _, file := range []string{o.Input, o.Output} {
 		if file != "" && within(o.Staging, file) {
-			return option.Errorf("staging", "%s lies in it, and it is made anew: choose another directory", file)
+			return option.Errorf("staging", "%s is inside this directory, which is created anew: choose another one", file)
 		}
 	}
 	if info == nil {

@@ -80,7 +80,7 @@ type unpacker struct {
 // choice says that there is not one disk image.
 func (u *unpacker) choice() error {
 	if len(u.disks) == 0 {
-		return errors.New("there is no disk image in it")
+		return errors.New("it contains no disk image")
 	}
 	more := ""
 	if len(u.disks) > maxNamed {

@@ -146,7 +146,7 @@ func TestUnfitPackages(t *testing.T) {
 	cut := func(b []byte) []byte { return b[:len(b)-20] }
 	for want, source := range map[string][]byte{
 		`several disk images in it, "a.raw", "b.raw", and one`: tarOf(t, member{name: "a.raw", content: disk}, member{name: "b.raw", content: smallDisk(2)}),
-		"there is no disk image in it":                         tarOf(t, member{name: "a.ovf", content: []byte("<Envelope/>")}, member{name: "link", kind: tar.TypeSymlink}),
+		"it contains no disk image":                            tarOf(t, member{name: "a.ovf", content: []byte("<Envelope/>")}, member{name: "link", kind: tar.TypeSymlink}),
 		"more than 4096 files":                                 many,
 		"more than 4 layers":                                   nested,
 		"it is a zip archive":                                  []byte("PK\x03\x04 and more"),

@@ -54,7 +54,7 @@ var cloudUnits = []string{
 func hostChannels(r *reader) (all []Finding) {
 	for _, unit := range hostUnits {
 		if file, ok := started(r, unit); ok {
-			all = append(all, Finding{Code: "host-channel", Severity: Critical, Path: file, Detail: unit + " takes orders from the host", Mended: true})
+			all = append(all, Finding{Code: "host-channel", Severity: Critical, Path: file, Detail: unit + " accepts commands from the host", Mended: true})
 		}
 	}
 	return all

@@ -29,7 +29,7 @@ func cloudInit(r *reader, o Options) (all []Finding) {
 		all = append(all, Finding{Code: "cloud-init", Severity: Critical, Path: cause.file, Detail: cause.detail, Mended: !keep && !open})
 	}
 	if !keep && open && len(all) == 0 {
-		all = append(all, Finding{Code: "cloud-init", Severity: Critical, Path: cloudConfig, Detail: "cloud-init is to take orders from " + printable(o.CloudInit)})
+		all = append(all, Finding{Code: "cloud-init", Severity: Critical, Path: cloudConfig, Detail: "cloud-init accepts commands from " + printable(o.CloudInit)})
 	}
 	for _, cause := range slices.Concat(steeredByConfig(r), steeredByMounts(r), steeredByUnits(r)) {
 		all = append(all, Finding{Code: "cloud-init-steered", Severity: Critical, Path: cause.file, Detail: cause.detail})
@@ -175,7 +175,7 @@ func lastCloudFile(r *reader) (string, error) {
 			return file, nil
 		}
 	}
-	return "", fmt.Errorf("%w: %.200q sorts behind all that could restrict cloud-init", ErrMalformed, existing[len(existing)-1])
+	return "", fmt.Errorf("%w: %.200q sorts after everything that could restrict cloud-init", ErrMalformed, existing[len(existing)-1])
 }
 
 // identifyPolicy returns the line of ds-identify.cfg that says what becomes of

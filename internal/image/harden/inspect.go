@@ -37,7 +37,7 @@ func accounts(r *reader) (all []Finding) {
 				all = append(all, Finding{Code: "empty-password", Severity: Critical, Path: file, Detail: name + " logs in on the console without a password"})
 			case file == "etc/passwd" && hash == "x": // it is in shadow
 			case hash[0] != '!' && hash[0] != '*':
-				all = append(all, Finding{Code: "console-password", Severity: Critical, Path: file, Detail: name + " has a password of the image's maker, for the console: whoever has the source image can guess at it without asking the guest"})
+				all = append(all, Finding{Code: "console-password", Severity: Critical, Path: file, Detail: name + " has a password of the image's maker, for the console: anyone with the source image can try to guess it offline"})
 			}
 		}
 	}
@@ -70,7 +70,7 @@ func autologin(r *reader) (all []Finding) {
 		for _, line := range r.lines(file) {
 			if !seen[file] && hasAutologin(line) {
 				seen[file] = true
-				all = append(all, Finding{Code: "autologin", Severity: Critical, Path: file, Detail: "a console logs in by itself"})
+				all = append(all, Finding{Code: "autologin", Severity: Critical, Path: file, Detail: "a console logs in without a password"})
 			}
 		}
 	}
@@ -113,7 +113,7 @@ func crashDumps(r *reader) (all []Finding) {
 	for _, unit := range []string{"kdump.service", "kdump-tools.service"} {
 		file := path.Join("etc/systemd/system/multi-user.target.wants", unit)
 		if r.exists(file) {
-			all = append(all, Finding{Code: "kdump", Severity: Warning, Path: file, Detail: "a crash would start a second kernel that nobody measured, and write memory to a disk or the network"})
+			all = append(all, Finding{Code: "kdump", Severity: Warning, Path: file, Detail: "a crash would start a second kernel that was not measured, and write memory to a disk or the network"})
 		}
 	}
 	return all
@@ -122,7 +122,7 @@ func crashDumps(r *reader) (all []Finding) {
 // sharedKeys finds what the source image already gave away.
 func sharedKeys(r *reader) (all []Finding) {
 	for _, file := range r.list("etc/ssh", "_key") {
-		all = append(all, Finding{Code: "ssh-host-key", Severity: Critical, Path: file, Detail: "the source image holds this private key in clear: whoever has it can play every guest of it to those who log in"})
+		all = append(all, Finding{Code: "ssh-host-key", Severity: Critical, Path: file, Detail: "the source image holds this private key in clear: anyone who has it can impersonate every guest of this image to those who log in"})
 	}
 	return all
 }
@@ -133,7 +133,7 @@ func authorizedKeys(r *reader) (all []Finding) {
 		for _, name := range keysFileNames {
 			file := path.Join(home, ".ssh", name)
 			if len(r.lines(file)) > 0 {
-				all = append(all, Finding{Code: "ssh-authorized-keys", Severity: Warning, Path: file, Detail: "whoever has one of these keys logs in over SSH"})
+				all = append(all, Finding{Code: "ssh-authorized-keys", Severity: Warning, Path: file, Detail: "anyone with one of these keys can log in over SSH"})
 			}
 		}
 	}

@@ -52,7 +52,7 @@ func judgeSSHD(r *reader, directives []directive) (all []Finding) {
 		switch d.key {
 		case "permitemptypasswords":
 			if value == "yes" {
-				all = append(all, Finding{Code: "ssh-empty-passwords", Severity: Critical, Path: d.file, Detail: "SSH takes empty passwords"})
+				all = append(all, Finding{Code: "ssh-empty-passwords", Severity: Critical, Path: d.file, Detail: "SSH accepts empty passwords"})
 			}
 		case "permitrootlogin":
 			if value == "yes" {
@@ -60,15 +60,15 @@ func judgeSSHD(r *reader, directives []directive) (all []Finding) {
 			}
 		case "authorizedkeyscommand", "authorizedprincipalscommand":
 			if value != "none" {
-				all = append(all, Finding{Code: "ssh-keys-command", Severity: Critical, Path: d.file, Detail: "a program says which keys SSH takes; those of clouds ask the host"})
+				all = append(all, Finding{Code: "ssh-keys-command", Severity: Critical, Path: d.file, Detail: "a program decides which keys SSH accepts; those of clouds ask the host"})
 			}
 		case "passwordauthentication":
 			if value == "yes" {
-				all = append(all, Finding{Code: "ssh-passwords", Severity: Warning, Path: d.file, Detail: "SSH takes passwords, which the host can guess at"})
+				all = append(all, Finding{Code: "ssh-passwords", Severity: Warning, Path: d.file, Detail: "SSH accepts passwords, which the host can try to guess"})
 			}
 		case "trustedusercakeys":
 			if value != "none" {
-				all = append(all, Finding{Code: "ssh-authorized-keys", Severity: Warning, Path: d.file, Detail: "whoever has a key of " + printable(d.value) + " signs log-ins for SSH"})
+				all = append(all, Finding{Code: "ssh-authorized-keys", Severity: Warning, Path: d.file, Detail: "anyone with a key of " + printable(d.value) + " can sign log-ins for SSH"})
 			}
 		case "authorizedkeysfile":
 			all = append(all, keysFiles(r, d)...)
@@ -91,7 +91,7 @@ func keysFiles(r *reader, d directive) (all []Finding) {
 		for _, pattern := range patterns {
 			for _, file := range r.glob(pattern) {
 				if !slices.Contains(keysFileNames, path.Base(file)) && len(r.lines(file)) > 0 {
-					all = append(all, Finding{Code: "ssh-authorized-keys", Severity: Warning, Path: file, Detail: "whoever has one of these keys logs in over SSH"})
+					all = append(all, Finding{Code: "ssh-authorized-keys", Severity: Warning, Path: file, Detail: "anyone with one of these keys can log in over SSH"})
 				}
 			}
 		}

@@ -107,7 +107,7 @@ func (s *stream) startsArchive() (bool, error) {
 		return false, err
 	}
 	if at := s.offset(); at%alignment != 0 {
-		return false, fmt.Errorf("%w: an archive starts %d bytes behind a multiple of %d, where the kernel takes none", ErrMalformed, at%alignment, alignment)
+		return false, fmt.Errorf("%w: an archive starts %d bytes after a multiple of %d, where the kernel does not accept one", ErrMalformed, at%alignment, alignment)
 	}
 	return true, nil
 }
@@ -164,7 +164,7 @@ func (b *budget) walkCompressed(content io.Reader, entry func(*cpio.Header, io.R
 			return entries, err
 		}
 		if !plain {
-			return entries, fmt.Errorf("%w: what was compressed is no archive, from byte %d on", ErrMalformed, in.offset())
+			return entries, fmt.Errorf("%w: the compressed data is not an archive, from byte %d on", ErrMalformed, in.offset())
 		}
 		more, err := b.walkArchive(in, entry)
 		entries += more

@@ -40,7 +40,7 @@ var (
 	// ErrBundle: the bundle is malformed or does not match its manifest.
 	ErrBundle = errors.New("malformed bundle")
 	// ErrUnsigned: the bundle has no signature, and such a one was not asked for.
-	ErrUnsigned = fmt.Errorf("%w: nobody has signed it", ErrBundle)
+	ErrUnsigned = fmt.Errorf("%w: it is not signed", ErrBundle)
 )
 
 // Manifest says what a bundle holds.

@@ -21,7 +21,7 @@ var (
 	ErrWrongPassword = errors.New("wrong password")
 
 	// ErrChanged: somebody else changed the password meanwhile.
-	ErrChanged = errors.New("password was changed meanwhile")
+	ErrChanged = errors.New("password was changed in the meantime")
 
 	// ErrNoPassword is a database without a master password. The first start makes one.
 	ErrNoPassword = errors.New("the database has no master password yet: start the service once to create one")

@@ -73,7 +73,7 @@ func (s *Sessions) Start(ctx context.Context, given *Given) (Session, error) {
 		return Session{}, err
 	}
 	if !bytes.Equal(sealed, given.sealed) {
-		return Session{}, fmt.Errorf("%w: it was changed meanwhile", ErrWrongPassword)
+		return Session{}, fmt.Errorf("%w: it was changed in the meantime", ErrWrongPassword)
 	}
 	login := s.now()
 	secret := newSessionSecret(login)

@@ -75,7 +75,7 @@ func (c *Conn) waiting(handle uint64) (*call, error) {
 	if r := c.calls[handle]; r != nil {
 		return r, nil
 	}
-	return nil, fmt.Errorf("%w: reply to a request that nobody made", ErrProtocol)
+	return nil, fmt.Errorf("%w: reply to a request that was never made", ErrProtocol)
 }
 
 func (c *Conn) finish(handle uint64, r *call) {

@@ -30,19 +30,19 @@ type FlatConfig struct {
 	Services            []string          `mapstructure:"services" flag:"service" help:"URL under which guests reach the service; may be repeated (default the login's)" cty:"services" hcl:"services"`
 	IdentityKey         *string           `mapstructure:"identity_key" flag:"identity-key" help:"PEM file with the service's identity key (default the login's)" cty:"identity_key" hcl:"identity_key"`
 	IngestionKey        *string           `mapstructure:"ingestion_key" flag:"ingestion-key" help:"PEM file with the service's ingestion key (default the login's)" cty:"ingestion_key" hcl:"ingestion_key"`
-	Kernel              *string           `mapstructure:"kernel" flag:"kernel" help:"kernel version to boot (default GRUB's choice among those that support SNP)" cty:"kernel" hcl:"kernel"`
+	Kernel              *string           `mapstructure:"kernel" flag:"kernel" help:"kernel version to boot (default the boot menu's choice among those that support SNP)" cty:"kernel" hcl:"kernel"`
 	Interactive         *bool             `mapstructure:"interactive" flag:"interactive" help:"ask which boot entry to take" cty:"interactive" hcl:"interactive"`
 	ModulePackages      []string          `mapstructure:"module_packages" flag:"module-package" help:"FILE or URL#sha256=HEX of a .deb or .rpm with kernel modules that the image lacks; may be repeated" cty:"module_packages" hcl:"module_packages"`
 	CmdlineAppend       *string           `mapstructure:"cmdline_append" flag:"cmdline-append" help:"text to add to the kernel command line" cty:"cmdline_append" hcl:"cmdline_append"`
 	KeepArguments       []string          `mapstructure:"keep_arguments" flag:"keep-argument" help:"word of the source's command line, or NAME=, to keep although it is not known to be harmless; may be repeated" cty:"keep_arguments" hcl:"keep_arguments"`
-	Initrd              *string           `mapstructure:"initrd" flag:"initrd" default:"minimal" help:"initrd that boots: minimal, the agent and kernel modules alone; or distribution, the image's own with the agent behind it" cty:"initrd" hcl:"initrd"`
+	Initrd              *string           `mapstructure:"initrd" flag:"initrd" default:"minimal" help:"initrd that boots: minimal, the agent and kernel modules alone; or distribution, the image's own with the agent appended" cty:"initrd" hcl:"initrd"`
 	OptionalModules     *bool             `mapstructure:"optional_modules" flag:"optional-modules" help:"start the system although the root lacks the modules of the kernel that boots" cty:"optional_modules" hcl:"optional_modules"`
 	Size                *string           `mapstructure:"size" flag:"size" help:"size of the disk, such as 20G (default as large as needed)" cty:"size" hcl:"size"`
 	Format              *string           `mapstructure:"format" flag:"format" default:"qcow2" help:"format of the image: qcow2 or raw" cty:"format" hcl:"format"`
 	Compress            *bool             `mapstructure:"compress" flag:"compress" help:"compress what is not encrypted in a qcow2" cty:"compress" hcl:"compress"`
 	RecoveryRecipients  []string          `mapstructure:"recovery_recipients" flag:"recovery-recipient" help:"age recipient that can recover the volume key; may be repeated" cty:"recovery_recipients" hcl:"recovery_recipients"`
 	AllowDiscards       *bool             `mapstructure:"allow_discards" flag:"allow-discards" help:"let the guest tell the host which blocks are free" cty:"allow_discards" hcl:"allow_discards"`
-	EncryptFreeSpace    *bool             `mapstructure:"encrypt_free_space" flag:"encrypt-free-space" help:"fill free blocks with noise, so that nobody sees which are in use" cty:"encrypt_free_space" hcl:"encrypt_free_space"`
+	EncryptFreeSpace    *bool             `mapstructure:"encrypt_free_space" flag:"encrypt-free-space" help:"fill free blocks with noise, which hides which are in use" cty:"encrypt_free_space" hcl:"encrypt_free_space"`
 	Network             *string           `mapstructure:"network" flag:"network" default:"dhcp" help:"dhcp, or static:ADDRESS/BITS[,...],gw=ADDRESS[,...],dns=ADDRESS[,...]" cty:"network" hcl:"network"`
 	NetworkMAC          *string           `mapstructure:"network_mac" flag:"network-mac" help:"use only the interface with this address" cty:"network_mac" hcl:"network_mac"`
 	CloudInit           *string           `mapstructure:"cloud_init" flag:"cloud-init" default:"none" help:"data sources that cloud-init may use: none, keep or a list; the host controls most of them" cty:"cloud_init" hcl:"cloud_init"`

@@ -21,9 +21,9 @@ type Config struct {
 	// Belongs to `identity_key`.
 	IngestionKey string `mapstructure:"ingestion_key" flag:"ingestion-key" help:"PEM file with the service's ingestion key (default the login's)"`
 
-	// Version of the kernel to boot. Default: GRUB's choice among those that
+	// Version of the kernel to boot. Default: the boot menu's choice among those that
 	// support SEV-SNP.
-	Kernel string `mapstructure:"kernel" flag:"kernel" help:"kernel version to boot (default GRUB's choice among those that support SNP)"`
+	Kernel string `mapstructure:"kernel" flag:"kernel" help:"kernel version to boot (default the boot menu's choice among those that support SNP)"`
 	// Ask which boot entry to take. Excludes `kernel`. Default: false.
 	Interactive bool `mapstructure:"interactive" flag:"interactive" help:"ask which boot entry to take"`
 	// Packages with kernel modules that the image lacks, each the name of a
@@ -38,9 +38,9 @@ type Config struct {
 	KeepArguments []string `mapstructure:"keep_arguments" flag:"keep-argument" help:"word of the source's command line, or NAME=, to keep although it is not known to be harmless; may be repeated"`
 
 	// Initrd that boots: `minimal` holds the agent, its configuration and kernel
-	// modules; `distribution` is the image's own with the agent behind it, for
+	// modules; `distribution` is the image's own with the agent appended, for
 	// images whose root needs more than to be mounted. Default: `minimal`.
-	Initrd string `mapstructure:"initrd" flag:"initrd" default:"minimal" help:"initrd that boots: minimal, the agent and kernel modules alone; or distribution, the image's own with the agent behind it"`
+	Initrd string `mapstructure:"initrd" flag:"initrd" default:"minimal" help:"initrd that boots: minimal, the agent and kernel modules alone; or distribution, the image's own with the agent appended"`
 	// Start the system although the root lacks the modules of the kernel that
 	// boots. With `minimal` the guest powers off otherwise, since it might come up
 	// without its firewall. Default: false.
@@ -59,7 +59,7 @@ type Config struct {
 	AllowDiscards bool `mapstructure:"allow_discards" flag:"allow-discards" help:"let the guest tell the host which blocks are free"`
 	// Fill free blocks with noise, so that nobody sees which are in use. The
 	// image is then as large as the disk. Default: false.
-	EncryptFreeSpace bool `mapstructure:"encrypt_free_space" flag:"encrypt-free-space" help:"fill free blocks with noise, so that nobody sees which are in use"`
+	EncryptFreeSpace bool `mapstructure:"encrypt_free_space" flag:"encrypt-free-space" help:"fill free blocks with noise, which hides which are in use"`
 
 	// How the guest gets its addresses before the root is open: `dhcp`, or
 	// `static:ADDRESS/BITS[,...],gw=ADDRESS[,...],dns=ADDRESS[,...]`.

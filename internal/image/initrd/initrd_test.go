@@ -253,9 +253,9 @@ func TestKernelStops(t *testing.T) {
 	plain := archive(t, "./init")
 	for want, raw := range map[string][]byte{
 		`at byte 512: malformed initrd: "SIGNAT" starts no archive`: slices.Concat(plain, make([]byte, 512-len(plain)), []byte("SIGNATURE 1234\n")),
-		"3 bytes after a multiple of 4":                            slices.Concat(plain, make([]byte, 3), plain),
-		"1 bytes after a multiple of 4":                            zipped(t, slices.Concat(plain, make([]byte, 1), plain)),
-		"is not an archive, from byte":                                  zipped(t, slices.Concat(plain, []byte("text"))),
+		"3 bytes after a multiple of 4":                             slices.Concat(plain, make([]byte, 3), plain),
+		"1 bytes after a multiple of 4":                             zipped(t, slices.Concat(plain, make([]byte, 1), plain)),
+		"is not an archive, from byte":                              zipped(t, slices.Concat(plain, []byte("text"))),
 		"it unpacks to nothing":                                     zipped(t, nil),
 		"xz --check=crc32":                                          program(t, plain, "xz", "--check=crc64", "-c"),
 		"lz4 -l":                                                    program(t, plain, "lz4", "-q", "-c"),

@@ -123,8 +123,8 @@ func TestHostileAnswersToReads(t *testing.T) {
 	data := strings.Repeat("d", 512)
 	for name, words := range map[string]string{
 		"starts with 0x00000001":              u32(1) + strings.Repeat("\x00", 16),
-		"was never made":                         chunk(chunkDone, chunkData, 2, u64(1024)+data),
-		"that was never made":                    u32(magicSimple) + u32(0) + u64(0) + data,
+		"was never made":                      chunk(chunkDone, chunkData, 2, u64(1024)+data),
+		"that was never made":                 u32(magicSimple) + u32(0) + u64(0) + data,
 		"simple reply to a read":              u32(magicSimple) + u32(0) + u64(1) + data,
 		"513 bytes at 1024 where 512":         chunk(chunkDone, chunkData, 1, u64(1024)+data+"d"),
 		"512 bytes at 1023 where 512":         chunk(chunkDone, chunkData, 1, u64(1023)+data),

@@ -44,7 +44,7 @@ agent: deps-build ## compile the guest agents, which the other programs carry in
 IMAGES := $(or $(SNPGUARD_IMAGES),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/snpguard/images)
 
 .PHONY: images
-images: deps $(IMAGES)/debian.qcow2 $(IMAGES)/dracut.qcow2 $(IMAGES)/ubuntu.qcow2 $(IMAGES)/sysvinit.qcow2 $(IMAGES)/kernel ## build the cloud images that tests convert
+images: deps $(IMAGES)/debian.qcow2 $(IMAGES)/dracut.qcow2 $(IMAGES)/ubuntu.qcow2 $(IMAGES)/sysvinit.qcow2 kernel ## build the cloud images that tests convert
 
 .PHONY: image
 image: $(IMAGES)/debian.qcow2 ## build the first of them, to try with
@@ -53,8 +53,9 @@ image: $(IMAGES)/debian.qcow2 ## build the first of them, to try with
 $(IMAGES)/%.qcow2: | deps-demo
 	scripts/image $* $@
 
-$(IMAGES)/kernel: | deps-demo
-	scripts/image-kernel $@
+.PHONY: kernel
+kernel: deps
+	scripts/image-kernel $(IMAGES)/kernel
 
 .PHONY: generate
 generate: $(TOOLS)/packer-sdc ## bring generated files up to date

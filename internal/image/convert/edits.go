@@ -7,6 +7,7 @@ import (
 	"path"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/harden"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/kmod"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
@@ -71,7 +72,7 @@ const maxModuleFile = 64 << 20
 // moduleFiles returns the changes that put the modules of a package where the
 // image's kernel finds them.
 func moduleFiles(from fs.FS) (changes []rootfs.Change, err error) {
-	err = fs.WalkDir(from, ".", func(name string, entry fs.DirEntry, err error) error {
+	err = fs.WalkDir(from, kmod.Dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}

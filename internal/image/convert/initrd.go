@@ -31,11 +31,7 @@ func (c *conversion) readSegment(sys *system, k *keys, l *layout) (*segment, err
 	if err != nil {
 		return nil, err
 	}
-	wanted := kmod.ForAgent()
-	if c.Initrd == bootconf.InitrdMinimal {
-		wanted = append(wanted, kmod.ForRoot(string(sys.root.fs.Type()))...)
-	}
-	closure, err := tree.Closure(wanted)
+	closure, err := tree.Closure(kmod.ForInitrd(c.Initrd == bootconf.InitrdMinimal, string(sys.root.fs.Type())))
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -28,25 +27,6 @@ func tinyPackage(t *testing.T) (path, sum string) {
 		t.Fatal(err)
 	}
 	return path, sum
-}
-
-func TestParsePackage(t *testing.T) {
-	sum := strings.Repeat("aB", sha256.Size)
-	for spec, want := range map[string][3]string{
-		"a.deb":               {"a.deb", "", ""},
-		"a.deb#sha256=" + sum: {"a.deb", strings.ToLower(sum), ""},
-		"https://example.com/a.deb#sha256=" + sum: {"https://example.com/a.deb", strings.ToLower(sum), ""},
-		"https://example.com/a.deb":               {"", "", "must end in #sha256="},
-		"http://example.com/a.deb":                {"", "", "must end in #sha256="},
-		"a.deb#sha256=12":                         {"", "", "64 hexadecimal digits"},
-		"a.deb#sha256=" + sum + "00":              {"", "", "64 hexadecimal digits"},
-		"a.deb#sha256=" + sum[2:] + "zz":          {"", "", "64 hexadecimal digits"},
-	} {
-		file, got, err := parsePackage(spec)
-		if file != want[0] || got != want[1] || (err == nil) != (want[2] == "") || err != nil && !strings.Contains(err.Error(), want[2]) {
-			t.Errorf("%s: %q, %q, %v", spec, file, got, err)
-		}
-	}
 }
 
 // Packages come from files and over the network, where their hash says what they
@@ -85,28 +65,6 @@ func TestOpenPackages(t *testing.T) {
 		if err != nil || len(changes) != 1 || changes[0].Path != "lib/modules/"+tinyRelease+"/kernel/extra.ko" || string(changes[0].Content) != "a module" {
 			t.Errorf("%s: %+v, %v", spec, changes, err)
 		}
-	}
-}
-
-// A download ends with its context and leaves no file.
-func TestDownloadEndsWithContext(t *testing.T) {
-	release := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-r.Context().Done():
-		case <-release:
-		}
-	}))
-	defer server.Close()
-	defer close(release)
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	target := filepath.Join(t.TempDir(), "package")
-	if _, err := download(ctx, server.URL, target); err == nil {
-		t.Error("downloaded from a server that says nothing")
-	}
-	if _, err := os.Stat(target); err == nil {
-		t.Error("a file is left")
 	}
 }
 

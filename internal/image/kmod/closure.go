@@ -214,8 +214,9 @@ func (t *Tree) node(name string) (*node, error) {
 		}
 	}
 	for _, soft := range info.SoftPre {
-		if target, ok := t.alias[soft]; ok && t.State(soft) == Absent {
-			soft = target
+		soft, err := t.resolve(soft)
+		if err != nil {
+			return nil, err
 		}
 		if t.State(soft) == Loadable {
 			n.soft = append(n.soft, soft)

@@ -2,7 +2,7 @@
 // everything they depend on, in an order in which they can be loaded.
 //
 // A Tree is lib/modules/RELEASE of an image, as depmod(8) left it, with the
-// files of packages laid over it that are not installed (OpenPackage). What a
+// files of packages laid over it that are not installed, or of such packages alone. What a
 // module depends on is what its own .modinfo section says; modules.dep adds to
 // that, modules.builtin says what needs no file, modules.alias and soft
 // dependencies are honoured where a module names them. Nothing of the image is
@@ -21,8 +21,6 @@ var (
 	ErrMalformed = errors.New("malformed kernel modules")
 	// ErrCycle: modules depend on each other in a circle.
 	ErrCycle = errors.New("kernel modules depend on each other in a circle")
-	// ErrPackage: a package cannot be read.
-	ErrPackage = errors.New("malformed package")
 )
 
 // Limits on what is read, in bytes and files.

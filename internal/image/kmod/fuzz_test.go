@@ -2,7 +2,6 @@ package kmod_test
 
 import (
 	"errors"
-	"io/fs"
 	"slices"
 	"testing"
 	"testing/fstest"
@@ -64,24 +63,6 @@ func FuzzClosure(f *testing.F) {
 					t.Errorf("%s is not before %s", need, m.Name)
 				}
 			}
-		}
-	})
-}
-
-func FuzzPackage(f *testing.F) {
-	f.Add(deb(named{"data.tar", string(tarOf(f, extra(f, "./")...))}))
-	f.Add(rpm(f, ".gz", extra(f, "./")...))
-	f.Fuzz(func(t *testing.T, content []byte) {
-		p, err := kmod.OpenPackage(writePackage(t, content), t.TempDir())
-		if err != nil {
-			if !errors.Is(err, kmod.ErrPackage) {
-				t.Errorf("got %v", err)
-			}
-			return
-		}
-		defer p.Close() //nolint:errcheck // the directory goes with the test
-		if _, err := fs.Stat(p.FS, kmod.Dir); err != nil {
-			t.Error(err)
 		}
 	})
 }

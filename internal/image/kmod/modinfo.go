@@ -16,6 +16,7 @@ type Modinfo struct {
 	Release  string   // of the kernel it was built for: the first word of vermagic
 	Depends  []string // names of modules that must be loaded before
 	SoftPre  []string // modules or aliases that should be loaded before
+	Aliases  []string // other names of it, without those that have wildcards
 	Unsigned bool     // without the signature that CONFIG_MODULE_SIG appends
 }
 
@@ -35,6 +36,10 @@ func ParseModinfo(module []byte) (*Modinfo, error) {
 			m.Release, _, _ = strings.Cut(value, " ")
 		case "depends":
 			m.Depends = append(m.Depends, names(value)...)
+		case "alias":
+			if !strings.ContainsAny(value, "*?[") {
+				m.Aliases = append(m.Aliases, canonical(value))
+			}
 		case "softdep":
 			m.SoftPre = append(m.SoftPre, softPre(value)...)
 		}

@@ -20,6 +20,7 @@ type Tree struct {
 	files   map[string]file // by name
 	builtin map[string]bool
 	alias   map[string]string
+	unread  []string // modules whose aliases are not in alias yet, where no index lists them
 }
 
 // file is a module that is there.
@@ -49,7 +50,7 @@ func (s State) String() string {
 // the release, ErrNoIndex where the image's have no index, and wraps ErrMalformed for
 // files that cannot be read.
 func Open(root fs.FS, release string, packages ...fs.FS) (*Tree, error) {
-	if !validRelease(release) {
+	if !ValidRelease(release) {
 		return nil, fmt.Errorf("%w: release %.100q", ErrMalformed, release)
 	}
 	t := &Tree{release: release, files: make(map[string]file)}
@@ -67,8 +68,9 @@ func Open(root fs.FS, release string, packages ...fs.FS) (*Tree, error) {
 	return t, nil
 }
 
-// validRelease takes one path element of harmless characters.
-func validRelease(release string) bool {
+// ValidRelease takes a kernel's release that is one path element of harmless
+// characters.
+func ValidRelease(release string) bool {
 	return release != "" && release[0] != '.' && len(release) <= 64 && strings.IndexFunc(release, func(c rune) bool {
 		ok := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._+~-", c)
 		return !ok

@@ -10,6 +10,15 @@ type Wanted struct {
 	Group string
 }
 
+// ForInitrd lists what goes into an initrd: what the agent can use and, where it mounts
+// the root itself, what the root's file system needs.
+func ForInitrd(mountsRoot bool, filesystem string) []Wanted {
+	if mountsRoot {
+		return append(ForAgent(), ForRoot(filesystem)...)
+	}
+	return ForAgent()
+}
+
 // ForAgent lists what the agent can use. What these depend on comes by itself.
 //
 // Network and disk drivers are those of machines on which SNP guests are

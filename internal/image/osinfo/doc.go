@@ -33,7 +33,7 @@ type Input struct {
 	Root     fs.FS
 	Boot     fs.FS   // of a separate /boot, or nil
 	ESP      fs.FS   // of the EFI system partition, or nil
-	Packages []fs.FS // modules of packages that are not installed, as kmod.OpenPackage gives them
+	Packages []fs.FS // modules of packages that are not installed, as linuxpkg.Open gives them
 	Harden   harden.Options
 }
 

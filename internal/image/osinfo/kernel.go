@@ -96,7 +96,8 @@ func kernels(in Input, entries []bootentry.Entry, id string) (all []Kernel, err 
 			return nil, fmt.Errorf("%w: more than %d kernels", ErrMalformed, maxKernel)
 		}
 		k := Kernel{File: file}
-		if err := k.look(in, fsys); errors.Is(err, ErrMalformed) || errors.Is(err, kmod.ErrMalformed) {
+		open := func(release string) (*kmod.Tree, error) { return kmod.Open(in.Root, release, in.Packages...) }
+		if err := k.look(in.Root, fsys, open); errors.Is(err, ErrMalformed) || errors.Is(err, kmod.ErrMalformed) {
 			k.Lacks = append(k.Lacks, printable("it cannot be read: "+err.Error())) // a memory test, say
 		} else if err != nil {
 			return nil, err
@@ -109,13 +110,13 @@ func kernels(in Input, entries []bootentry.Entry, id string) (all []Kernel, err 
 	return all, nil
 }
 
-// look fills in what the kernel can do, from the kernel itself, its
-// configuration and its modules.
-func (k *Kernel) look(in Input, fsys fs.FS) (err error) {
-	if k.Release, err = kernelRelease(fsys, k.File.Path); err != nil {
+// look fills in what the kernel can do, from the kernel itself, which is in boot, its
+// configuration and its modules, which open opens.
+func (k *Kernel) look(root, boot fs.FS, open func(release string) (*kmod.Tree, error)) (err error) {
+	if k.Release, err = kernelRelease(boot, k.File.Path); err != nil {
 		return err
 	}
-	config, err := readConfig(in.Root, fsys, path.Dir(k.File.Path), k.Release)
+	config, err := readConfig(root, boot, path.Dir(k.File.Path), k.Release)
 	if err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func (k *Kernel) look(in Input, fsys fs.FS) (err error) {
 		k.Features = append(k.Features, Feature{option, config.state(option), false})
 	}
 	k.Compression, k.config = config.compression(), config
-	tree, err := kmod.Open(in.Root, k.Release, in.Packages...)
+	tree, err := open(k.Release)
 	if errors.Is(err, kmod.ErrNoIndex) {
 		k.Lacks, k.unindexed = append(k.Lacks, printable(err.Error())), true
 		return nil
@@ -141,6 +142,14 @@ func (k *Kernel) look(in Input, fsys fs.FS) (err error) {
 	}
 	k.lookAtModules(tree)
 	return nil
+}
+
+// OfPackages looks at a kernel in the files of its packages, as linuxpkg.Set has them.
+// The error wraps ErrMalformed or kmod.ErrMalformed for what cannot be read.
+func OfPackages(packages fs.FS, file string) (*Kernel, error) {
+	k := &Kernel{File: File{Path: file}}
+	err := k.look(packages, packages, func(release string) (*kmod.Tree, error) { return kmod.OpenPackaged(packages, release) })
+	return k, err
 }
 
 func (k *Kernel) lookAtModules(tree *kmod.Tree) {

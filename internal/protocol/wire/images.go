@@ -100,6 +100,8 @@ type Registration struct {
 	// Findings are what the conversion found and did not mend; null when nobody
 	// has looked. Critical ones have to be accepted.
 	Findings []Finding `json:"findings,omitzero"`
+	// Provenance is what a release from packages was made of; null for others.
+	Provenance *Provenance `json:"provenance,omitempty"`
 }
 
 // Registered answers a registration.

@@ -100,6 +100,7 @@ func wireTypes() map[string]reflect.Type {
 	for _, v := range []any{
 		wire.Challenge{}, wire.UnlockRequest{}, wire.Grant{}, wire.PublicInfo{},
 		wire.Image{}, wire.LaunchLimit{}, wire.Release{}, wire.Approval{}, wire.Artifact{}, wire.Variant{}, wire.ImageList{},
+		wire.Provenance{}, wire.ProvenancePackage{}, wire.ProvenanceArchive{},
 		wire.Registration{}, wire.Finding{}, wire.ReleaseFinding{}, wire.Registered{}, wire.ImagePatch{}, wire.ReleasePatch{},
 		wire.Token{}, wire.TokenRequest{}, wire.NewToken{}, wire.TokenList{},
 		wire.AuditRecord{}, wire.AuditList{}, wire.AuditHead{}, wire.AuditVerification{},

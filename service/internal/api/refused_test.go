@@ -48,6 +48,7 @@ func TestRegistrationsRefused(t *testing.T) {
 		"unknown policy":      {policy(`{"version":1,"x":1}`), wire.CodeUnprocessable, `"x"`},
 		"other version":       {policy(`{"version":2}`), wire.CodeUnprocessable, "version"},
 		"large policy":        {policy(`{"version":1,"signing_keys":["VLEK"],"csp_ids":["` + strings.Repeat("a", 65_536) + `"]}`), wire.CodeUnprocessable, "larger than 64 KiB"},
+		"provenance":          {edited(func(r *wire.Registration) { r.Provenance = &wire.Provenance{} }), wire.CodeUnprocessable, "provenance has 0 packages"},
 		"label":               {edited(func(r *wire.Registration) { r.Labels = map[string]string{"a b": ""} }), wire.CodeUnprocessable, "label"},
 		"unknown field":       {&upload{registration: map[string]any{"colour": "a"}}, wire.CodeMalformed, "colour"},
 		"wrong type of field": {&upload{registration: map[string]any{"name": 7}}, wire.CodeMalformed, "name"},

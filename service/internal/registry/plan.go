@@ -38,6 +38,9 @@ func newPlan(r wire.Registration, image *store.Image) (*plan, error) {
 	if err := checkFindings(r.Findings); err != nil {
 		return nil, err
 	}
+	if err := r.Provenance.Check(); err != nil {
+		return nil, refused("%v", err)
+	}
 	p.variants, err = variants(r.VCPUs, r.VCPUTypes)
 	return p, err
 }

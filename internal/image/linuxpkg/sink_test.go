@@ -1,4 +1,4 @@
-package kmod
+package linuxpkg
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/kmod"
 )
 
 // TestSinkIsBounded has packages of which nearly too much was kept already.
@@ -24,14 +26,14 @@ func TestSinkIsBounded(t *testing.T) {
 		content int
 		want    string
 	}{
-		"just enough": {sink{files: maxPackageFiles - 1, size: maxPackageSize - 1}, 1, ""},
-		"files":       {sink{files: maxPackageFiles}, 1, "more than 20000 files"},
-		"bytes":       {sink{size: maxPackageSize}, 1, "bytes.ko is too large"},
-		"one file":    {sink{}, maxPackageFile + 1, "one-file.ko is too large"},
+		"just enough": {sink{files: maxFiles - 1, size: maxSize - 1}, 1, ""},
+		"files":       {sink{files: maxFiles}, 1, "more than 20000 files"},
+		"bytes":       {sink{size: maxSize}, 1, "bytes.ko is too large"},
+		"one file":    {sink{}, maxFile + 1, "one-file.ko is too large"},
 	} {
 		s := tc.before
 		s.root = root
-		err := s.put(Dir+"/6.1/"+strings.ReplaceAll(name, " ", "-")+".ko", bytes.NewReader(make([]byte, tc.content)))
+		err := s.put(kmod.Dir+"/6.1/"+strings.ReplaceAll(name, " ", "-")+".ko", bytes.NewReader(make([]byte, tc.content)))
 		if (err == nil) != (tc.want == "") || err != nil && (!errors.Is(err, ErrPackage) || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s: %v", name, err)
 		}

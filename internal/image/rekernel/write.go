@@ -1,0 +1,51 @@
+package rekernel
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/initrd"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
+)
+
+// Files are the paths of what a release is measured from.
+type Files struct{ Firmware, Kernel, Initrd, Cmdline string }
+
+// Write makes a release with another kernel: vmlinuz and initrd.img in dir, the rest as
+// the bundle has it. The initrd gets another agent where one is given.
+func (r *Release) Write(dir string, k *Kernel, agent []byte) (*Files, error) {
+	segment := initrd.Segment{Agent: r.Segment.Agent, Config: r.Segment.Config, Modules: k.Modules}
+	if agent != nil {
+		segment.Agent = agent
+	}
+	files := &Files{
+		Firmware: r.file(bundle.NameFirmware), Cmdline: r.file(bundle.NameCmdline),
+		Kernel: filepath.Join(dir, bundle.NameKernel), Initrd: filepath.Join(dir, bundle.NameInitrd),
+	}
+	if err := writeNew(files.Kernel, func(w io.Writer) error {
+		f, err := k.open()
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = io.Copy(w, f)
+		return err
+	}); err != nil {
+		return nil, fmt.Errorf("write kernel: %w", err)
+	}
+	return files, writeNew(files.Initrd, func(w io.Writer) error { return initrd.Write(w, segment, k.Compression) })
+}
+
+func writeNew(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := write(f); err != nil {
+		return err
+	}
+	return f.Close()
+}

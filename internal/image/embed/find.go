@@ -6,8 +6,7 @@ import (
 	"io"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 )
 
 // device is a disk that is read.
@@ -16,8 +15,15 @@ type device interface {
 	Size() int64
 }
 
-// readTable returns the disk's GPT.
-func readTable(d device) (*gpt.Table, error) {
+// found is the partition on a disk.
+type found struct {
+	number       int // in the table
+	offset, size int64
+}
+
+// find looks for the partition by its name. Two of them are refused. The error wraps
+// ErrNone, ErrArtifacts, ErrDisk or gpt.ErrTable, or is the disk's.
+func find(d device) (*found, error) {
 	sector, kind, err := gpt.Detect(d, d.Size())
 	if err != nil {
 		return nil, err
@@ -25,66 +31,82 @@ func readTable(d device) (*gpt.Table, error) {
 	if kind != gpt.GPT {
 		return nil, fmt.Errorf("%w: its partition table is %s, want GPT", ErrDisk, kind)
 	}
-	return gpt.Read(d, d.Size(), sector)
-}
-
-// found is the partition on a disk.
-type found struct {
-	part *gpt.Partition // in the table
-	fs   *ext4.FS       // nil when it cannot be read
-	err  error          // why not
-}
-
-// find looks for the partition: by the label of its file system, or by its name
-// when the file system cannot be read. Two of them are refused. It returns nil
-// when there is none.
-func find(d device, t *gpt.Table) (*found, error) {
+	t, err := gpt.Read(d, d.Size(), sector)
+	if err != nil {
+		return nil, err
+	}
 	var one *found
 	for i := range t.Partitions {
 		p := &t.Partitions[i]
-		size := t.Size(p)
-		f := &found{part: p}
-		f.fs, f.err = ext4.Open(io.NewSectionReader(d, t.Offset(p), size), size)
-		switch {
-		case f.err == nil && f.fs.Label() == label:
-		case f.err == nil || p.Name != label:
+		if p.Name != slots.Label {
 			continue
 		}
 		if one != nil {
-			return nil, fmt.Errorf("%w: partitions %d and %d both claim to be it", ErrArtifacts, one.part.Number, p.Number)
+			return nil, fmt.Errorf("%w: partitions %d and %d are both named so", ErrArtifacts, one.number, p.Number)
 		}
-		one = f
+		one = &found{p.Number, t.Offset(p), t.Size(p)}
+	}
+	if one == nil {
+		return nil, ErrNone
 	}
 	return one, nil
 }
 
-// open finds the partition and wants a file system that can be read as it is.
-func open(d device) (*gpt.Table, *found, error) {
-	table, err := readTable(d)
-	if err != nil {
-		return nil, nil, err
+// window is the partition of a disk, and nothing of the disk besides. One that is only
+// read has no writer.
+type window struct {
+	device
+	w writable
+	f *found
+}
+
+// writable is a disk that is changed. What was written is durable after Sync.
+type writable interface {
+	device
+	io.WriterAt
+	Sync() error
+}
+
+var errOutside = errors.New("outside of the partition")
+
+func (w *window) inside(p []byte, off int64) error {
+	if off < 0 || off > w.f.size-int64(len(p)) {
+		return fmt.Errorf("%d bytes at %d: %w", len(p), off, errOutside)
 	}
-	f, err := find(d, table)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case f == nil:
-		return nil, nil, ErrNone
-	case f.err != nil:
-		return nil, nil, damaged(f.err)
-	case f.fs.NeedsRecovery():
-		return nil, nil, fmt.Errorf("%w: its journal has to be replayed first; mount and unmount it, or embed again", ErrArtifacts)
+	return nil
+}
+
+// ReadAt implements io.ReaderAt.
+func (w *window) ReadAt(p []byte, off int64) (int, error) {
+	if err := w.inside(p, off); err != nil {
+		return 0, err
 	}
-	return table, f, nil
+	return w.device.ReadAt(p, w.f.offset+off)
+}
+
+// WriteAt implements io.WriterAt.
+func (w *window) WriteAt(p []byte, off int64) (int, error) {
+	if err := w.inside(p, off); err != nil {
+		return 0, err
+	}
+	if w.w == nil {
+		return 0, errors.ErrUnsupported
+	}
+	return w.w.WriteAt(p, w.f.offset+off)
+}
+
+// Sync makes what was written durable.
+func (w *window) Sync() error {
+	if w.w == nil {
+		return errors.ErrUnsupported
+	}
+	return w.w.Sync()
 }
 
 // damaged says that it is the partition that is at fault.
 func damaged(err error) error {
-	if err == nil || errors.Is(err, ErrArtifacts) {
+	if errors.Is(err, ErrArtifacts) || !errors.Is(err, slots.ErrLayout) && !errors.Is(err, slots.ErrSlot) {
 		return err
 	}
-	if errors.Is(err, rootfs.ErrCorrupt) || errors.Is(err, rootfs.ErrUnsupported) {
-		return fmt.Errorf("%w: %w", ErrArtifacts, err)
-	}
-	return err
+	return fmt.Errorf("%w: %w", ErrArtifacts, err)
 }

@@ -47,20 +47,3 @@ type Device interface {
 	io.WriterAt
 	Sync() error
 }
-
-// State is what the sector with the links says.
-type State struct {
-	Active   string // A or B
-	Trial    bool   // it is not confirmed; the other slot is what to return to
-	Launches int    // of a slot on trial
-}
-
-// Other returns the slot that is not active.
-func (s State) Other() string { return other(s.Active) }
-
-func other(slot string) string {
-	if slot == A {
-		return B
-	}
-	return A
-}

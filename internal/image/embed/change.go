@@ -36,7 +36,7 @@ func openPartition(w writable) (*slots.Partition, *found, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := slots.Open(&window{device: w, w: w, f: f}, f.size)
+	p, err := slots.Open(f.on(w), f.size)
 	return p, f, damaged(err)
 }
 

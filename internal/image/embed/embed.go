@@ -111,7 +111,7 @@ func layOut(w writable, f *found) error {
 	if err != nil {
 		return damaged(err)
 	}
-	if _, err := (&window{device: w, w: w, f: f}).WriteAt(head, 0); err != nil {
+	if _, err := f.on(w).WriteAt(head, 0); err != nil {
 		return fmt.Errorf("lay out: %w", err)
 	}
 	return w.Sync()

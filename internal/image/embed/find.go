@@ -21,6 +21,9 @@ type found struct {
 	offset, size int64
 }
 
+// on is the partition of a disk, and nothing of the disk besides.
+func (f *found) on(disk slots.Device) slots.Device { return slots.Window(disk, f.offset, f.size) }
+
 // find looks for the partition by its name. Two of them are refused. The error wraps
 // ErrNone, ErrArtifacts, ErrDisk or gpt.ErrTable, or is the disk's.
 func find(d device) (*found, error) {
@@ -52,14 +55,6 @@ func find(d device) (*found, error) {
 	return one, nil
 }
 
-// window is the partition of a disk, and nothing of the disk besides. One that is only
-// read has no writer.
-type window struct {
-	device
-	w writable
-	f *found
-}
-
 // writable is a disk that is changed. What was written is durable after Sync.
 type writable interface {
 	device
@@ -67,41 +62,14 @@ type writable interface {
 	Sync() error
 }
 
-var errOutside = errors.New("outside of the partition")
+// readOnly is a disk that is not changed.
+type readOnly struct{ device }
 
-func (w *window) inside(p []byte, off int64) error {
-	if off < 0 || off > w.f.size-int64(len(p)) {
-		return fmt.Errorf("%d bytes at %d: %w", len(p), off, errOutside)
-	}
-	return nil
-}
+// WriteAt implements io.WriterAt, for nobody.
+func (readOnly) WriteAt([]byte, int64) (int, error) { return 0, errors.ErrUnsupported }
 
-// ReadAt implements io.ReaderAt.
-func (w *window) ReadAt(p []byte, off int64) (int, error) {
-	if err := w.inside(p, off); err != nil {
-		return 0, err
-	}
-	return w.device.ReadAt(p, w.f.offset+off)
-}
-
-// WriteAt implements io.WriterAt.
-func (w *window) WriteAt(p []byte, off int64) (int, error) {
-	if err := w.inside(p, off); err != nil {
-		return 0, err
-	}
-	if w.w == nil {
-		return 0, errors.ErrUnsupported
-	}
-	return w.w.WriteAt(p, w.f.offset+off)
-}
-
-// Sync makes what was written durable.
-func (w *window) Sync() error {
-	if w.w == nil {
-		return errors.ErrUnsupported
-	}
-	return w.w.Sync()
-}
+// Sync has nothing to do.
+func (readOnly) Sync() error { return nil }
 
 // damaged says that it is the partition that is at fault.
 func damaged(err error) error {

@@ -43,7 +43,7 @@ func read(d device) (*Artifacts, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := slots.Open(&window{device: d, f: f}, f.size)
+	p, err := slots.Open(f.on(readOnly{d}), f.size)
 	if err != nil {
 		return nil, damaged(err)
 	}

@@ -38,6 +38,7 @@ type FlatConfig struct {
 	Initrd              *string           `mapstructure:"initrd" flag:"initrd" default:"minimal" help:"initrd that boots: minimal, the agent and kernel modules alone; or distribution, the image's own with the agent appended" cty:"initrd" hcl:"initrd"`
 	OptionalModules     *bool             `mapstructure:"optional_modules" flag:"optional-modules" help:"start the system although the root lacks the modules of the kernel that boots" cty:"optional_modules" hcl:"optional_modules"`
 	Size                *string           `mapstructure:"size" flag:"size" help:"size of the disk, such as 20G (default as large as needed)" cty:"size" hcl:"size"`
+	ArtifactsSize       *string           `mapstructure:"artifacts_size" flag:"artifacts-size" help:"size of the partition with the two slots for launch bundles, such as 1G; 0 for none (default 512M)" cty:"artifacts_size" hcl:"artifacts_size"`
 	Format              *string           `mapstructure:"format" flag:"format" default:"qcow2" help:"format of the image: qcow2 or raw" cty:"format" hcl:"format"`
 	Compress            *bool             `mapstructure:"compress" flag:"compress" help:"compress what is not encrypted in a qcow2" cty:"compress" hcl:"compress"`
 	RecoveryRecipients  []string          `mapstructure:"recovery_recipients" flag:"recovery-recipient" help:"age recipient that can recover the volume key; may be repeated" cty:"recovery_recipients" hcl:"recovery_recipients"`
@@ -96,6 +97,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"initrd":                     &hcldec.AttrSpec{Name: "initrd", Type: cty.String, Required: false},
 		"optional_modules":           &hcldec.AttrSpec{Name: "optional_modules", Type: cty.Bool, Required: false},
 		"size":                       &hcldec.AttrSpec{Name: "size", Type: cty.String, Required: false},
+		"artifacts_size":             &hcldec.AttrSpec{Name: "artifacts_size", Type: cty.String, Required: false},
 		"format":                     &hcldec.AttrSpec{Name: "format", Type: cty.String, Required: false},
 		"compress":                   &hcldec.AttrSpec{Name: "compress", Type: cty.Bool, Required: false},
 		"recovery_recipients":        &hcldec.AttrSpec{Name: "recovery_recipients", Type: cty.List(cty.String), Required: false},

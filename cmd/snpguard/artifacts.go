@@ -11,6 +11,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/embed"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 )
 
@@ -81,7 +82,7 @@ func withSlot(cmd *cobra.Command, disk qemu.Files, name string, use func(*embed.
 	switch name {
 	case "":
 		s, err = a.Active()
-	case embed.SlotA, embed.SlotB:
+	case slots.A, slots.B:
 		s, err = a.Slot(name)
 	default:
 		return usageErrorf("--slot: %q, want A or B", name)
@@ -124,11 +125,12 @@ func newArtifactsActivateCommand() *cobra.Command {
 		Use:   "activate --image IMG --slot A|B",
 		Short: "Switch a disk to the bundle in a slot",
 		Long: `Switch a disk to the bundle in a slot, by one write of one sector: the disk has
-the old bundle or the new one at any moment. An empty slot is refused.`,
+the old bundle or the new one at any moment. An empty slot is refused. A trial
+ends: the slot stays the active one until it is switched again.`,
 		Example: "  snpguard artifacts activate --image debian-snp.qcow2 --slot B",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if disk.Image == "" || slot != embed.SlotA && slot != embed.SlotB {
+			if disk.Image == "" || slot != slots.A && slot != slots.B {
 				return usageErrorf("--image and --slot A or --slot B are needed")
 			}
 			changed, err := embed.Activate(cmd.Context(), disk, slot)

@@ -22,6 +22,8 @@ type shownArtifacts struct {
 type shownSlot struct {
 	Slot     string           `json:"slot"`
 	Active   bool             `json:"active"`
+	Trial    bool             `json:"trial"`    // it is active until it fails to confirm
+	Launches int              `json:"launches"` // of a slot on trial
 	Empty    bool             `json:"empty"`
 	Manifest *bundle.Manifest `json:"manifest,omitempty"`
 	Problem  string           `json:"problem,omitempty"`
@@ -69,6 +71,9 @@ func showArtifacts(a *embed.Artifacts, trust bundle.Trust) *shownArtifacts {
 	shown := &shownArtifacts{Partition: a.Partition, Size: a.Size}
 	for _, s := range a.Slots {
 		one := shownSlot{Slot: s.Name, Active: s.Active, Empty: s.Empty()}
+		if s.Active && a.State.Trial {
+			one.Trial, one.Launches = true, a.State.Launches
+		}
 		if !one.Empty {
 			var err error
 			if one.Manifest, err = s.Manifest(trust); err != nil {
@@ -87,6 +92,9 @@ func (s *shownArtifacts) print(cmd *cobra.Command) error {
 		mark := ""
 		if slot.Active {
 			mark = " (active)"
+		}
+		if slot.Trial {
+			mark = fmt.Sprintf(" (active, on trial, %d launches)", slot.Launches)
 		}
 		switch {
 		case slot.Empty:

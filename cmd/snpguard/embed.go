@@ -23,10 +23,11 @@ func newEmbedCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "embed --image IMG (--bundle B | --staging DIR) [flags]",
 		Short: "Put a launch bundle onto the disk, which then boots alone",
-		Long: `Put a launch bundle into the partition LAUNCH_ARTIFACTS of a converted image, which
-is made at the disk's end when there is none. The bundle is in /A then, /B is
-empty, and /artifacts leads to A. With --update the active slot stays as it is,
-the bundle goes into the other one, and the link leads there.
+		Long: `Put a launch bundle into one of the two slots, A and B, of the partition
+LAUNCH_ARTIFACTS that conversion has made, and make that slot the active one. The
+other slot is empty then. With --update the slot that was active stays as it is.
+With --trial the guest must confirm that it has booted; if it does not, "snpguard
+launch" returns to the slot that was active.
 
 The bundle's signature, by the identity key of the service that was logged in to
 or by --identity-key, and every file in it are checked first. The image is changed
@@ -93,6 +94,10 @@ func (o *embedOptions) print(cmd *cobra.Command, r *embed.Result) error {
 		return printJSON(cmd.OutOrStdout(), r)
 	}
 	t := newTable(cmd)
-	fmt.Fprintf(t, "image\t%s\npartition\t%d\nsize\t%s\nactive\t%s\n", o.Image, r.Partition, size.Text(r.Size), r.Slot)
+	trial := ""
+	if r.Trial {
+		trial = ", on trial"
+	}
+	fmt.Fprintf(t, "image\t%s\npartition\t%d\nsize\t%s\nactive\t%s%s\n", o.Image, r.Partition, size.Text(r.Size), r.Slot, trial)
 	return t.Flush()
 }

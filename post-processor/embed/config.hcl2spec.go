@@ -24,8 +24,8 @@ type FlatConfig struct {
 	Image               *string           `mapstructure:"image" flag:"image" help:"disk image to change, qcow2 or raw" cty:"image" hcl:"image"`
 	Backing             *string           `mapstructure:"backing" flag:"backing" help:"golden image that --image is a qcow2 overlay on; the name in its header is not followed" cty:"backing" hcl:"backing"`
 	Bundle              *string           `mapstructure:"bundle" flag:"bundle" help:"launch bundle, tar.gz or tar" cty:"bundle" hcl:"bundle"`
-	Size                *string           `mapstructure:"size" flag:"size" help:"size of the partition, such as 512M (default as it is, or 512M)" cty:"size" hcl:"size"`
 	Update              *bool             `mapstructure:"update" flag:"update" help:"keep the active slot and use the other one" cty:"update" hcl:"update"`
+	Trial               *bool             `mapstructure:"trial" flag:"trial" help:"return to the slot that was active unless the guest confirms that it has booted; needs --update" cty:"trial" hcl:"trial"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -54,8 +54,8 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"image":                      &hcldec.AttrSpec{Name: "image", Type: cty.String, Required: false},
 		"backing":                    &hcldec.AttrSpec{Name: "backing", Type: cty.String, Required: false},
 		"bundle":                     &hcldec.AttrSpec{Name: "bundle", Type: cty.String, Required: false},
-		"size":                       &hcldec.AttrSpec{Name: "size", Type: cty.String, Required: false},
 		"update":                     &hcldec.AttrSpec{Name: "update", Type: cty.Bool, Required: false},
+		"trial":                      &hcldec.AttrSpec{Name: "trial", Type: cty.Bool, Required: false},
 	}
 	return s
 }

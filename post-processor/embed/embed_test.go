@@ -39,14 +39,11 @@ func TestFailureKeeps(t *testing.T) {
 
 func TestPrepare(t *testing.T) {
 	var c Config
-	if err := c.prepare(map[string]any{"size": "600M", "update": true}); err != nil || c.Size != "600M" || !c.Update {
-		t.Errorf("got %s, %v", c.Size, err)
-	}
-	if err := new(Config).prepare(map[string]any{"size": option.Placeholder}); err != nil {
-		t.Errorf("a size that is not known yet: %v", err)
+	if err := c.prepare(map[string]any{"trial": true, "update": true}); err != nil || !c.Trial || !c.Update {
+		t.Errorf("got %v, %v", c, err)
 	}
 	var wrong *option.Error
-	if err := new(Config).prepare(map[string]any{"size": "large"}); !errors.As(err, &wrong) || wrong.Option != "size" {
-		t.Errorf("a size that is none: %v", err)
+	if err := new(Config).prepare(map[string]any{"trial": true}); !errors.As(err, &wrong) || wrong.Option != "trial" {
+		t.Errorf("a trial with nothing to return to: %v", err)
 	}
 }

@@ -51,7 +51,7 @@ func (c *conversion) begin(ctx context.Context, s *source, root *workingCopy) (*
 
 // prepare opens and makes all that writing takes.
 func (c *conversion) prepare(ctx context.Context, a *ahead, s *source, root *workingCopy) (err error) {
-	if a.layout, err = newLayout(s.table, s.root.Partition.Number, s.disk.Size(), c.size); err != nil {
+	if a.layout, err = newLayout(s.table, s.root.Partition.Number, sizes{s.disk.Size(), c.size, c.artifacts}); err != nil {
 		return option.Wrap("size", err)
 	}
 	if a.layout.sectorSize, err = sectorFor(root); err != nil {

@@ -10,6 +10,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/agentbin"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/input"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
@@ -32,6 +33,7 @@ const (
 // settings are what a Config says as text.
 type settings struct {
 	size       int64 // of the disk to make, in bytes; 0 for as large as needed
+	artifacts  int64 // of the partition for launch bundles, in bytes; 0 for none
 	network    bootconf.Network
 	recipients []age.Recipient
 }
@@ -64,6 +66,8 @@ func (c *Config) read() (*settings, error) {
 		s.size, err = size.Parse(c.Size)
 		bad("size", err)
 	}
+	s.artifacts, err = c.readArtifactsSize()
+	bad("artifacts_size", err)
 	bad("format", c.checkFormat())
 	s.recipients, err = parseRecipients(c.RecoveryRecipients)
 	bad("recovery_recipients", err)
@@ -78,6 +82,21 @@ func (c *Config) read() (*settings, error) {
 		bad("services", bootconf.CheckServices(c.Services))
 	}
 	return &s, errors.Join(problems...)
+}
+
+// readArtifactsSize rounds up to what partitions are aligned to.
+func (c *Config) readArtifactsSize() (int64, error) {
+	switch c.ArtifactsSize {
+	case "":
+		return slots.DefaultSize, nil
+	case "0":
+		return 0, nil
+	}
+	n, err := size.Parse(c.ArtifactsSize)
+	if err == nil && (n < slots.MinSize || n > slots.MaxSize) {
+		err = fmt.Errorf("%s, want %s to %s, or 0 for none", size.Text(n), size.Text(slots.MinSize), size.Text(slots.MaxSize))
+	}
+	return alignUp(n), err
 }
 
 // readNetwork tells a wrong network from a wrong address of an interface.

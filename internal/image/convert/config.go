@@ -48,6 +48,9 @@ type Config struct {
 
 	// Size of the disk, such as `20G`. Default: as large as needed.
 	Size string `mapstructure:"size" flag:"size" help:"size of the disk, such as 20G (default as large as needed)"`
+	// Size of the partition with the two slots for launch bundles, such as `1G`, which
+	// lies before the root; `0` for none. Default: `512M`.
+	ArtifactsSize string `mapstructure:"artifacts_size" flag:"artifacts-size" help:"size of the partition with the two slots for launch bundles, such as 1G; 0 for none (default 512M)"`
 	// Format of the image, `qcow2` or `raw`. Default: `qcow2`.
 	Format string `mapstructure:"format" flag:"format" default:"qcow2" help:"format of the image: qcow2 or raw"`
 	// Compress what is not encrypted in a qcow2. Default: false.

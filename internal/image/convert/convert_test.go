@@ -17,10 +17,12 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/harden"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/osinfo"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/rootfstest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
@@ -206,7 +208,7 @@ func TestConvertWithBoot(t *testing.T) {
 	put(t, boot, "grub/grub.cfg", "menuentry 'First' {\n"+menu+"menuentry 'Second' {\n"+menu)
 	put(t, tree, "etc/fstab", "/dev/vda1 / ext4 defaults 0 1\nLABEL=BOOT /boot ext4 defaults 0 2\n")
 	o, _ := tinyOptions(t, tinyDisk(t, rootfstest.Make(t, 8, tree), rootfstest.Make(t, 4, boot, "-L", "BOOT", "-U", "11111111-2222-4333-8444-555555555555")))
-	o.EncryptFreeSpace, o.Size = true, "64M"
+	o.EncryptFreeSpace, o.Size, o.ArtifactsSize = true, "64M", "8M"
 	o.Choose = func(entries []Choice) (int, error) {
 		if len(entries) != 2 || !entries[0].Default || entries[0].Reason != "" {
 			t.Errorf("asked to choose of %+v", entries)
@@ -288,7 +290,7 @@ func TestKeepArguments(t *testing.T) {
 func TestConvertWithoutEncryption(t *testing.T) {
 	source := tinyImage(t, tinyTree(t))
 	o, _ := tinyOptions(t, source)
-	o.NoEncryption, o.Format, o.Service, o.Agent, o.CmdlineAppend = true, Raw, Service{}, nil, "more"
+	o.NoEncryption, o.Format, o.Service, o.Agent, o.CmdlineAppend, o.ArtifactsSize = true, Raw, Service{}, nil, "more", "0"
 	c, err := Convert(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -314,6 +316,22 @@ func TestConvertWithoutEncryption(t *testing.T) {
 	o.Size = "20M"
 	if _, err := Convert(context.Background(), o); err != nil {
 		t.Error(err)
+	}
+	o.Size, o.ArtifactsSize = "", "8M"
+	if c, err = Convert(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	last := c.Disk.Partitions[len(c.Disk.Partitions)-1]
+	after, err = os.ReadFile(o.Output)
+	if err != nil || last.Name != slots.Label || !bytes.Equal(before[mib:9*mib], after[mib:9*mib]) {
+		t.Fatalf("%+v, %v", last, err)
+	}
+	part := memoryDisk(after[last.Offset:][:last.Size])
+	if p, err := slots.Open(part, last.Size); err != nil || p.State().Active != slots.A {
+		t.Errorf("the slots: %v", err)
+	}
+	if table, err := gpt.Read(memoryDisk(after), int64(len(after)), 512); err != nil || table.Damage != nil {
+		t.Errorf("the table: %v", err)
 	}
 }
 

@@ -38,6 +38,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		"format":             {func(o *Options) { o.Format = "vmdk" }, "format", "neither qcow2 nor raw"},
 		"compressed raw":     {func(o *Options) { o.Format, o.Compress = Raw, true }, "format", "only qcow2"},
 		"size":               {func(o *Options) { o.Size = "-1" }, "size", "size"},
+		"small slots":        {func(o *Options) { o.ArtifactsSize = "1M" }, "artifacts_size", "1 MiB, want 8 MiB to 16 GiB, or 0 for none"},
+		"slots":              {func(o *Options) { o.ArtifactsSize = "none" }, "artifacts_size", "none"},
 		"command line":       {func(o *Options) { o.CmdlineAppend = "a\nb" }, "cmdline_append", "one line"},
 		"kept word":          {func(o *Options) { o.KeepArguments = []string{"a\nb"} }, "keep_arguments", "one line"},
 		"data source":        {func(o *Options) { o.CloudInit = "Ec2,No Cloud" }, "cloud_init", "not the name of a data source"},

@@ -102,6 +102,9 @@ func (c *conversion) writeTables(a *ahead) error {
 	if _, err := a.disk.WriteAt(record, start+vmkrecord.Offset); err != nil {
 		return err
 	}
+	if err := a.layout.writeSlots(a.disk); err != nil {
+		return err
+	}
 	return a.layout.table.Write(a.disk, a.layout.size)
 }
 

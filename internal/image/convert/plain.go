@@ -3,9 +3,12 @@ package convert
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
@@ -19,15 +22,10 @@ const extentsAtOnce = 1 << 30
 // the distribution's own initrd: for trying a launch, not for secrets.
 func (c *conversion) copyPlain(ctx context.Context, s *source, sys *system) error {
 	c.record.ImageID = wire.NewUUID()
-	total := s.disk.Size()
-	if c.size != 0 {
-		if c.size/alignment*alignment < total {
-			need := (total + alignment - 1) / alignment
-			return option.Errorf("size", "a disk of %s is too small: the source has %s: want at least %dM", size.Text(c.size), size.Text(total), need)
-		}
-		total = c.size / alignment * alignment
+	l, err := c.plainLayout(s)
+	if err != nil {
+		return option.Wrap("size", err)
 	}
-	l := &layout{table: s.table, root: find(s.table, s.root.Partition.Number), size: total}
 	c.describe(l, sys)
 	c.record.Disk.PayloadOffset = 0
 	if s.converted {
@@ -49,6 +47,34 @@ func (c *conversion) copyPlain(ctx context.Context, s *source, sys *system) erro
 		return err
 	}
 	return c.measureOutput()
+}
+
+// plainLayout plans a disk that is the source's, with LAUNCH_ARTIFACTS at its end unless
+// it has a master boot record, in which it would have no name.
+func (c *conversion) plainLayout(s *source) (*layout, error) {
+	table, end := *s.table, s.disk.Size()
+	l := &layout{table: &table, size: end}
+	if c.artifacts != 0 && !s.converted {
+		table.Partitions = slices.Clone(s.table.Partitions)
+		if err := addSlots(&table); err != nil {
+			return nil, err
+		}
+		l.slots = byName(&table, slots.Label)
+		l.size = alignUp(end) + c.artifacts + alignment
+	}
+	if c.size != 0 {
+		if c.size/alignment*alignment < l.size {
+			return nil, fmt.Errorf("a disk of %s is too small: the source and the slots for launch bundles need %s: want at least %dM", size.Text(c.size), size.Text(l.size), alignUp(l.size)/alignment)
+		}
+		l.size = c.size / alignment * alignment
+	}
+	if l.slots != nil {
+		sector := int64(table.SectorSize)
+		l.slots.First = uint64((l.size - alignment - c.artifacts) / sector)
+		l.slots.Last = uint64((l.size-alignment)/sector) - 1
+	}
+	l.root = find(&table, s.root.Partition.Number)
+	return l, nil
 }
 
 // forgetGUIDs leaves out of conversion.json what an MBR does not have.
@@ -75,6 +101,9 @@ func (c *conversion) copyDisk(ctx context.Context, s *source, l *layout) error {
 			_, err := disk.WriteAt(p, offset)
 			return err
 		})
+	}
+	if err == nil {
+		err = l.writeSlots(disk)
 	}
 	if err == nil && l.size != s.disk.Size() && !s.converted { // an MBR is copied as it is and has no backup
 		err = l.table.Write(disk, l.size)

@@ -41,33 +41,14 @@ func TestBundleChanges(t *testing.T) {
 		if !errors.Is(err, bundle.ErrBundle) && !errors.Is(err, bundle.ErrSignature) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if got := slots(t, diskOf(t, image)); got != "ONE -" {
+		if got := listed(t, diskOf(t, image)); got != "ONE -" {
 			t.Errorf("%s: the disk has %s", name, got)
 		}
 	}
 	if _, err := embedBundle(t, image, two, func(o *Options) { o.Reader = struct{ io.Reader }{bytes.NewReader(two)} }); err != nil {
 		t.Errorf("from a pipe: %v", err)
 	}
-	if got := slots(t, diskOf(t, image)); got != "TWO -" {
+	if got := listed(t, diskOf(t, image)); got != "- TWO" {
 		t.Errorf("from a pipe: the disk has %s", got)
-	}
-}
-
-// TestFileStaysInItsPlace: whatever a bundle says, nothing is written behind a file.
-func TestFileStaysInItsPlace(t *testing.T) {
-	m := &memory{make([]byte, 8)}
-	out := newWriter(t.Context(), m)
-	f := &file{out: out, at: 2, left: 3}
-	if _, err := f.Write([]byte("1234")); !errors.Is(err, errChanged) {
-		t.Errorf("longer: %v", err)
-	}
-	if _, err := f.Write([]byte("12")); err != nil {
-		t.Error(err)
-	}
-	if err := f.Close(); !errors.Is(err, errChanged) {
-		t.Errorf("shorter: %v", err)
-	}
-	if err := out.wait(nil); err != nil || !bytes.Equal(m.b, []byte("\x00\x0012\x00\x00\x00\x00")) {
-		t.Errorf("%q, %v", m.b, err)
 	}
 }

@@ -1,9 +1,6 @@
 package embed
 
-import (
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
-)
+import "github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 
 //go:generate packer-sdc struct-markdown
 
@@ -19,28 +16,22 @@ type Config struct {
 	// The launch bundle to put onto it, tar.gz or tar. By default that of the
 	// artifact, which `snpguard-register` has downloaded.
 	Bundle string `mapstructure:"bundle" flag:"bundle" help:"launch bundle, tar.gz or tar"`
-	// Size of the partition, such as `512M`. By default as it is, or 512 MiB.
-	Size string `mapstructure:"size" flag:"size" help:"size of the partition, such as 512M (default as it is, or 512M)"`
 	// Keep the active slot and put the bundle into the other one, which then is
 	// active.
 	Update bool `mapstructure:"update" flag:"update" help:"keep the active slot and use the other one"`
+	// Put the slot on trial: unless the guest confirms that it has booted,
+	// `snpguard launch` returns to the slot that was active. Needs `update`.
+	Trial bool `mapstructure:"trial" flag:"trial" help:"return to the slot that was active unless the guest confirms that it has booted; needs --update"`
 }
 
-// optionSize is Size in errors.
-const optionSize option.Name = "size"
+// optionTrial is Trial in errors.
+const optionTrial option.Name = "trial"
 
 // Check finds what can be known to be wrong from the configuration. The error is an
 // *option.Error.
 func (c *Config) Check() error {
-	_, err := c.bytes()
-	return err
-}
-
-// bytes returns the size of the partition, 0 for as it is or DefaultSize.
-func (c *Config) bytes() (int64, error) {
-	if c.Size == "" {
-		return 0, nil
+	if c.Trial && !c.Update {
+		return option.Errorf(optionTrial, "it needs update: otherwise there is no slot to return to")
 	}
-	n, err := size.Parse(c.Size)
-	return n, option.Wrap(optionSize, err)
+	return nil
 }

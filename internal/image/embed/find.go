@@ -6,8 +6,7 @@ import (
 	"io"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 )
 
 // device is a disk that is read.
@@ -16,8 +15,18 @@ type device interface {
 	Size() int64
 }
 
-// readTable returns the disk's GPT.
-func readTable(d device) (*gpt.Table, error) {
+// found is the partition on a disk.
+type found struct {
+	number       int // in the table
+	offset, size int64
+}
+
+// on is the partition of a disk, and nothing of the disk besides.
+func (f *found) on(disk slots.Device) slots.Device { return slots.Window(disk, f.offset, f.size) }
+
+// find looks for the partition by its name. Two of them are refused. The error wraps
+// ErrNone, ErrArtifacts, ErrDisk or gpt.ErrTable, or is the disk's.
+func find(d device) (*found, error) {
 	sector, kind, err := gpt.Detect(d, d.Size())
 	if err != nil {
 		return nil, err
@@ -25,66 +34,47 @@ func readTable(d device) (*gpt.Table, error) {
 	if kind != gpt.GPT {
 		return nil, fmt.Errorf("%w: its partition table is %s, want GPT", ErrDisk, kind)
 	}
-	return gpt.Read(d, d.Size(), sector)
-}
-
-// found is the partition on a disk.
-type found struct {
-	part *gpt.Partition // in the table
-	fs   *ext4.FS       // nil when it cannot be read
-	err  error          // why not
-}
-
-// find looks for the partition: by the label of its file system, or by its name
-// when the file system cannot be read. Two of them are refused. It returns nil
-// when there is none.
-func find(d device, t *gpt.Table) (*found, error) {
+	t, err := gpt.Read(d, d.Size(), sector)
+	if err != nil {
+		return nil, err
+	}
 	var one *found
 	for i := range t.Partitions {
 		p := &t.Partitions[i]
-		size := t.Size(p)
-		f := &found{part: p}
-		f.fs, f.err = ext4.Open(io.NewSectionReader(d, t.Offset(p), size), size)
-		switch {
-		case f.err == nil && f.fs.Label() == label:
-		case f.err == nil || p.Name != label:
+		if p.Name != slots.Label {
 			continue
 		}
 		if one != nil {
-			return nil, fmt.Errorf("%w: partitions %d and %d both claim to be it", ErrArtifacts, one.part.Number, p.Number)
+			return nil, fmt.Errorf("%w: partitions %d and %d are both named so", ErrArtifacts, one.number, p.Number)
 		}
-		one = f
+		one = &found{p.Number, t.Offset(p), t.Size(p)}
+	}
+	if one == nil {
+		return nil, ErrNone
 	}
 	return one, nil
 }
 
-// open finds the partition and wants a file system that can be read as it is.
-func open(d device) (*gpt.Table, *found, error) {
-	table, err := readTable(d)
-	if err != nil {
-		return nil, nil, err
-	}
-	f, err := find(d, table)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case f == nil:
-		return nil, nil, ErrNone
-	case f.err != nil:
-		return nil, nil, damaged(f.err)
-	case f.fs.NeedsRecovery():
-		return nil, nil, fmt.Errorf("%w: its journal has to be replayed first; mount and unmount it, or embed again", ErrArtifacts)
-	}
-	return table, f, nil
+// writable is a disk that is changed. What was written is durable after Sync.
+type writable interface {
+	device
+	io.WriterAt
+	Sync() error
 }
+
+// readOnly is a disk that is not changed.
+type readOnly struct{ device }
+
+// WriteAt implements io.WriterAt, for nobody.
+func (readOnly) WriteAt([]byte, int64) (int, error) { return 0, errors.ErrUnsupported }
+
+// Sync has nothing to do.
+func (readOnly) Sync() error { return nil }
 
 // damaged says that it is the partition that is at fault.
 func damaged(err error) error {
-	if err == nil || errors.Is(err, ErrArtifacts) {
+	if errors.Is(err, ErrArtifacts) || !errors.Is(err, slots.ErrLayout) && !errors.Is(err, slots.ErrSlot) {
 		return err
 	}
-	if errors.Is(err, rootfs.ErrCorrupt) || errors.Is(err, rootfs.ErrUnsupported) {
-		return fmt.Errorf("%w: %w", ErrArtifacts, err)
-	}
-	return err
+	return fmt.Errorf("%w: %w", ErrArtifacts, err)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 )
@@ -52,29 +53,54 @@ func (m *memory) WriteAt(p []byte, off int64) (int, error) {
 	return copy(m.b[off:], p), nil
 }
 
-func (m *memory) Zero(off, length int64) error {
-	clear(m.b[off : off+length])
-	return nil
-}
+// Where the partitions of blankDisk are, in MiB.
+const (
+	artifactsAt, artifactsEnd = 1, 17
+	rootAt, rootEnd           = 17, 23
+	diskEnd                   = 24
+)
 
-// blankDisk returns a disk of 8 MiB with a root partition of noise.
+// blankDisk returns a disk of 24 MiB with empty slots, as a conversion makes them, and
+// behind them a root partition of noise.
 func blankDisk(tb testing.TB) *memory {
 	tb.Helper()
-	kind, err := gpt.ParseGUID(gpt.TypeRootAMD64)
+	m := &memory{bytes.Repeat([]byte("root of the guest, "), diskEnd<<20/19+1)[:diskEnd<<20]}
+	clear(m.b[:rootAt<<20])
+	clear(m.b[rootEnd<<20:])
+	head, err := slots.Make([16]byte{5}, (artifactsEnd-artifactsAt)<<20)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	table := &gpt.Table{DiskGUID: gpt.GUID{1}, SectorSize: 512, Partitions: []gpt.Partition{
-		{Number: 1, Type: kind, GUID: gpt.GUID{2}, First: 2048, Last: 7*2048 - 1, Name: "root"},
-	}}
-	m := &memory{bytes.Repeat([]byte("root of the guest, "), 8<<20/19+1)[:8<<20]}
-	clear(m.b[:1<<20])
-	clear(m.b[7<<20:])
+	copy(m.b[artifactsAt<<20:], head)
+	withTable(tb, m,
+		gpt.Partition{Number: 1, GUID: gpt.GUID{2}, First: rootAt * 2048, Last: rootEnd*2048 - 1, Name: "root"},
+		gpt.Partition{Number: 2, GUID: gpt.GUID{3}, First: artifactsAt * 2048, Last: artifactsEnd*2048 - 1, Name: slots.Label})
+	return m
+}
+
+// withTable writes a table and boot code.
+func withTable(tb testing.TB, m *memory, partitions ...gpt.Partition) {
+	tb.Helper()
+	kind, err := gpt.ParseGUID(gpt.TypeLinux)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i := range partitions {
+		partitions[i].Type = kind
+	}
+	table := &gpt.Table{DiskGUID: gpt.GUID{1}, SectorSize: 512, Partitions: partitions}
 	if err := table.Write(m, m.Size()); err != nil {
 		tb.Fatal(err)
 	}
 	copy(m.b, "boot code")
-	return m
+}
+
+// kept fails the test unless everything but the partition is as it was.
+func kept(tb testing.TB, m, before *memory) {
+	tb.Helper()
+	if !bytes.Equal(m.b[:artifactsAt<<20], before.b[:artifactsAt<<20]) || !bytes.Equal(m.b[artifactsEnd<<20:diskEnd<<20], before.b[artifactsEnd<<20:]) {
+		tb.Fatal("what is outside of the partition has changed")
+	}
 }
 
 // imageOf writes a disk into a file, as qcow2 if asked.

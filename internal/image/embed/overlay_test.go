@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 )
 
 // TestEmbedOverlay gives an overlay a bundle of its own and takes the golden image's
@@ -23,7 +24,7 @@ func TestEmbedOverlay(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := qemu.Files{Image: filepath.Join(filepath.Dir(golden), "guest-1.qcow2"), Backing: golden}
-	tool(t, "qemu-img", "create", "-q", "-f", "qcow2", "-b", golden, "-F", "qcow2", files.Image, "100M")
+	tool(t, "qemu-img", "create", "-q", "-f", "qcow2", "-b", golden, "-F", "qcow2", files.Image)
 	if _, err := embedBundle(t, files.Image, release(t, "guest 1"), nil); !errors.Is(err, qemu.ErrImage) {
 		t.Errorf("golden image not named: %v", err)
 	}
@@ -44,13 +45,13 @@ func TestEmbedOverlay(t *testing.T) {
 	if _, err := embedBundle(t, files.Image, release(t, "guest 1"), func(o *Options) { o.Backing, o.Update = golden, true }); err != nil {
 		t.Fatal(err)
 	}
-	if got := slots(t, clean(t, files.Image, before)); got != "golden GUEST 1" {
+	if got := listed(t, clean(t, files.Image, before)); got != "golden GUEST 1" {
 		t.Errorf("slots %q", got)
 	}
-	if _, err := Activate(t.Context(), files, SlotA); err != nil {
+	if _, err := Activate(t.Context(), files, slots.A); err != nil {
 		t.Fatal(err)
 	}
-	if got := slots(t, clean(t, files.Image, before)); got != "GOLDEN guest 1" {
+	if got := listed(t, clean(t, files.Image, before)); got != "GOLDEN guest 1" {
 		t.Errorf("slots %q", got)
 	}
 	if now, err := os.ReadFile(golden); err != nil || !bytes.Equal(now, held) {

@@ -7,98 +7,48 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
-	"path"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/ext4"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 )
 
-// Bounds of what a slot may hold, in bytes and files.
-const (
-	maxManifest  = 1 << 20
-	maxFile      = 4 << 30
-	maxSlotFiles = 4096 + 2
-)
+// maxManifest bounds manifests, in bytes.
+const maxManifest = 1 << 20
 
 // Slot is one of the two places for a bundle.
 type Slot struct {
 	Name   string
 	Active bool
-	fs     *ext4.FS
+	slot   *slots.Slot
 	files  map[string]int64 // sizes by name, relative to the slot
+	err    error            // why it cannot be read; then it has no files
 }
 
 // Empty reports whether nothing is in the slot.
-func (s *Slot) Empty() bool { return len(s.files) == 0 }
+func (s *Slot) Empty() bool { return s.err == nil && len(s.files) == 0 }
+
+// Damaged returns what is wrong with the slot: it wraps ErrArtifacts, or is nil.
+func (s *Slot) Damaged() error { return s.err }
 
 // Signed reports whether the slot's bundle has a signature. One without is of a
 // conversion without encryption.
 func (s *Slot) Signed() bool { _, ok := s.files[bundle.NameSignature]; return ok }
 
-// readSlot lists a slot: regular files, in it and in directories of one level,
-// and nothing else.
-func readSlot(fsys *ext4.FS, name string) (*Slot, error) {
-	s := &Slot{Name: name, fs: fsys, files: map[string]int64{}}
-	info, err := fsys.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
+// readSlot lists a slot. One that is damaged does not keep the other from being read.
+func readSlot(p *slots.Partition, name string) (*Slot, error) {
+	s := &Slot{Name: name, Active: p.State().Active == name}
+	var err error
+	switch s.slot, err = p.Slot(name); {
+	case errors.Is(err, slots.ErrSlot):
+		s.err = damaged(err)
+	case err != nil:
+		return nil, err
+	default:
+		s.files = s.slot.Files
 	}
-	if err != nil {
-		return nil, damaged(err)
-	}
-	if !info.IsDir() {
-		return nil, fmt.Errorf("%w: /%s is %s, want a directory", ErrArtifacts, name, kind(info.Mode()))
-	}
-	return s, s.list("", 0)
-}
-
-func (s *Slot) list(dir string, depth int) error {
-	entries, err := s.fs.ReadDir(path.Join(s.Name, dir))
-	if err != nil {
-		return damaged(err)
-	}
-	for _, e := range entries {
-		name := path.Join(dir, e.Name())
-		info, err := s.fs.Lstat(path.Join(s.Name, name))
-		switch {
-		case err != nil:
-			return damaged(err)
-		case info.IsDir() && depth == 0:
-			err = s.list(name, depth+1)
-		case !info.Mode().IsRegular():
-			err = fmt.Errorf("%w: /%s/%.100q is %s, want a regular file", ErrArtifacts, s.Name, name, kind(info.Mode()))
-		case info.Size() > maxFile:
-			err = fmt.Errorf("%w: /%s/%.100q has %d bytes, at most %d are taken", ErrArtifacts, s.Name, name, info.Size(), int64(maxFile))
-		default:
-			s.files[name] = info.Size()
-		}
-		if err != nil {
-			return err
-		}
-		if len(s.files) > maxSlotFiles {
-			return fmt.Errorf("%w: /%s has more than %d files", ErrArtifacts, s.Name, maxSlotFiles)
-		}
-	}
-	return nil
-}
-
-// kind names what a file is, for people.
-func kind(m fs.FileMode) string {
-	switch {
-	case m.IsRegular():
-		return "a file"
-	case m.IsDir():
-		return "a directory"
-	case m&fs.ModeSymlink != 0:
-		return "a symbolic link"
-	case m&fs.ModeDevice != 0:
-		return "a device"
-	}
-	return "a pipe or socket"
+	return s, nil
 }
 
 // Manifest returns the slot's manifest when it is trusted and the slot has the files
@@ -127,26 +77,14 @@ func (s *Slot) Manifest(t bundle.Trust) (*bundle.Manifest, error) {
 
 // small reads a file into memory.
 func (s *Slot) small(name string, limit int64) ([]byte, error) {
-	size, ok := s.files[name]
-	if !ok {
+	if s.err != nil {
+		return nil, s.err
+	}
+	data, err := s.slot.ReadFile(name, limit)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: /%s/%s is missing", ErrArtifacts, s.Name, name)
 	}
-	if size > limit {
-		return nil, fmt.Errorf("%w: /%s/%s has %d bytes, at most %d are taken", ErrArtifacts, s.Name, name, size, limit)
-	}
-	f, err := s.open(name)
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit))
 	return data, damaged(err)
-}
-
-// open opens a file of the slot. That it is a regular one and not behind a link
-// was seen when the slot was listed.
-func (s *Slot) open(name string) (fs.File, error) {
-	f, err := s.fs.Open(path.Join(s.Name, name))
-	return f, damaged(err)
 }
 
 // WriteTar writes the slot as a bundle of format tar: what its signed manifest
@@ -202,43 +140,14 @@ func (s *Slot) match(m *bundle.Manifest) error {
 	return nil
 }
 
-// copyFrom copies all files of the slot as they are on a disk.
-func (s *Slot) copyFrom(d device, create func(bundle.ManifestEntry) (io.WriteCloser, error)) error {
-	present, err := read(d)
-	if err != nil {
-		return err
-	}
-	now, err := present.Slot(s.Name)
-	if err != nil {
-		return err
-	}
-	if !maps.Equal(now.files, s.files) {
-		return fmt.Errorf("%w: slot %s has changed", ErrArtifacts, s.Name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(now.files)) {
-		w, err := create(bundle.ManifestEntry{Name: name, Size: now.files[name]})
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(now.copyTo(w, name), w.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // copyTo copies a file.
 func (s *Slot) copyTo(w io.Writer, name string) error {
-	f, err := s.open(name)
-	if err != nil {
-		return err
-	}
-	n, err := io.Copy(w, io.LimitReader(f, s.files[name]))
-	if err == nil && n != s.files[name] {
-		err = fmt.Errorf("%w: it ends after %d of %d bytes", ErrArtifacts, n, s.files[name])
+	f, err := s.slot.Open(name)
+	if err == nil {
+		_, err = io.Copy(w, f)
 	}
 	if err != nil {
-		return fmt.Errorf("copy /%s/%s: %w", s.Name, strings.ToValidUTF8(name, "?"), damaged(err))
+		return fmt.Errorf("copy /%s/%s: %w", s.Name, strings.ToValidUTF8(name, "?"), err)
 	}
 	return nil
 }

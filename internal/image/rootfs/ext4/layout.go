@@ -13,15 +13,24 @@ type Node struct {
 	Path   string // with slashes; its directory comes before it in the list
 	Dir    bool
 	Target string // of less than 60 bytes
-	Size   int64
+	Size   int64  // of a directory the least, for names to come
+	Spare  bool   // a file that owns its blocks and reads as zeros, whatever they hold
 }
 
 // Layout is a new file system without the contents of its files. What neither Head
 // nor a file covers has to read as zeros.
 type Layout struct {
-	Head  []byte           // the first bytes
-	Files map[string]int64 // where each regular file begins, in bytes; it lies there in one piece
-	Used  int64            // bytes that head and files take
+	Head   []byte           // the first bytes, with all that describes the file system
+	Places map[string]Place // by path
+	Used   int64            // bytes that head and files take
+}
+
+// Place is where a node is, in bytes from the start of the file system. Contents lie
+// in one piece.
+type Place struct {
+	Inode    int64 // of InodeSize bytes
+	Contents int64 // 0 for none
+	Size     int64 // of the contents, in whole blocks
 }
 
 // NoSpaceError says that the nodes do not fit a file system of Size bytes. Need is
@@ -35,10 +44,14 @@ func (e *NoSpaceError) Error() string {
 // The shape of new file systems: all that describes it lies at the front, in the
 // order superblock, group descriptors, bitmaps, inode tables, directories.
 const (
+	// InodeSize is the size of inodes in new file systems, in bytes.
+	InodeSize = 256
+	// SectorSize is what storage writes whole or not at all, in bytes.
+	SectorSize = 512
+
 	newBlockSize      = 4096
 	newBlocksPerGroup = 8 * newBlockSize
-	newInodeSize      = 256
-	newInodesPerBlock = newBlockSize / newInodeSize
+	newInodesPerBlock = newBlockSize / InodeSize
 	firstInode        = 11      // that is not reserved
 	maxNewSize        = 1 << 40 // bytes
 )
@@ -51,7 +64,6 @@ type item struct {
 	children []*item
 	start    uint64 // first block of the contents
 	blocks   uint64 // of the contents
-	leaf     uint64 // block of extents, 0 if they fit the inode
 }
 
 // layout is a file system in the making.
@@ -69,8 +81,10 @@ type layout struct {
 }
 
 // New lays out a file system of size bytes, a multiple of 4096, with no journal and
-// no copies of the superblock. The same arguments give the same bytes. The error
-// is a *NoSpaceError or wraps rootfs.ErrUnsupported.
+// no copies of the superblock, that Linux mounts read-only. Inodes, directories and
+// files lie in the order of the list. The same arguments give the same bytes. The error
+// is a *NoSpaceError or wraps rootfs.ErrUnsupported, as for files of more than four
+// extents (MaxFile, MaxSpare).
 func New(uuid [16]byte, label string, size int64, nodes []Node) (*Layout, error) {
 	l := &layout{uuid: uuid, label: label, seed: crc32c(^uint32(0), uuid[:])}
 	if err := l.add(nodes); err != nil {
@@ -90,11 +104,9 @@ func New(uuid [16]byte, label string, size int64, nodes []Node) (*Layout, error)
 	}
 	l.head = make([]byte, l.front*newBlockSize)
 	l.write()
-	out := &Layout{Head: l.head, Files: map[string]int64{}, Used: int64(l.next) * newBlockSize}
+	out := &Layout{Head: l.head, Places: map[string]Place{}, Used: int64(l.next) * newBlockSize}
 	for _, it := range l.items[2:] {
-		if !it.Dir && it.Target == "" {
-			out.Files[it.Path] = int64(it.start) * newBlockSize
-		}
+		out.Places[it.Path] = Place{l.inodeAt(it.number), int64(it.start) * newBlockSize, int64(it.blocks) * newBlockSize}
 	}
 	return out, nil
 }
@@ -107,7 +119,8 @@ func (l *layout) add(nodes []Node) error {
 	dirs := map[string]*item{".": root}
 	for i, n := range append([]Node{{Path: "lost+found", Dir: true}}, nodes...) {
 		it := &item{Node: n, number: uint32(firstInode + i), parent: dirs[path.Dir(n.Path)]}
-		if it.parent == nil || len(path.Base(n.Path)) > maxName || len(n.Target) >= blockAreaSize || n.Size < 0 || n.Size > maxNewFile {
+		it.blocks = roundUp(uint64(n.Size), newBlockSize) / newBlockSize
+		if it.parent == nil || len(path.Base(n.Path)) > maxName || len(n.Target) >= blockAreaSize || n.Size < 0 || it.extents() > inlineExtents {
 			return fmt.Errorf("%w: no place for %.100q in a new file system", rootfs.ErrUnsupported, n.Path)
 		}
 		it.parent.children = append(it.parent.children, it)
@@ -131,15 +144,9 @@ func (l *layout) place(size int64) {
 		return l.next - n
 	}
 	for _, it := range l.items {
-		switch {
-		case it.Dir:
+		if it.Dir {
 			it.blocks = uint64(len(it.directory(l.seed))) / newBlockSize
 			it.start = take(it.blocks)
-		case it.Target == "":
-			it.blocks = roundUp(uint64(it.Size), newBlockSize) / newBlockSize
-			if it.leaf = 0; it.extents() > inlineExtents {
-				it.leaf = take(1)
-			}
 		}
 	}
 	l.front = l.next

@@ -33,7 +33,7 @@ const (
 const (
 	newCompat   = 0x8 | 0x20 | compatSparseSuper2 // ext_attr, dir_index
 	newIncompat = incompatFiletype | incompatExtents | incompatFlexBG
-	newROCompat = 0x2 | 0x8 | 0x20 | 0x40 | roCompatMetadataCsum // large_file, huge_file, dir_nlink, extra_isize
+	newROCompat = 0x2 | 0x8 | 0x20 | 0x40 | 0x1000 | roCompatMetadataCsum // large_file, huge_file, dir_nlink, extra_isize, read-only
 )
 
 func (l *layout) write() {
@@ -59,7 +59,7 @@ func (l *layout) writeSuper() {
 		le.PutUint32(raw[f.at:], uint32(f.value))
 	}
 	for _, f := range []struct{ at, value uint16 }{
-		{sbMaxMountCount, 0xFFFF}, {sbMagic, superMagic}, {sbState, 1}, {sbErrors, 1}, {sbInodeSize, newInodeSize},
+		{sbMaxMountCount, 0xFFFF}, {sbMagic, superMagic}, {sbState, 1}, {sbErrors, 1}, {sbInodeSize, InodeSize},
 		{sbMinExtraSize, newExtraSize}, {sbWantExtraSize, newExtraSize},
 	} {
 		le.PutUint16(raw[f.at:], f.value)

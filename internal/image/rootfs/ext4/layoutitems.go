@@ -9,8 +9,12 @@ import (
 
 const (
 	inlineExtents = 4 // that fit an inode
-	leafExtents   = (newBlockSize - extentSize - 4) / extentSize
-	maxNewFile    = leafExtents * extentWritten * newBlockSize // bytes
+	extentSpare   = extentWritten - 1
+
+	// MaxFile and MaxSpare bound the files of new file systems, in bytes: what an
+	// inode has room to map.
+	MaxFile  = inlineExtents * extentWritten * newBlockSize
+	MaxSpare = inlineExtents * extentSpare * newBlockSize
 
 	deDirectory = 2
 	deRegular   = 1
@@ -18,21 +22,28 @@ const (
 )
 
 // extents is how many extents the contents take.
-func (it *item) extents() uint64 { return (it.blocks + extentWritten - 1) / extentWritten }
+func (it *item) extents() uint64 { return (it.blocks + it.extent() - 1) / it.extent() }
+
+// extent is how many blocks an extent has at most.
+func (it *item) extent() uint64 {
+	if it.Spare {
+		return extentSpare
+	}
+	return extentWritten
+}
 
 // inodeSeed is where the checksums of what belongs to an inode begin.
 func inodeSeed(seed, number uint32) uint32 { return crc32c32(crc32c32(seed, number), 0) }
 
-// inode returns the place of an inode.
-func (l *layout) inode(number uint32) []byte {
-	group, index := uint64(number-1)/l.inodesPerGroup, uint64(number-1)%l.inodesPerGroup
-	at := (l.tables()+group*l.tableBlocks())*newBlockSize + index*newInodeSize
-	return l.head[at:][:newInodeSize]
+// inodeAt returns where an inode is: the tables of all groups lie one after the other,
+// each in whole blocks.
+func (l *layout) inodeAt(number uint32) int64 {
+	return int64(l.tables()*newBlockSize) + int64(number-1)*InodeSize
 }
 
 // writeItem writes an inode and what it leads to in the front.
 func (l *layout) writeItem(it *item) {
-	raw, le := l.inode(it.number), binary.LittleEndian
+	raw, le := l.head[l.inodeAt(it.number):][:InodeSize], binary.LittleEndian
 	mode, links, size, sectors := uint32(rootfs.ModeRegular|0o644), 1, it.Size, it.blocks*(newBlockSize/512)
 	switch {
 	case it.Dir:
@@ -47,9 +58,6 @@ func (l *layout) writeItem(it *item) {
 		mode, size = rootfs.ModeSymlink|0o777, int64(len(it.Target))
 		copy(raw[inBlock:], it.Target)
 	}
-	if it.leaf != 0 {
-		sectors += newBlockSize / 512
-	}
 	le.PutUint16(raw[inMode:], uint16(mode))
 	le.PutUint32(raw[inSizeLo:], uint32(size))
 	le.PutUint32(raw[inSizeHi:], uint32(size>>32))
@@ -58,7 +66,7 @@ func (l *layout) writeItem(it *item) {
 	le.PutUint16(raw[inBlocksHi:], uint16(sectors>>32))
 	if it.Target == "" {
 		le.PutUint32(raw[inFlags:], flagExtents)
-		l.writeExtents(raw[inBlock:], it)
+		it.putExtents(raw[inBlock:])
 	}
 	l.seal(raw, it.number)
 }
@@ -71,40 +79,26 @@ func (l *layout) seal(raw []byte, number uint32) {
 	le.PutUint16(raw[inChecksumHi:], uint16(sum>>16))
 }
 
-// writeExtents writes the root of the tree, and its leaf if there is one.
-func (l *layout) writeExtents(root []byte, it *item) {
+// putExtents writes the map: the contents in pieces as long as extents can be.
+func (it *item) putExtents(raw []byte) {
 	le := binary.LittleEndian
-	if it.leaf == 0 {
-		it.putExtents(root, inlineExtents)
-		return
+	for i, v := range []uint16{extentMagic, uint16(it.extents()), inlineExtents, 0} {
+		le.PutUint16(raw[2*i:], v)
 	}
-	leaf := l.block(it.leaf)
-	it.putExtents(leaf, leafExtents)
-	end := extentSize * (1 + leafExtents)
-	le.PutUint32(leaf[end:], crc32c(inodeSeed(l.seed, it.number), leaf[:end]))
-	putExtentHeader(root, 1, inlineExtents, 1)
-	le.PutUint32(root[extentSize+4:], uint32(it.leaf))
-}
-
-func putExtentHeader(raw []byte, count, limit, depth uint16) {
-	for i, v := range []uint16{extentMagic, count, limit, depth} {
-		binary.LittleEndian.PutUint16(raw[2*i:], v)
-	}
-}
-
-// putExtents writes a leaf: the contents in pieces as long as extents can be.
-func (it *item) putExtents(raw []byte, limit uint16) {
-	le := binary.LittleEndian
-	putExtentHeader(raw, uint16(it.extents()), limit, 0)
 	for i := range it.extents() {
-		entry, at := raw[extentSize*(1+i):], i*extentWritten
+		entry, at := raw[extentSize*(1+i):], i*it.extent()
+		length := min(it.extent(), it.blocks-at)
+		if it.Spare {
+			length += extentWritten // allocated, never written
+		}
 		le.PutUint32(entry, uint32(at))
-		le.PutUint16(entry[4:], uint16(min(extentWritten, it.blocks-at)))
+		le.PutUint16(entry[4:], uint16(length))
 		le.PutUint32(entry[8:], uint32(it.start+at))
 	}
 }
 
-// directory returns the blocks of a directory, each with its checksum.
+// directory returns the blocks of a directory, each with its checksum, the last ones
+// without a name where it has room for more.
 func (it *item) directory(seed uint32) []byte {
 	type name struct {
 		text   string
@@ -146,6 +140,8 @@ func (it *item) directory(seed uint32) []byte {
 		copy(entry[deName:], n.text)
 		block = append(block, entry...)
 	}
-	end()
+	for end(); int64(len(out)) < it.Size; end() {
+		block, last = make([]byte, deName), 0
+	}
 	return out
 }

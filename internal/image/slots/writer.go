@@ -1,14 +1,10 @@
-package embed
+package slots
 
 import (
 	"context"
-	"errors"
 	"io"
-	"path"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 )
 
 // pieceSize is how much is written at a time, in bytes, and pieces how many are on
@@ -35,31 +31,12 @@ func newWriter(ctx context.Context, w io.WriterAt) *writer {
 	return out
 }
 
-// write writes bytes that the caller may change afterwards.
-func (o *writer) write(p []byte, offset int64) error {
-	f := &file{out: o, at: offset, left: int64(len(p))}
-	_, err := f.Write(p)
-	return errors.Join(err, f.Close())
-}
-
 // wait ends the writing. The error before, if any, counts less than that of a write.
 func (o *writer) wait(before error) error {
 	if err := o.group.Wait(); err != nil {
 		return err
 	}
 	return before
-}
-
-// slot lets the files of a slot be written to their places, all of them, each with
-// its size.
-func (p *plan) slot(out *writer, name string, files map[string]int64) func(bundle.ManifestEntry) (io.WriteCloser, error) {
-	return func(f bundle.ManifestEntry) (io.WriteCloser, error) {
-		at, ok := p.layout.Files[path.Join(name, f.Name)]
-		if !ok || files[f.Name] != f.Size {
-			return nil, errChanged
-		}
-		return &file{out: out, at: p.offset + at, left: f.Size}, nil
-	}
 }
 
 // file is a place on the disk that is being filled.
@@ -73,7 +50,7 @@ type file struct {
 // Write implements io.Writer.
 func (f *file) Write(p []byte) (int, error) {
 	if int64(len(f.buf)+len(p)) > f.left {
-		return 0, errChanged
+		return 0, ErrChanged
 	}
 	for done := 0; done < len(p); {
 		if f.buf == nil {
@@ -108,7 +85,7 @@ func (f *file) Close() error {
 		f.flush()
 	}
 	if f.left != 0 {
-		return errChanged
+		return ErrChanged
 	}
 	return nil
 }

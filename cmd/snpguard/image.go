@@ -142,11 +142,11 @@ func acceptedBy(f wire.ReleaseFinding) string {
 
 // newImageSwitchCommand makes "enable" and "disable".
 func newImageSwitchCommand(verb string, on bool) *cobra.Command {
-	var release string
 	cmd := &cobra.Command{
-		Use:     verb + " IMAGE",
-		Short:   strings.ToUpper(verb[:1]) + verb[1:] + " an image, or one of its releases",
-		Long:    "A disabled image or release gets no key. Guests that run already are not touched.",
+		Use:   verb + " IMAGE",
+		Short: strings.ToUpper(verb[:1]) + verb[1:] + " an image with all of its releases",
+		Long: `A disabled image gets no key, whatever the state of its releases. Guests that run
+already are not touched. A single release is retired and restored: "snpguard release".`,
 		Example: "  snpguard image " + verb + " debian-13",
 		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -154,18 +154,9 @@ func newImageSwitchCommand(verb string, on bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if release == "" {
-				_, err = service.PatchImage(cmd.Context(), image.ID, wire.ImagePatch{Enabled: &on})
-				return err
-			}
-			found, err := findRelease(image, release)
-			if err != nil {
-				return err
-			}
-			_, err = service.PatchRelease(cmd.Context(), image.ID, found.ID, wire.ReleasePatch{Enabled: &on})
+			_, err = service.PatchImage(cmd.Context(), image.ID, wire.ImagePatch{Enabled: &on})
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&release, "release", "", "only this release")
 	return cmd
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
@@ -55,8 +53,5 @@ that, its content. With --content nothing is approved that was changed since.`,
 
 // releaseState says whether guests of a release get their key.
 func releaseState(r *wire.Release) string {
-	if r.ApprovedAt == nil {
-		return fmt.Sprintf("proposed, %s", enabled(r.Enabled))
-	}
-	return enabled(r.Enabled)
+	return safe(string(r.State))
 }

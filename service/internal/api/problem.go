@@ -86,6 +86,9 @@ func classifyTyped(err error) *failure {
 	if forbidden, ok := as[*access.ForbiddenError](err); ok {
 		return fail(wire.CodeForbidden, "%s", forbidden.Error())
 	}
+	if party, ok := as[*access.PartyError](err); ok {
+		return fail(wire.CodeForbidden, "%s", party.Error())
+	}
 	if busy, ok := as[*access.BusyError](err); ok {
 		return fail(wire.CodeUnavailable, "%s", busy.Error())
 	}
@@ -112,6 +115,12 @@ func classifyTyped(err error) *failure {
 	}
 	if same, ok := as[*registry.SameReleaseError](err); ok {
 		return fail(wire.CodeConflict, "%s", same.Error())
+	}
+	if decided, ok := as[*store.DecidedError](err); ok {
+		return fail(wire.CodeConflict, "%s", decided.Error())
+	}
+	if state, ok := as[*store.StateError](err); ok {
+		return fail(wire.CodeConflict, "%s meanwhile", state.Error())
 	}
 	if tooLarge, ok := as[*http.MaxBytesError](err); ok {
 		return fail(wire.CodeTooLarge, "the limit is %s", size.Text(tooLarge.Limit))

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -35,7 +36,7 @@ func newPlan(r wire.Registration, image *store.Image) (*plan, error) {
 	if err := p.setPolicy(image); err != nil {
 		return nil, err
 	}
-	if err := checkFindings(r.Findings); err != nil {
+	if err := errors.Join(checkFindings(r.Findings), checkProvenance(r.Provenance)); err != nil {
 		return nil, err
 	}
 	p.variants, err = variants(r.VCPUs, r.VCPUTypes)

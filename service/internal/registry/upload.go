@@ -135,6 +135,8 @@ func (r *Registry) planRelease(ctx context.Context, id wire.UUID, registration w
 		return nil, nil, refused("name: a release cannot rename its image; leave the name out")
 	case len(p.Labels) > 0:
 		return nil, nil, refused("labels: they belong to the image; leave them out")
+	case p.Disabled:
+		return nil, nil, refused("disabled: a further release unlocks nothing until it is approved; leave it out")
 	}
 	return p, &image, nil
 }

@@ -116,18 +116,19 @@ func connectRelease(cmd *cobra.Command, text, release string) (*connected, *wire
 	return service, image, found, err
 }
 
-// findRelease finds a release of an image by its ID; empty means the newest.
+// findRelease finds a release of an image by its ID; empty means the newest that is
+// approved.
 func findRelease(image *wire.Image, text string) (*wire.Release, error) {
 	if len(image.Releases) == 0 {
 		return nil, fmt.Errorf("image %s has no releases", image.ID)
 	}
-	if text == "" {
-		return &image.Releases[0], nil
-	}
 	for i, r := range image.Releases {
-		if r.ID.String() == strings.ToLower(text) {
+		if text == "" && r.State == wire.StateApproved || r.ID.String() == strings.ToLower(text) {
 			return &image.Releases[i], nil
 		}
+	}
+	if text == "" {
+		return nil, fmt.Errorf("image %s has no approved release; \"snpguard release list\" shows all releases", image.ID)
 	}
 	return nil, fmt.Errorf("image %s has no release %q", image.ID, text)
 }

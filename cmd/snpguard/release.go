@@ -34,7 +34,7 @@ func newReleaseListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list IMAGE",
 		Short:   "List the releases of an image, newest first",
-		Example: "  snpguard release list debian-13 --state proposed",
+		Example: "  snpguard release list debian-13 --only proposed",
 		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkState(state); err != nil {
@@ -62,7 +62,7 @@ func newReleaseListCommand() *cobra.Command {
 			return t.Flush()
 		},
 	}
-	cmd.Flags().StringVar(&state, "state", "", "only proposed, approved, rejected or retired releases")
+	cmd.Flags().StringVar(&state, "only", "", "only proposed, approved, rejected or retired releases")
 	addJSONFlag(cmd, &asJSON)
 	return cmd
 }
@@ -72,7 +72,7 @@ func checkState(state string) error {
 	case "", wire.StateProposed, wire.StateApproved, wire.StateRejected, wire.StateRetired:
 		return nil
 	}
-	return usageErrorf("--state: want proposed, approved, rejected or retired, got %q", state)
+	return usageErrorf("--only: want proposed, approved, rejected or retired, got %q", state)
 }
 
 func orDash(text string) string {

@@ -49,7 +49,7 @@ func newReleaseRejectCommand() *cobra.Command {
 		Short: "Keep a proposed release from force",
 		Long: `Keep a proposed release from force. The same files, command line and guest policy
 are not accepted again, unless an admin restores the release.`,
-		Example: `  snpguard release reject debian-13 0f5b6b52-8f6c-4c8e-9d57-51f3f0a7a1b2 --reason "unknown kernel"`,
+		Example: `  snpguard release reject debian-13 0f5b6b52-8f6c-4c8e-9d57-51f3f0a7a1b2 --reason unknown-kernel`,
 		Args:    twoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			service, image, found, err := connectRelease(cmd, args[0], args[1])

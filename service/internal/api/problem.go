@@ -110,6 +110,9 @@ func classifyTyped(err error) *failure {
 	if registered, ok := as[*registry.RegisteredError](err); ok {
 		return fail(wire.CodeConflict, "%s", registered.Error())
 	}
+	if taken, ok := as[*registry.NameTakenError](err); ok {
+		return fail(wire.CodeConflict, "%s", taken.Error())
+	}
 	if unknown, ok := as[*registry.UnknownImageError](err); ok {
 		return fail(wire.CodeNotFound, "%s", unknown.Error())
 	}

@@ -26,6 +26,8 @@ const (
 	VerifyRelease   Operation = "release.verify"
 	DeleteRelease   Operation = "release.delete"
 	ExportRelease   Operation = "release.export"
+	SetChannel      Operation = "channel.set"
+	DeleteChannel   Operation = "channel.delete"
 	ReadTokens      Operation = "token.read"
 	CreateToken     Operation = "token.create"
 	RevokeToken     Operation = "token.revoke"
@@ -76,6 +78,8 @@ var rules = map[Operation]Rule{
 	VerifyRelease:   {wire.RoleRegister, NoLimit, "release.verified"},
 	DeleteRelease:   {wire.RoleAdmin, NoLimit, "release.deleted"},
 	ExportRelease:   {wire.RoleRegister, Exports, ""},
+	SetChannel:      {wire.RoleApprove, NoLimit, "channel.set"},
+	DeleteChannel:   {wire.RoleApprove, NoLimit, "channel.deleted"},
 	ReadTokens:      {wire.RoleAdmin, NoLimit, ""},
 	CreateToken:     {wire.RoleAdmin, NoLimit, "token.created"},
 	RevokeToken:     {wire.RoleAdmin, NoLimit, "token.revoked"},

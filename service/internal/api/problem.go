@@ -122,6 +122,9 @@ func classifyTyped(err error) *failure {
 	if decided, ok := as[*store.DecidedError](err); ok {
 		return fail(wire.CodeConflict, "%s", decided.Error())
 	}
+	if channel, ok := as[*store.ChannelError](err); ok {
+		return fail(wire.CodeConflict, "%s", channel.Error())
+	}
 	if state, ok := as[*store.StateError](err); ok {
 		return fail(wire.CodeConflict, "%s meanwhile", state.Error())
 	}

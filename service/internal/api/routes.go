@@ -45,6 +45,7 @@ func optionalBody() body { return body{contentType: typeJSON, most: maxSmallBody
 // table is every path of the API.
 func (a *API) table() []route {
 	const images, releases = wire.PathImages, wire.PathImages + "/:id/releases"
+	const channel = wire.PathChannels + "/:family/:name"
 	upload := body{contentType: typeMultipart, most: a.cfg.Registry.MaxUpload() + maxMultipartOverhead}
 	return []route{
 		{method: "POST", path: wire.PathChallenge, attestation: true, timeout: quick, handle: a.challenge},
@@ -75,6 +76,11 @@ func (a *API) table() []route {
 		{method: "DELETE", path: releases + "/:rid", op: access.DeleteRelease, timeout: time.Minute, handle: a.deleteRelease},
 		{method: "GET", path: releases + "/:rid/bundle", op: access.ExportRelease, handle: a.bundle},
 		{method: "GET", path: releases + "/:rid/artifacts/:name", op: access.ExportRelease, handle: a.artifact},
+
+		{method: "GET", path: wire.PathChannels, op: access.ReadImages, timeout: quick, handle: a.listChannels},
+		{method: "GET", path: channel, op: access.ReadImages, timeout: quick, handle: a.showChannel},
+		{method: "PUT", path: channel, op: access.SetChannel, body: small(), timeout: quick, handle: a.setChannel},
+		{method: "DELETE", path: channel, op: access.DeleteChannel, timeout: quick, handle: a.deleteChannel},
 
 		{method: "GET", path: wire.PathTokens, op: access.ReadTokens, timeout: quick, handle: a.listTokens},
 		{method: "POST", path: wire.PathTokens, op: access.CreateToken, body: small(), timeout: quick, handle: a.createToken},

@@ -22,6 +22,7 @@ func fieldsToTry() map[string][]string {
 		"POST /v1/images/:id/releases/:rid/retirement":   {"in_use", "in_u\u017fe"},
 		"POST /v1/images/:id/releases/:rid/restoration":  {"reason", "rea\u017fon"},
 		"POST /v1/images/:id/releases/:rid/verification": {"packages", "package\u017f"},
+		"PUT /v1/channels/:family/:name":                 {"target", "previou\u017f"},
 		"POST /v1/session":                               {"password", "pa\u017fsword"},
 		"POST /v1/password":                              {"current"},
 		"POST /v1/images (part registration)":            {"image_id", "label\u017f"},

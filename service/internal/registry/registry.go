@@ -37,6 +37,10 @@ type Store interface {
 	RestoreRelease(ctx context.Context, id wire.UUID, v store.Verdict) error
 	VerifyRelease(ctx context.Context, v store.Verification) error
 	Verifications(ctx context.Context, r *store.Release) ([]store.Verification, error)
+	SetChannel(ctx context.Context, c store.Channel, previous *store.Target) error
+	DeleteChannel(ctx context.Context, name string) error
+	Channel(ctx context.Context, name string) (store.Channel, error)
+	Channels(ctx context.Context) ([]store.Channel, error)
 	ReleaseUse(ctx context.Context, id wire.UUID) (store.ReleaseUse, error)
 	UpdateReleasePolicy(ctx context.Context, id wire.UUID, policy []byte, revision int64) (int64, error)
 

@@ -88,6 +88,19 @@ CREATE INDEX releases_firmware ON releases (firmware_sha256);
 CREATE INDEX releases_kernel ON releases (kernel_sha256);
 CREATE INDEX releases_initrd ON releases (initrd_sha256);
 
+-- Names for images and releases. release_id is NULL for the newest approved one.
+CREATE TABLE channels (
+	id         BYTEA  NOT NULL PRIMARY KEY,
+	name       TEXT   NOT NULL UNIQUE,
+	image_id   BYTEA  NOT NULL REFERENCES images (id),
+	release_id BYTEA           REFERENCES releases (id),
+	changed_at BIGINT NOT NULL,
+	changed_by TEXT   NOT NULL,
+	mac        BYTEA  NOT NULL
+);
+CREATE INDEX channels_image ON channels (image_id);
+CREATE INDEX channels_release ON channels (release_id);
+
 -- Who has recomputed which content of a release.
 CREATE TABLE verifications (
 	id             BYTEA  NOT NULL PRIMARY KEY,

@@ -14,8 +14,9 @@ func newImageCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "image",
 		Short: "Manage the images that are registered with the service",
-		Long: `Manage the images that are registered with the service. IMAGE is an ID or an
-exact name. A release is given by its ID; the default is the newest approved one.`,
+		Long: `Manage the images that are registered with the service. IMAGE is an ID,
+an exact name or a channel. A release is given by its ID; the default is that of the
+channel, or the newest approved one.`,
 		Example: `  snpguard image list
   snpguard image disable debian-12`,
 		Args: wantsCommand,

@@ -26,7 +26,8 @@ func channelPath(name string) (string, error) {
 // Channels returns all channels, by name.
 func (c *Client) Channels(ctx context.Context) ([]wire.Channel, error) {
 	var list wire.ChannelList
-	return list.Channels, c.call(ctx, request{method: http.MethodGet, path: wire.PathChannels}, nil, &list)
+	err := c.call(ctx, request{method: http.MethodGet, path: wire.PathChannels}, nil, &list)
+	return list.Channels, err
 }
 
 // Channel returns a channel.

@@ -15,7 +15,7 @@ import (
 func addCompletions(cmd *cobra.Command) {
 	for name, values := range map[string][]string{
 		"vcpu-type": vcpuTypeNames(),
-		"role":      {string(wire.RoleRead), string(wire.RoleRegister), string(wire.RoleAdmin)},
+		"role":      {string(wire.RoleRead), string(wire.RoleRegister), string(wire.RoleApprove), string(wire.RoleAdmin)},
 	} {
 		if cmd.Flags().Lookup(name) != nil {
 			// An error means that the flag is missing or has a completion already.

@@ -2,22 +2,21 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 func newImageCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "image",
 		Short: "Manage the images that are registered with the service",
-		Long: `Manage the images that are registered with the service. IMAGE is an ID or an
-exact name. A release is given by its ID; the default is the newest.`,
+		Long: `Manage the images that are registered with the service. IMAGE is an ID,
+an exact name or a channel. A release is given by its ID; the default is that of the
+channel, or the newest approved one.`,
 		Example: `  snpguard image list
   snpguard image disable debian-12`,
 		Args: wantsCommand,
@@ -25,7 +24,7 @@ exact name. A release is given by its ID; the default is the newest.`,
 	}
 	cmd.AddCommand(
 		newImageListCommand(), newImageShowCommand(), newImageSwitchCommand("enable", true), newImageSwitchCommand("disable", false),
-		newImageDeleteCommand(), newImageExportCommand(), newImagePolicyCommand(), newImageLimitCommand(),
+		newImageDeleteCommand(), newImageExportCommand(), newImagePolicyCommand(), newImageLimitCommand(), newImageKeepCommand(),
 	)
 	return cmd
 }
@@ -105,32 +104,12 @@ func showImage(cmd *cobra.Command, i *wire.Image) error {
 	t := newTable(cmd)
 	fmt.Fprintf(t, "image\t%s\nname\t%s\nstate\t%s\ncreated\t%s\nlabels\t%s\n", i.ID, safe(i.Name), imageState(*i), stamp(i.CreatedAt), labelText(i.Labels))
 	fmt.Fprintf(t, "ID key digest\t%s\nauthor key digest\t%s\n", safe(i.IDKeyDigest), safe(i.AuthorKeyDigest))
-	fmt.Fprintf(t, "launch limit\t%s\nreport policy\trevision %d: %s\n", limitText(i.LaunchLimit), i.Revision, safe(string(i.Policy)))
+	fmt.Fprintf(t, "launch limit\t%s\nkept releases\t%s\nreport policy\trevision %d: %s\n", limitText(i.LaunchLimit), keepText(i.KeepReleases), i.Revision, safe(string(i.Policy)))
 	for _, r := range i.Releases {
+		fmt.Fprintln(t)
 		showRelease(t, &r)
 	}
 	return t.Flush()
-}
-
-func showRelease(t io.Writer, r *wire.Release) {
-	fmt.Fprintf(t, "\nrelease\t%s\nstate\t%s\ncontent\t%s\ncreated\t%s\nguest policy\t%s\nguest SVN\t%d\n",
-		r.ID, releaseState(r), safe(r.ContentHash), stamp(r.CreatedAt), safe(r.GuestPolicy), r.GuestSVN)
-	fmt.Fprintf(t, "command line\t%s\n", safe(r.Cmdline))
-	if len(r.Policy) > 0 && string(r.Policy) != "null" {
-		fmt.Fprintf(t, "tighter policy\trevision %d: %s\n", r.Revision, safe(string(r.Policy)))
-	}
-	for _, a := range r.Artifacts {
-		fmt.Fprintf(t, "%s\t%s, SHA-256 %s\n", safe(a.Name), size.Text(a.Size), safe(a.SHA256))
-	}
-	for _, v := range r.Variants {
-		fmt.Fprintf(t, "%dx%s\t%s\n", v.VCPUs, safe(v.VCPUType), safe(v.Measurement))
-	}
-	for _, f := range r.Findings {
-		fmt.Fprintf(t, "finding\t%s%s: %s: %s\n", safe(f.Severity), acceptedBy(f), safe(f.Code), safe(f.Text))
-	}
-	if r.Findings == nil {
-		fmt.Fprintf(t, "findings\tnot reported\n")
-	}
 }
 
 func acceptedBy(f wire.ReleaseFinding) string {
@@ -142,11 +121,11 @@ func acceptedBy(f wire.ReleaseFinding) string {
 
 // newImageSwitchCommand makes "enable" and "disable".
 func newImageSwitchCommand(verb string, on bool) *cobra.Command {
-	var release string
 	cmd := &cobra.Command{
-		Use:     verb + " IMAGE",
-		Short:   strings.ToUpper(verb[:1]) + verb[1:] + " an image, or one of its releases",
-		Long:    "A disabled image or release gets no key. Guests that run already are not touched.",
+		Use:   verb + " IMAGE",
+		Short: strings.ToUpper(verb[:1]) + verb[1:] + " an image with all of its releases",
+		Long: `A disabled image gets no key, whatever the state of its releases. Guests that run
+already are not touched. A single release is retired and restored: "snpguard release".`,
 		Example: "  snpguard image " + verb + " debian-13",
 		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -154,18 +133,9 @@ func newImageSwitchCommand(verb string, on bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if release == "" {
-				_, err = service.PatchImage(cmd.Context(), image.ID, wire.ImagePatch{Enabled: &on})
-				return err
-			}
-			found, err := findRelease(image, release)
-			if err != nil {
-				return err
-			}
-			_, err = service.PatchRelease(cmd.Context(), image.ID, found.ID, wire.ReleasePatch{Enabled: &on})
+			_, err = service.PatchImage(cmd.Context(), image.ID, wire.ImagePatch{Enabled: &on})
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&release, "release", "", "only this release")
 	return cmd
 }

@@ -47,16 +47,24 @@ stay. You must type the name to confirm, unless --yes is given.`,
 }
 
 func confirmDeletion(cmd *cobra.Command, image *wire.Image, yes bool) error {
+	return confirm(cmd, yes, question{"Type the name " + safe(image.Name) + " to delete: ", image.Name, "the name does not match, nothing was deleted"})
+}
+
+// question wants something typed before what locks guests out.
+type question struct{ text, want, mismatch string }
+
+// confirm asks, unless the answer was given as --yes.
+func confirm(cmd *cobra.Command, yes bool, q question) error {
 	if yes {
 		return nil
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "Type the name %s to delete: ", safe(image.Name))
+	fmt.Fprint(cmd.ErrOrStderr(), q.text)
 	line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if strings.TrimSuffix(line, "\n") != image.Name {
-		return errors.New("the name does not match, nothing was deleted")
+	if strings.TrimSuffix(line, "\n") != q.want {
+		return errors.New(q.mismatch)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ checked before it appears under its name; SquashFS is taken as it comes.`,
 		},
 	}
 	cmd.Flags().StringVar(&out, "bundle", "", "file to write")
-	cmd.Flags().StringVar(&release, "release", "", "release to export (default the newest)")
+	cmd.Flags().StringVar(&release, "release", "", "release to export (default the newest approved one)")
 	cmd.Flags().StringVar(&variant, "variant", "", "export this variant only, for example 4xEPYC-Genoa")
 	cmd.Flags().StringVar(&format, "format", string(bundle.TarGz), "tar.gz, tar or squashfs")
 	addForceFlag(cmd, &force)

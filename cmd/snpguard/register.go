@@ -81,8 +81,8 @@ func runRegister(cmd *cobra.Command, o *registerOptions) error {
 			return fmt.Errorf("image %s is registered, but its bundle could not be downloaded: %w", registered.Image.ID, err)
 		}
 	}
-	if registered.Release.ApprovedAt == nil {
-		note(cmd, "The release is proposed: it unlocks nothing until an admin runs\n  snpguard release approve %s %s", registered.Image.ID, registered.Release.ID)
+	if registered.Release.State == wire.StateProposed {
+		note(cmd, "The release is proposed: it unlocks nothing until someone else with the role approve runs\n  snpguard release approve %s %s", registered.Image.ID, registered.Release.ID)
 	}
 	if err := noteWarnings(cmd, registered.Image.Policy); err != nil {
 		return err

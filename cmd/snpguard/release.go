@@ -11,52 +11,105 @@ import (
 func newReleaseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release",
-		Short: "Decide on the releases of an image",
-		Long: `Decide on the releases of an image. One that is added to an image is proposed, and
-unlocks nothing until it is approved: its initrd is given the key of every disk of
-the image.`,
-		Example: "  snpguard release approve debian-13 0f5b6b52-8f6c-4c8e-9d57-51f3f0a7a1b2",
-		Args:    wantsCommand,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Short: "Manage the releases of an image",
+		Long: `Manage the releases of an image. One that is added to an image is proposed, and
+unlocks nothing until someone other than its proposer approves it: its initrd is
+given the key of every disk of the image. An approved release unlocks until it is
+retired. An admin can restore a retired or rejected one.`,
+		Example: `  snpguard release list debian-13
+  snpguard release approve debian-13 0f5b6b52-8f6c-4c8e-9d57-51f3f0a7a1b2`,
+		Args: wantsCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newReleaseApproveCommand())
+	cmd.AddCommand(
+		newReleaseListCommand(), newReleaseShowCommand(),
+		newReleaseApproveCommand(), newReleaseRejectCommand(), newReleaseRetireCommand(), newReleaseRestoreCommand(),
+	)
 	return cmd
 }
 
-func newReleaseApproveCommand() *cobra.Command {
-	var content string
+func newReleaseListCommand() *cobra.Command {
+	var state string
+	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "approve IMAGE RELEASE",
-		Short: "Let a proposed release into force",
-		Long: `Let a proposed release into force: guests that were launched from it get the key of
-the image's disks. "snpguard image show" tells what it holds, and a hash over all of
-that, its content. With --content nothing is approved that was changed since.`,
-		Example: "  snpguard release approve debian-13 0f5b6b52-8f6c-4c8e-9d57-51f3f0a7a1b2",
-		Args:    twoArgs,
+		Use:     "list IMAGE",
+		Short:   "List the releases of an image, newest first",
+		Example: "  snpguard release list debian-13 --only proposed",
+		Args:    oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			service, image, found, err := connectRelease(cmd, args[0], args[1])
+			if err := checkState(state); err != nil {
+				return err
+			}
+			_, image, err := connectImage(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			if content == "" {
-				content = found.ContentHash
+			shown := []wire.Release{}
+			for _, r := range image.Releases {
+				if state == "" || string(r.State) == state {
+					shown = append(shown, r)
+				}
 			}
-			approved, err := service.ApproveRelease(cmd.Context(), image.ID, found.ID, wire.Approval{ContentHash: content})
-			if err != nil {
-				return err
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), shown)
 			}
-			note(cmd, "Release %s of image %q is in force.", approved.ID, safe(image.Name))
-			return nil
+			t := newTable(cmd)
+			fmt.Fprintln(t, "ID\tSTATE\tCREATED\tPROPOSED BY\tAPPROVED BY\tVERIFIED BY")
+			for _, r := range shown {
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, safe(string(r.State)), stamp(r.CreatedAt),
+					safe(r.ProposedBy), orDash(r.ApprovedBy), verifiedBy(&r))
+			}
+			return t.Flush()
 		},
 	}
-	cmd.Flags().StringVar(&content, "content", "", "SHA-256 of the content as it was reviewed (default what it is now)")
+	cmd.Flags().StringVar(&state, "only", "", "only proposed, approved, rejected or retired releases")
+	addJSONFlag(cmd, &asJSON)
 	return cmd
 }
 
-// releaseState says whether guests of a release get their key.
-func releaseState(r *wire.Release) string {
-	if r.ApprovedAt == nil {
-		return fmt.Sprintf("proposed, %s", enabled(r.Enabled))
+func checkState(state string) error {
+	switch wire.ReleaseState(state) {
+	case "", wire.StateProposed, wire.StateApproved, wire.StateRejected, wire.StateRetired:
+		return nil
 	}
-	return enabled(r.Enabled)
+	return usageErrorf("--only: want proposed, approved, rejected or retired, got %q", state)
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return safe(text)
+}
+
+// verifiedBy says who had recomputed a release when it was approved, or has until now.
+func verifiedBy(r *wire.Release) string {
+	if r.ApprovedAt == nil && len(r.Verifications) > 0 {
+		return orDash(r.Verifications[0].By)
+	}
+	return orDash(r.VerifiedBy)
+}
+
+func newReleaseShowCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "show IMAGE RELEASE",
+		Short:   "Show a release: what is measured, where it comes from, who decided",
+		Example: "  snpguard release show debian-13 0f5b6b52-8f6c-4c8e-9d57-51f3f0a7a1b2",
+		Args:    twoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, _, found, err := connectRelease(cmd, args[0], args[1])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), found)
+			}
+			t := newTable(cmd)
+			showRelease(t, found)
+			return t.Flush()
+		},
+	}
+	addJSONFlag(cmd, &asJSON)
+	return cmd
 }

@@ -62,7 +62,7 @@ Exit codes:
 		newUnsealCommand(),
 		newKeysCommand(),
 		newRegisterCommand(),
-		newImageCommand(), newReleaseCommand(),
+		newImageCommand(), newReleaseCommand(), newChannelCommand(),
 		newTokenCommand(),
 		newAuditCommand(),
 		newReportCommand(),

@@ -79,51 +79,41 @@ func labelText(labels map[string]string) string {
 	return strings.Join(slices.Sorted(slices.Values(words)), ",")
 }
 
-// findImage finds an image by its ID or its exact name.
-func (c *connected) findImage(cmd *cobra.Command, text string) (*wire.Image, error) {
-	if id, err := wire.ParseUUID(text); err == nil {
-		return c.Image(cmd.Context(), id)
-	}
-	images, err := c.Images(cmd.Context(), client.ImageFilter{Name: text})
+// connectImage connects and finds an image by its ID, its exact name or a channel.
+func connectImage(cmd *cobra.Command, text string) (*connected, *wire.Image, error) {
+	service, found, err := connectFound(cmd, text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	for _, image := range images {
-		if image.Name == text {
-			return c.Image(cmd.Context(), image.ID)
-		}
-	}
-	return nil, fmt.Errorf("image %q does not exist; \"snpguard image list\" shows all images", text)
+	return service, found.Image, nil
 }
 
-// connectImage connects and finds an image.
-func connectImage(cmd *cobra.Command, text string) (*connected, *wire.Image, error) {
+func connectFound(cmd *cobra.Command, text string) (*connected, *client.Found, error) {
 	service, err := connect()
 	if err != nil {
 		return nil, nil, err
 	}
-	image, err := service.findImage(cmd, text)
-	return service, image, err
+	found, err := service.FindImage(cmd.Context(), text)
+	return service, found, err
 }
 
-// connectRelease is connectImage that also finds a release.
+// connectRelease is connectImage that also finds a release by its ID; empty means that
+// of the channel, or the newest that is approved.
 func connectRelease(cmd *cobra.Command, text, release string) (*connected, *wire.Image, *wire.Release, error) {
-	service, image, err := connectImage(cmd, text)
+	service, image, err := connectFound(cmd, text)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	found, err := findRelease(image, release)
-	return service, image, found, err
+	if release == "" {
+		found, err := image.Release()
+		return service, image.Image, found, err
+	}
+	found, err := findRelease(image.Image, release)
+	return service, image.Image, found, err
 }
 
-// findRelease finds a release of an image by its ID; empty means the newest.
+// findRelease finds a release of an image by its ID.
 func findRelease(image *wire.Image, text string) (*wire.Release, error) {
-	if len(image.Releases) == 0 {
-		return nil, fmt.Errorf("image %s has no releases", image.ID)
-	}
-	if text == "" {
-		return &image.Releases[0], nil
-	}
 	for i, r := range image.Releases {
 		if r.ID.String() == strings.ToLower(text) {
 			return &image.Releases[i], nil

@@ -14,9 +14,9 @@ func newTokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Manage the API tokens of the service",
-		Long: `Manage the API tokens of the service. A token has one of three roles: read looks
+		Long: `Manage the API tokens of the service. A token has one of four roles: read looks
 at everything that is not secret, register also registers images and exports
-bundles, admin does everything.`,
+bundles, approve also decides on releases, admin does everything.`,
 		Example: `  snpguard token create packer --role register --lifetime 30d > token
   snpguard token list`,
 		Args: wantsCommand,
@@ -54,7 +54,7 @@ func newTokenCreateCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&role, "role", string(wire.RoleRead), "read, register or admin")
+	cmd.Flags().StringVar(&role, "role", string(wire.RoleRead), "read, register, approve or admin")
 	cmd.Flags().Var(&lifetime, "lifetime", "how long the token is valid, for example 30d or 12h")
 	addJSONFlag(cmd, &asJSON)
 	return cmd

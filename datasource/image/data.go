@@ -64,8 +64,8 @@ type DatasourceOutput struct {
 type Release struct {
 	// UUID of the release.
 	ID string `mapstructure:"id"`
-	// Whether the release gets keys.
-	Enabled bool `mapstructure:"enabled"`
+	// `proposed`, `approved`, `rejected` or `retired`: only an approved release gets keys.
+	State string `mapstructure:"state"`
 	// When the release was registered, in RFC 3339.
 	CreatedAt string `mapstructure:"created_at"`
 	// Kernel command line, as it is measured.

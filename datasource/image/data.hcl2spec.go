@@ -87,7 +87,7 @@ func (*FlatDatasourceOutput) HCL2Spec() map[string]hcldec.Spec {
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatRelease struct {
 	ID          *string       `mapstructure:"id" cty:"id" hcl:"id"`
-	Enabled     *bool         `mapstructure:"enabled" cty:"enabled" hcl:"enabled"`
+	State       *string       `mapstructure:"state" cty:"state" hcl:"state"`
 	CreatedAt   *string       `mapstructure:"created_at" cty:"created_at" hcl:"created_at"`
 	Cmdline     *string       `mapstructure:"cmdline" cty:"cmdline" hcl:"cmdline"`
 	GuestPolicy *string       `mapstructure:"guest_policy" cty:"guest_policy" hcl:"guest_policy"`

@@ -57,7 +57,7 @@ func output(i *wire.Image) *DatasourceOutput {
 	}
 	for _, r := range i.Releases {
 		release := Release{
-			ID: r.ID.String(), Enabled: r.Enabled, CreatedAt: r.CreatedAt.UTC().Format(time.RFC3339),
+			ID: r.ID.String(), State: string(r.State), CreatedAt: r.CreatedAt.UTC().Format(time.RFC3339),
 			Cmdline: r.Cmdline, GuestPolicy: r.GuestPolicy, GuestSVN: int(r.GuestSVN),
 		}
 		for _, v := range r.Variants {

@@ -145,13 +145,6 @@ func (c *Client) DeleteImage(ctx context.Context, id wire.UUID) error {
 	return c.call(ctx, request{method: http.MethodDelete, path: imagePath(id)}, nil, nil)
 }
 
-// ApproveRelease lets a proposed release into force, if its content still has the hash
-// that was seen, and returns it as it is then.
-func (c *Client) ApproveRelease(ctx context.Context, image, release wire.UUID, a wire.Approval) (*wire.Release, error) {
-	var out wire.Release
-	return &out, c.call(ctx, request{method: http.MethodPost, path: releasePath(image, release) + "/approval"}, a, &out)
-}
-
 // PatchRelease changes a release and returns it as it is then.
 func (c *Client) PatchRelease(ctx context.Context, image, release wire.UUID, p wire.ReleasePatch) (*wire.Release, error) {
 	var out wire.Release

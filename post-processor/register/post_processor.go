@@ -72,7 +72,7 @@ func (p *PostProcessor) register(ctx context.Context, ui packer.Ui, source packe
 	for _, warning := range warnings {
 		ui.Say("    WARNING: " + warning)
 	}
-	if registered.Release.ApprovedAt == nil {
+	if registered.Release.State == wire.StateProposed {
 		ui.Say(fmt.Sprintf("    Proposed: it unlocks nothing until \"snpguard release approve %s %s\".", registered.Image.ID, registered.Release.ID))
 	}
 	ui.Say("Downloading the launch bundle to " + c.Bundle + "...")

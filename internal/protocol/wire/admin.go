@@ -9,6 +9,7 @@ type Role string
 const (
 	RoleRead     Role = "read"     // look at everything that is not secret
 	RoleRegister Role = "register" // register images, export bundles
+	RoleApprove  Role = "approve"  // decide on releases, move channels
 	RoleAdmin    Role = "admin"    // everything
 )
 

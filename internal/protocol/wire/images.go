@@ -29,6 +29,7 @@ type Image struct {
 	Policy          json.RawMessage   `json:"policy"`            // report policy of all releases, docs/report-policy.schema.json
 	Revision        int64             `json:"revision"`          // of the policy; a change names the one it replaces
 	LaunchLimit     LaunchLimit       `json:"launch_limit"`
+	KeepReleases    int64             `json:"keep_releases"`      // approved releases that stay when older ones retire by themselves; 0 keeps all
 	Releases        []Release         `json:"releases,omitempty"` // newest first; left out of lists
 }
 
@@ -41,9 +42,15 @@ type LaunchLimit struct {
 
 // Release is one measured set of artifacts of an image.
 type Release struct {
-	ID          UUID            `json:"id"` // IMAGE_ID of its reports
-	Enabled     bool            `json:"enabled"`
-	ApprovedAt  *time.Time      `json:"approved_at"`    // null while it is proposed, and unlocks nothing
+	ID          UUID            `json:"id"`    // IMAGE_ID of its reports
+	State       ReleaseState    `json:"state"` // only an approved one unlocks
+	ProposedBy  string          `json:"proposed_by"`
+	ApprovedAt  *time.Time      `json:"approved_at"` // null until it was approved
+	ApprovedBy  string          `json:"approved_by"`
+	VerifiedBy  string          `json:"verified_by"` // who had recomputed what was approved; empty: nobody
+	DecidedAt   *time.Time      `json:"decided_at"`  // the last rejection, retirement or restoration; null for none
+	DecidedBy   string          `json:"decided_by"`
+	Reason      string          `json:"reason"`         // of that, in words; may be empty
 	ContentHash string          `json:"content_sha256"` // of what is approved, 64 hexadecimal digits
 	CreatedAt   time.Time       `json:"created_at"`
 	Cmdline     string          `json:"cmdline"`
@@ -56,11 +63,12 @@ type Release struct {
 	// Findings are what the conversion found and did not mend; null when none
 	// were reported.
 	Findings []ReleaseFinding `json:"findings"`
-}
 
-// Approval lets a proposed release into force.
-type Approval struct {
-	ContentHash string `json:"content_sha256"` // of the release as whoever approves has seen it
+	// Provenance is what the registrant says; null when nothing was said.
+	Provenance *Provenance `json:"provenance"`
+
+	// Verifications are of the release as it is, by other parties, the newest first.
+	Verifications []Verified `json:"verifications"`
 }
 
 // Artifact is a file that a release was measured from.
@@ -91,7 +99,7 @@ type Registration struct {
 	ImageID     UUID              `json:"image_id"` // made by the converter
 	Name        string            `json:"name"`
 	Labels      map[string]string `json:"labels,omitempty"`
-	Disabled    bool              `json:"disabled,omitempty"`
+	Disabled    bool              `json:"disabled,omitempty"` // a new image; a further release unlocks nothing until it is approved
 	VCPUs       []int             `json:"vcpus"`
 	VCPUTypes   []string          `json:"vcpu_types"`
 	GuestPolicy string            `json:"guest_policy,omitempty"` // number or names; empty for 0x30000
@@ -113,18 +121,18 @@ type Registered struct {
 // ImagePatch changes an image. What is null stays as it is; a policy names the
 // revision that it replaces.
 type ImagePatch struct {
-	Name        *string            `json:"name"`
-	Enabled     *bool              `json:"enabled"`
-	Labels      *map[string]string `json:"labels"`
-	LaunchLimit *LaunchLimit       `json:"launch_limit"`
-	Policy      json.RawMessage    `json:"policy"`
-	Revision    int64              `json:"revision"`
+	Name         *string            `json:"name"`
+	Enabled      *bool              `json:"enabled"`
+	Labels       *map[string]string `json:"labels"`
+	LaunchLimit  *LaunchLimit       `json:"launch_limit"`
+	KeepReleases *int64             `json:"keep_releases"`
+	Policy       json.RawMessage    `json:"policy"`
+	Revision     int64              `json:"revision"`
 }
 
 // ReleasePatch changes a release. What is null stays as it is; a policy names
 // the revision that it replaces.
 type ReleasePatch struct {
-	Enabled  *bool           `json:"enabled"`
 	Policy   json.RawMessage `json:"policy"`
 	Revision int64           `json:"revision"`
 }

@@ -18,7 +18,7 @@ import (
 func TestRefusedRoles(t *testing.T) {
 	s := storetest.SQLite(t).Open(t)
 	gate := access.NewGate(s, access.DefaultLimits(), time.Now)
-	rank := map[wire.Role]int{"": 0, wire.RoleRead: 1, wire.RoleRegister: 2, wire.RoleAdmin: 3}
+	rank := map[wire.Role]int{"": 0, wire.RoleRead: 1, wire.RoleRegister: 2, wire.RoleApprove: 3, wire.RoleAdmin: 4}
 	for op, rule := range access.Operations() {
 		for role := range rank {
 			actor := access.Actor{Principal: access.Principal{ID: string(op) + string(role), Role: role}, Secret: "secret"}

@@ -20,8 +20,14 @@ const (
 	RegisterRelease Operation = "release.register"
 	ChangeRelease   Operation = "release.change"
 	ApproveRelease  Operation = "release.approve"
+	RejectRelease   Operation = "release.reject"
+	RetireRelease   Operation = "release.retire"
+	RestoreRelease  Operation = "release.restore"
+	VerifyRelease   Operation = "release.verify"
 	DeleteRelease   Operation = "release.delete"
 	ExportRelease   Operation = "release.export"
+	SetChannel      Operation = "channel.set"
+	DeleteChannel   Operation = "channel.delete"
 	ReadTokens      Operation = "token.read"
 	CreateToken     Operation = "token.create"
 	RevokeToken     Operation = "token.revoke"
@@ -65,9 +71,15 @@ var rules = map[Operation]Rule{
 	DeleteImage:     {wire.RoleAdmin, NoLimit, "image.deleted"},
 	RegisterRelease: {wire.RoleRegister, Uploads, "release.proposed"},
 	ChangeRelease:   {wire.RoleAdmin, NoLimit, "release.changed"},
-	ApproveRelease:  {wire.RoleAdmin, NoLimit, "release.approved"},
+	ApproveRelease:  {wire.RoleApprove, NoLimit, "release.approved"},
+	RejectRelease:   {wire.RoleApprove, NoLimit, "release.rejected"},
+	RetireRelease:   {wire.RoleApprove, NoLimit, "release.retired"},
+	RestoreRelease:  {wire.RoleAdmin, NoLimit, "release.restored"},
+	VerifyRelease:   {wire.RoleRegister, NoLimit, "release.verified"},
 	DeleteRelease:   {wire.RoleAdmin, NoLimit, "release.deleted"},
 	ExportRelease:   {wire.RoleRegister, Exports, ""},
+	SetChannel:      {wire.RoleApprove, NoLimit, "channel.set"},
+	DeleteChannel:   {wire.RoleApprove, NoLimit, "channel.deleted"},
 	ReadTokens:      {wire.RoleAdmin, NoLimit, ""},
 	CreateToken:     {wire.RoleAdmin, NoLimit, "token.created"},
 	RevokeToken:     {wire.RoleAdmin, NoLimit, "token.revoked"},
@@ -99,5 +111,6 @@ func (o Operation) Rule() Rule {
 // Reasons of records that are of no operation that was done.
 const (
 	reasonRoleRefused   audit.Reason = "role.refused"
+	reasonPartyRefused  audit.Reason = "party.refused"
 	reasonWrongPassword audit.Reason = "password.wrong"
 )

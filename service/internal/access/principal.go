@@ -23,6 +23,15 @@ func (p Principal) Actor() string {
 	return fmt.Sprintf("token %s (%s)", p.ID, p.Name)
 }
 
+// Party names the principal where different ones are wanted: the token, or whoever has
+// the master password, in whichever session.
+func (p Principal) Party() string {
+	if p.Session {
+		return wire.PartyPassword
+	}
+	return p.Actor()
+}
+
 // May reports whether the principal's role includes what is needed. An unknown
 // role includes nothing and is included in nothing.
 func (p Principal) May(needed wire.Role) bool {
@@ -31,7 +40,7 @@ func (p Principal) May(needed wire.Role) bool {
 }
 
 // roles are the roles, each of which includes those before it.
-var roles = []wire.Role{wire.RoleRead, wire.RoleRegister, wire.RoleAdmin}
+var roles = []wire.Role{wire.RoleRead, wire.RoleRegister, wire.RoleApprove, wire.RoleAdmin}
 
 // rank is the place of a role among the roles; -1 for an unknown one.
 func rank(role wire.Role) int { return slices.Index(roles, role) }

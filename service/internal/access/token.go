@@ -28,7 +28,7 @@ func NewTokens(s *store.Store, key []byte, now func() time.Time) *Tokens { retur
 // error is an *InvalidError.
 func (t *Tokens) Create(ctx context.Context, r wire.TokenRequest) (store.Token, string, error) {
 	if rank(r.Role) < 0 {
-		return store.Token{}, "", invalidf("role %.20q: want read, register or admin", r.Role)
+		return store.Token{}, "", invalidf("role %.20q: want read, register, approve or admin", r.Role)
 	}
 	const longest = int64(MaxTokenLifetime / time.Second)
 	if r.ExpiresIn < 1 || r.ExpiresIn > longest {

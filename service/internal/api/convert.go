@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"time"
@@ -17,24 +18,34 @@ func wireImage(i store.Image) wire.Image {
 		labels = map[string]string{}
 	}
 	return wire.Image{
-		ID: i.ID, Name: i.Name, Labels: labels, Enabled: i.Enabled, Simulated: i.Simulated, CreatedAt: i.CreatedAt,
+		ID: i.ID, Name: i.Name, Labels: labels, Enabled: i.Enabled, KeepReleases: i.KeepReleases, Simulated: i.Simulated, CreatedAt: i.CreatedAt,
 		IDKeyDigest: hex.EncodeToString(i.IDKeyDigest[:]), AuthorKeyDigest: hex.EncodeToString(i.AuthorKeyDigest[:]),
 		Policy: i.Policy, Revision: i.PolicyRevision,
 		LaunchLimit: wire.LaunchLimit{Max: i.LaunchLimit.Max, Period: int64(i.LaunchLimit.Period / time.Second)},
 	}
 }
 
-func wireRelease(r store.Release) (wire.Release, error) {
+func (a *API) wireRelease(ctx context.Context, r store.Release) (wire.Release, error) {
+	verified, err := a.cfg.Registry.Verified(ctx, &r)
+	if err != nil {
+		return wire.Release{}, err
+	}
+	provenance, err := registry.Provenance(r)
+	if err != nil {
+		return wire.Release{}, err
+	}
 	findings, err := registry.Findings(r)
 	if err != nil {
 		return wire.Release{}, err
 	}
 	content := r.ContentHash()
 	out := wire.Release{
-		ID: r.ID, Enabled: r.Enabled, ApprovedAt: orNull(r.ApprovedAt), ContentHash: hex.EncodeToString(content[:]), CreatedAt: r.CreatedAt, Cmdline: r.Cmdline,
+		ID: r.ID, State: r.State, ProposedBy: r.ProposedBy, ApprovedAt: orNull(r.ApprovedAt), ApprovedBy: r.ApprovedBy, VerifiedBy: r.VerifiedBy,
+		DecidedAt: orNull(r.DecidedAt), DecidedBy: r.DecidedBy, Reason: r.Reason,
+		ContentHash: hex.EncodeToString(content[:]), CreatedAt: r.CreatedAt, Cmdline: r.Cmdline,
 		GuestPolicy: fmt.Sprintf("%#x", r.GuestPolicy), GuestSVN: r.GuestSVN,
 		Artifacts: []wire.Artifact{}, Variants: []wire.Variant{}, Policy: r.Policy, Revision: r.PolicyRevision,
-		Findings: findings,
+		Findings: findings, Provenance: provenance, Verifications: verified,
 	}
 	if len(out.Policy) == 0 {
 		out.Policy = nil // null

@@ -68,7 +68,7 @@ func (a *API) writeImage(w http.ResponseWriter, r *request, id wire.UUID) error 
 		if err != nil {
 			return err
 		}
-		shown, err := wireRelease(whole)
+		shown, err := a.wireRelease(r.Context(), whole)
 		if err != nil {
 			return err
 		}

@@ -143,35 +143,31 @@ func TestPatchRelease(t *testing.T) {
 		return w.do(call{method: "PATCH", path: releasePath(r), token: w.tokens[wire.RoleAdmin], contentType: "application/json", body: []byte(body)})
 	}
 	release := into[wire.Release](patch(`{"policy":{"version":1, "min_guest_svn":3},"revision":1}`).want(200))
-	if string(release.Policy) != `{"version":1,"signing_keys":["VCEK","VLEK"],"min_guest_svn":3,"tcb_floors":"none"}` || release.Revision != 2 || !release.Enabled {
+	if string(release.Policy) != `{"version":1,"signing_keys":["VCEK","VLEK"],"min_guest_svn":3,"tcb_floors":"none"}` || release.Revision != 2 || release.State != wire.StateApproved {
 		t.Errorf("release %+v", release)
 	}
 	if r := w.lastAudit(); r.Reason != "release.changed" || r.Details["policy_revision"] != "2" || len(r.Details["policy_sha256"]) != 64 {
 		t.Errorf("recorded %+v", r)
 	}
-	release = into[wire.Release](patch(`{"enabled":false,"policy":null}`).want(200))
-	if release.Enabled || release.Revision != 2 || len(release.Variants) != 4 {
-		t.Errorf("release %+v", release)
-	}
 	before := w.lastAudit().Seq
 	for body, code := range map[string]wire.Code{
-		`{"policy":{"version":1},"revision":1}`:                wire.CodeConflict, // stale
-		`{"policy":{"version":1},"revision":3}`:                wire.CodeConflict,
-		`{"policy":{"version":1},"revision":1,"enabled":true}`: wire.CodeConflict,
-		`{"policy":{"version":1}}`:                             wire.CodeUnprocessable,
-		`{"policy":{"version":1},"revision":-1}`:               wire.CodeUnprocessable,
-		`{"policy":{"version":1,"vmpls":[1]},"revision":2}`:    wire.CodeUnprocessable,
-		`{"policy":{"version":1,"unknown":[1]},"revision":2}`:  wire.CodeUnprocessable,
-		`{"policy":[],"revision":2}`:                           wire.CodeUnprocessable,
-		`{"policy":"{}","revision":2}`:                         wire.CodeUnprocessable,
-		`{}`:                                                   wire.CodeUnprocessable,
-		`{"revision":2}`:                                       wire.CodeUnprocessable,
-		`{"guest_policy":"0x30000"}`:                           wire.CodeMalformed,
+		`{"policy":{"version":1},"revision":1}`:                    wire.CodeConflict, // stale
+		`{"policy":{"version":1},"revision":3}`:                    wire.CodeConflict,
+		`{"policy":{"version":1},"revision":2,"state":"approved"}`: wire.CodeMalformed,
+		`{"policy":{"version":1}}`:                                 wire.CodeUnprocessable,
+		`{"policy":{"version":1},"revision":-1}`:                   wire.CodeUnprocessable,
+		`{"policy":{"version":1,"vmpls":[1]},"revision":2}`:        wire.CodeUnprocessable,
+		`{"policy":{"version":1,"unknown":[1]},"revision":2}`:      wire.CodeUnprocessable,
+		`{"policy":[],"revision":2}`:                               wire.CodeUnprocessable,
+		`{"policy":"{}","revision":2}`:                             wire.CodeUnprocessable,
+		`{}`:                                                       wire.CodeUnprocessable,
+		`{"revision":2}`:                                           wire.CodeUnprocessable,
+		`{"guest_policy":"0x30000"}`:                               wire.CodeMalformed,
 		`{"policy":` + strings.Repeat(" ", 200_000) + `{"version":1},"revision":2}`: wire.CodeTooLarge,
 	} {
 		patch(body).problem(code)
 	}
-	if release := into[wire.Release](w.get(releasePath(r), wire.RoleRead)); release.Enabled || release.Revision != 2 || w.lastAudit().Seq != before {
+	if release := into[wire.Release](w.get(releasePath(r), wire.RoleRead)); release.Revision != 2 || w.lastAudit().Seq != before {
 		t.Errorf("a patch that was refused changed something, or was recorded: %+v", release)
 	}
 }

@@ -82,7 +82,7 @@ func refusals(r api.Route) []string {
 	if r.Role != "" {
 		statuses = append(statuses, "401", "429")
 	}
-	if r.Role == wire.RoleRegister || r.Role == wire.RoleAdmin {
+	if r.Role != "" && r.Role != wire.RoleRead {
 		statuses = append(statuses, "403")
 	}
 	if strings.Contains(r.Path, ":") {
@@ -99,8 +99,9 @@ func wireTypes() map[string]reflect.Type {
 	types := make(map[string]reflect.Type)
 	for _, v := range []any{
 		wire.Challenge{}, wire.UnlockRequest{}, wire.Grant{}, wire.PublicInfo{},
-		wire.Image{}, wire.LaunchLimit{}, wire.Release{}, wire.Approval{}, wire.Artifact{}, wire.Variant{}, wire.ImageList{},
-		wire.Provenance{}, wire.ProvenancePackage{}, wire.ProvenanceArchive{},
+		wire.Image{}, wire.LaunchLimit{}, wire.Release{}, wire.Approval{}, wire.Rejection{}, wire.Retirement{}, wire.Restoration{}, wire.ReleaseUse{},
+		wire.Verification{}, wire.Verified{}, wire.Provenance{}, wire.ProvenancePackage{}, wire.ProvenanceArchive{}, wire.Artifact{}, wire.Variant{}, wire.ImageList{},
+		wire.Channel{}, wire.ChannelTarget{}, wire.ChannelList{}, wire.ChannelChange{},
 		wire.Registration{}, wire.Finding{}, wire.ReleaseFinding{}, wire.Registered{}, wire.ImagePatch{}, wire.ReleasePatch{},
 		wire.Token{}, wire.TokenRequest{}, wire.NewToken{}, wire.TokenList{},
 		wire.AuditRecord{}, wire.AuditList{}, wire.AuditHead{}, wire.AuditVerification{},

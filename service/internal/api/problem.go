@@ -86,6 +86,9 @@ func classifyTyped(err error) *failure {
 	if forbidden, ok := as[*access.ForbiddenError](err); ok {
 		return fail(wire.CodeForbidden, "%s", forbidden.Error())
 	}
+	if party, ok := as[*access.PartyError](err); ok {
+		return fail(wire.CodeForbidden, "%s", party.Error())
+	}
 	if busy, ok := as[*access.BusyError](err); ok {
 		return fail(wire.CodeUnavailable, "%s", busy.Error())
 	}
@@ -107,11 +110,23 @@ func classifyTyped(err error) *failure {
 	if registered, ok := as[*registry.RegisteredError](err); ok {
 		return fail(wire.CodeConflict, "%s", registered.Error())
 	}
+	if taken, ok := as[*registry.NameTakenError](err); ok {
+		return fail(wire.CodeConflict, "%s", taken.Error())
+	}
 	if unknown, ok := as[*registry.UnknownImageError](err); ok {
 		return fail(wire.CodeNotFound, "%s", unknown.Error())
 	}
 	if same, ok := as[*registry.SameReleaseError](err); ok {
 		return fail(wire.CodeConflict, "%s", same.Error())
+	}
+	if decided, ok := as[*store.DecidedError](err); ok {
+		return fail(wire.CodeConflict, "%s", decided.Error())
+	}
+	if channel, ok := as[*store.ChannelError](err); ok {
+		return fail(wire.CodeConflict, "%s", channel.Error())
+	}
+	if state, ok := as[*store.StateError](err); ok {
+		return fail(wire.CodeConflict, "%s meanwhile", state.Error())
 	}
 	if tooLarge, ok := as[*http.MaxBytesError](err); ok {
 		return fail(wire.CodeTooLarge, "the limit is %s", size.Text(tooLarge.Limit))

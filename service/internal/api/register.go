@@ -58,7 +58,7 @@ func (a *API) register(w http.ResponseWriter, r *request, upload *registry.Uploa
 	if err != nil {
 		return err
 	}
-	shown, err := wireRelease(release)
+	shown, err := a.wireRelease(ctx, release)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func TestRegister(t *testing.T) {
 	if r.Image.Name != "Debian 13 ♥" || !r.Image.Enabled || r.Image.Labels["team"] != "platform" || r.Image.Simulated || r.Image.Releases != nil {
 		t.Errorf("image %+v", r.Image)
 	}
-	if r.Release.GuestPolicy != "0x30137" || r.Release.GuestSVN != 7 || r.Release.Revision != 1 || !r.Release.Enabled ||
+	if r.Release.GuestPolicy != "0x30137" || r.Release.GuestSVN != 7 || r.Release.Revision != 1 || r.Release.State != wire.StateApproved ||
 		string(r.Image.Policy) != completed(t, `{"version":1,"min_guest_svn":7}`) || r.Image.Revision != 1 || r.Image.LaunchLimit != (wire.LaunchLimit{}) ||
 		string(r.Release.Policy) != "null" || r.Release.ApprovedAt == nil || r.Release.Cmdline != "root=/dev/mapper/cryptroot" {
 		t.Errorf("release %+v", r.Release)
@@ -162,9 +162,9 @@ func TestFurtherRelease(t *testing.T) {
 	first := into[wire.Registered](w.register(conversion, "/v1/images").want(201))
 	further := func() *upload { return w.further(first).set("unsealing_key", conversion.part("unsealing_key")) }
 	path := "/v1/images/" + first.Image.ID.String() + "/releases"
-	second := into[wire.Registered](w.register(further().change(func(r *wire.Registration) { r.Disabled = true }), path).want(201))
+	second := into[wire.Registered](w.register(further(), path).want(201))
 	if second.Image.ID != first.Image.ID || second.Image.IDKeyDigest != first.Image.IDKeyDigest || second.Release.ID == first.Release.ID ||
-		second.Release.Enabled || !second.Image.Enabled || second.Release.Variants[0].Measurement == first.Release.Variants[0].Measurement {
+		second.Release.State != wire.StateProposed || !second.Image.Enabled || second.Release.Variants[0].Measurement == first.Release.Variants[0].Measurement {
 		t.Errorf("registered %+v", second)
 	}
 	stored, err := w.store.ReleaseByID(t.Context(), second.Release.ID)
@@ -201,37 +201,6 @@ func TestFurtherRelease(t *testing.T) {
 func (w *world) further(first wire.Registered) *upload {
 	return w.newUpload("").change(func(r *wire.Registration) { r.ImageID = first.Image.ID }).
 		set("unsealing_key", nil).set("kernel", []byte("another kernel"))
-}
-
-// TestApproval adds a release to an image of somebody else's with a token of the role
-// register: it unlocks nothing until an admin approves what he has seen.
-func TestApproval(t *testing.T) {
-	w := newWorld(t)
-	first := w.registered("a")
-	proposed := into[wire.Registered](w.register(w.further(first), "/v1/images/"+first.Image.ID.String()+"/releases").want(201))
-	if proposed.Release.ApprovedAt != nil || !proposed.Release.Enabled {
-		t.Fatalf("registered %+v", proposed.Release)
-	}
-	path := releasePath(proposed)
-	seen := wire.Approval{ContentHash: proposed.Release.ContentHash}
-	for _, role := range []wire.Role{wire.RoleRead, wire.RoleRegister} {
-		w.send("POST", path+"/approval", role, seen).problem(wire.CodeForbidden)
-	}
-	for _, wrong := range []string{"", "00", strings.Repeat("z", 64)} {
-		w.send("POST", path+"/approval", wire.RoleAdmin, wire.Approval{ContentHash: wrong}).problem(wire.CodeUnprocessable)
-	}
-	w.send("POST", path+"/approval", wire.RoleAdmin, wire.Approval{ContentHash: strings.Repeat("0", 64)}).problem(wire.CodeConflict)
-	w.send("PATCH", path, wire.RoleAdmin, wire.ReleasePatch{Policy: []byte(`{"version":1,"min_guest_svn":3}`), Revision: 1}).want(200)
-	w.send("POST", path+"/approval", wire.RoleAdmin, seen).problem(wire.CodeConflict)
-	edited := into[wire.Release](w.get(path, wire.RoleRead).want(200))
-	approved := into[wire.Release](w.send("POST", path+"/approval", wire.RoleAdmin, wire.Approval{ContentHash: edited.ContentHash}).want(200))
-	if approved.ApprovedAt == nil || approved.ContentHash != edited.ContentHash {
-		t.Errorf("approved %+v", approved)
-	}
-	if r := w.lastAudit(); r.Reason != "release.approved" || r.ReleaseID != approved.ID.String() || r.Details["content_sha256"] != edited.ContentHash {
-		t.Errorf("recorded %+v", r)
-	}
-	w.send("POST", path+"/approval", wire.RoleAdmin, wire.Approval{ContentHash: edited.ContentHash}).problem(wire.CodeUnprocessable)
 }
 
 // TestReleaseOnlyTightens adds a release that asks for more than its image's policy

@@ -28,7 +28,7 @@ func (a *API) writeRelease(w http.ResponseWriter, r *request, image, id wire.UUI
 	if err != nil {
 		return err
 	}
-	shown, err := wireRelease(release)
+	shown, err := a.wireRelease(r.Context(), release)
 	if err != nil {
 		return err
 	}
@@ -45,21 +45,6 @@ func (a *API) patchRelease(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if err := a.cfg.Registry.PatchRelease(r.Context(), r.actor, image, id, patch); err != nil {
-		return err
-	}
-	return a.writeRelease(w, r, image, id)
-}
-
-func (a *API) approveRelease(w http.ResponseWriter, r *request) error {
-	image, id, err := releaseIDs(r)
-	if err != nil {
-		return err
-	}
-	var approval wire.Approval
-	if err := readJSON(r, &approval); err != nil {
-		return err
-	}
-	if err := a.cfg.Registry.Approve(r.Context(), r.actor, image, id, approval); err != nil {
 		return err
 	}
 	return a.writeRelease(w, r, image, id)

@@ -45,6 +45,7 @@ func optionalBody() body { return body{contentType: typeJSON, most: maxSmallBody
 // table is every path of the API.
 func (a *API) table() []route {
 	const images, releases = wire.PathImages, wire.PathImages + "/:id/releases"
+	const channel = wire.PathChannels + "/:family/:name"
 	upload := body{contentType: typeMultipart, most: a.cfg.Registry.MaxUpload() + maxMultipartOverhead}
 	return []route{
 		{method: "POST", path: wire.PathChallenge, attestation: true, timeout: quick, handle: a.challenge},
@@ -66,10 +67,20 @@ func (a *API) table() []route {
 			method: "PATCH", path: releases + "/:rid", op: access.ChangeRelease, timeout: quick, handle: a.patchRelease,
 			body: body{contentType: typeJSON, most: maxPolicyBody},
 		},
-		{method: "POST", path: releases + "/:rid/approval", op: access.ApproveRelease, body: small(), timeout: quick, handle: a.approveRelease},
+		{method: "POST", path: releases + "/:rid/approval", op: access.ApproveRelease, body: small(), timeout: quick, handle: decided(a, a.cfg.Registry.Approve)},
+		{method: "POST", path: releases + "/:rid/rejection", op: access.RejectRelease, body: small(), timeout: quick, handle: decided(a, a.cfg.Registry.Reject)},
+		{method: "POST", path: releases + "/:rid/retirement", op: access.RetireRelease, body: small(), timeout: quick, handle: decided(a, a.cfg.Registry.Retire)},
+		{method: "POST", path: releases + "/:rid/restoration", op: access.RestoreRelease, body: small(), timeout: quick, handle: decided(a, a.cfg.Registry.Restore)},
+		{method: "POST", path: releases + "/:rid/verification", op: access.VerifyRelease, body: small(), timeout: quick, handle: decided(a, a.cfg.Registry.Verify)},
+		{method: "GET", path: releases + "/:rid/use", op: access.ReadImages, timeout: quick, handle: a.showUse},
 		{method: "DELETE", path: releases + "/:rid", op: access.DeleteRelease, timeout: time.Minute, handle: a.deleteRelease},
 		{method: "GET", path: releases + "/:rid/bundle", op: access.ExportRelease, handle: a.bundle},
 		{method: "GET", path: releases + "/:rid/artifacts/:name", op: access.ExportRelease, handle: a.artifact},
+
+		{method: "GET", path: wire.PathChannels, op: access.ReadImages, timeout: quick, handle: a.listChannels},
+		{method: "GET", path: channel, op: access.ReadImages, timeout: quick, handle: a.showChannel},
+		{method: "PUT", path: channel, op: access.SetChannel, body: small(), timeout: quick, handle: a.setChannel},
+		{method: "DELETE", path: channel, op: access.DeleteChannel, timeout: quick, handle: a.deleteChannel},
 
 		{method: "GET", path: wire.PathTokens, op: access.ReadTokens, timeout: quick, handle: a.listTokens},
 		{method: "POST", path: wire.PathTokens, op: access.CreateToken, body: small(), timeout: quick, handle: a.createToken},

@@ -12,16 +12,21 @@ import (
 // Unicode folds from another (U+017F to s, U+212A to k), where there is one.
 func fieldsToTry() map[string][]string {
 	return map[string][]string{
-		"POST /v1/attestation/unlock":                {"nonce", "sealed_vm\u212a"},
-		"PATCH /v1/images/:id":                       {"name", "label\u017f"},
-		"PATCH /v1/images/:id/releases/:rid":         {"policy", "revi\u017fion"},
-		"POST /v1/images/:id/releases/:rid/approval": {"content_sha256", "content_\u017fha256"},
-		"POST /v1/tokens":                            {"role", "expire\u017f_in"},
-		"POST /v1/audit/verify":                      {"hash", "ha\u017fh"},
-		"POST /v1/session":                           {"password", "pa\u017fsword"},
-		"POST /v1/password":                          {"current"},
-		"POST /v1/images (part registration)":        {"image_id", "label\u017f"},
-		"POST /v1/images/:id/releases (a part)":      {"vcpus", "di\u017fabled"},
+		"POST /v1/attestation/unlock":                    {"nonce", "sealed_vm\u212a"},
+		"PATCH /v1/images/:id":                           {"name", "label\u017f"},
+		"PATCH /v1/images/:id/releases/:rid":             {"policy", "revi\u017fion"},
+		"POST /v1/images/:id/releases/:rid/approval":     {"content_sha256", "content_\u017fha256"},
+		"POST /v1/tokens":                                {"role", "expire\u017f_in"},
+		"POST /v1/audit/verify":                          {"hash", "ha\u017fh"},
+		"POST /v1/images/:id/releases/:rid/rejection":    {"reason", "rea\u017fon"},
+		"POST /v1/images/:id/releases/:rid/retirement":   {"in_use", "in_u\u017fe"},
+		"POST /v1/images/:id/releases/:rid/restoration":  {"reason", "rea\u017fon"},
+		"POST /v1/images/:id/releases/:rid/verification": {"packages", "package\u017f"},
+		"PUT /v1/channels/:family/:name":                 {"target", "previou\u017f"},
+		"POST /v1/session":                               {"password", "pa\u017fsword"},
+		"POST /v1/password":                              {"current"},
+		"POST /v1/images (part registration)":            {"image_id", "label\u017f"},
+		"POST /v1/images/:id/releases (a part)":          {"vcpus", "di\u017fabled"},
 	}
 }
 

@@ -95,8 +95,13 @@ func (u *upload) encode(t testing.TB) (body []byte, contentType string) {
 // register sends a registration, of an image or, to another path, of a release.
 func (w *world) register(u *upload, path string) answer {
 	w.t.Helper()
+	return w.registerAs(wire.RoleRegister, u, path)
+}
+
+func (w *world) registerAs(role wire.Role, u *upload, path string) answer {
+	w.t.Helper()
 	body, contentType := u.encode(w.t)
-	return w.do(call{method: "POST", path: path, token: w.tokens[wire.RoleRegister], contentType: contentType, body: body})
+	return w.do(call{method: "POST", path: path, token: w.tokens[role], contentType: contentType, body: body})
 }
 
 // registered registers an image.

@@ -64,7 +64,7 @@ func newWorldOn(t *testing.T, db storetest.Database, change ...func(*api.Config)
 	w.password, err = passwords.Init(t.Context())
 	must(t, err)
 	tokens := access.NewTokens(w.store, []byte("lookup key"), w.clock.Now)
-	for _, role := range []wire.Role{wire.RoleRead, wire.RoleRegister, wire.RoleAdmin} {
+	for _, role := range []wire.Role{wire.RoleRead, wire.RoleRegister, wire.RoleApprove, wire.RoleAdmin} {
 		_, w.tokens[role], err = tokens.Create(t.Context(), wire.TokenRequest{Name: string(role), Role: role, ExpiresIn: 30 * 86400})
 		must(t, err)
 	}

@@ -15,7 +15,8 @@ const (
 	ReasonVMPL             Reason = "vmpl"               // not requested from VMPL 0
 	ReasonLaunchUnknown    Reason = "launch_unknown"     // no such ID key, author key and release
 	ReasonImageDisabled    Reason = "image_disabled"     //
-	ReasonReleaseDisabled  Reason = "release_disabled"   //
+	ReasonReleaseRejected  Reason = "release_rejected"   // somebody has decided against it
+	ReasonReleaseRetired   Reason = "release_retired"    // no longer in force
 	ReasonReleaseProposed  Reason = "release_proposed"   // nobody has approved it
 	ReasonSimulated        Reason = "simulated"          // registered under AMD, reported under a simulated AMD, or the other way round
 	ReasonLaunchLimit      Reason = "launch_limit"       // so many launches of the image have had their key within its period

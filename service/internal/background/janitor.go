@@ -22,7 +22,8 @@ const (
 )
 
 // Janitor deletes what nobody needs any more: uploads that were cut off, artifacts that
-// no release refers to, tokens that ended long ago. Everything is safe to do on several
+// no release refers to, tokens that ended long ago; and it retires releases beyond those
+// that images keep. Everything is safe to do on several
 // replicas at once. All fields are needed.
 type Janitor struct {
 	Store     *store.Store
@@ -42,10 +43,11 @@ func (j *Janitor) Clean(ctx context.Context) error {
 	uploads, sweepErr := j.Artifacts.Sweep(ctx)
 	artifacts, dropErr := j.dropArtifacts(ctx)
 	tokens, tokenErr := j.Store.DeleteDeadTokens(ctx, j.Now().Add(-tokenGrace))
-	if uploads+artifacts+int(tokens) > 0 {
-		j.Log.Info("cleaned up", "uploads", uploads, "artifacts", artifacts, "tokens", tokens)
+	retired, retireErr := j.retire(ctx)
+	if uploads+artifacts+int(tokens)+retired > 0 {
+		j.Log.Info("cleaned up", "uploads", uploads, "artifacts", artifacts, "tokens", tokens, "releases retired", retired)
 	}
-	return errors.Join(sweepErr, dropErr, tokenErr)
+	return errors.Join(sweepErr, dropErr, tokenErr, retireErr)
 }
 
 // dropArtifacts deletes artifacts that no release refers to. The store sees to

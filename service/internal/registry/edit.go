@@ -94,6 +94,13 @@ func (r *Registry) imageChange(id wire.UUID, patch wire.ImagePatch) (*change, er
 			return r.Store.SetLaunchLimit(ctx, id, limit)
 		})
 	}
+	if patch.KeepReleases != nil {
+		keep := *patch.KeepReleases
+		if keep < 0 || keep > store.MaxReleases {
+			return nil, refused("keep_releases: want 0 to %d, where 0 keeps all", store.MaxReleases)
+		}
+		c.add("keep_releases", strconv.FormatInt(keep, 10), func(ctx context.Context) error { return r.Store.SetKeepReleases(ctx, id, keep) })
+	}
 	if !noPolicy(patch.Policy) {
 		_, policy, err := parsePolicy(patch.Policy)
 		if err != nil {
@@ -142,11 +149,6 @@ func (r *Registry) PatchRelease(ctx context.Context, actor access.Actor, image, 
 		return err
 	}
 	var c change
-	if patch.Enabled != nil {
-		c.add("enabled", strconv.FormatBool(*patch.Enabled), func(ctx context.Context) error {
-			return r.Store.SetReleaseEnabled(ctx, id, *patch.Enabled)
-		})
-	}
 	if !noPolicy(patch.Policy) {
 		_, policy, err := parseTightening(patch.Policy)
 		if err != nil {
@@ -159,33 +161,6 @@ func (r *Registry) PatchRelease(ctx context.Context, actor access.Actor, image, 
 			return err
 		}
 	}
-	return c.apply(ctx, permit, image, id)
-}
-
-// Approve lets a proposed release of an image into force, if its content still has the
-// hash that was seen. The error is a *RefusedError or wraps store.ErrNotFound or
-// store.ErrChanged.
-func (r *Registry) Approve(ctx context.Context, actor access.Actor, image, id wire.UUID, approval wire.Approval) error {
-	permit, err := r.Gate.Begin(ctx, actor, access.ApproveRelease)
-	if err != nil {
-		return err
-	}
-	defer permit.End()
-	release, err := r.Release(ctx, image, id)
-	if err != nil {
-		return err
-	}
-	content, err := hex.DecodeString(approval.ContentHash)
-	switch {
-	case err != nil || len(content) != sha256.Size:
-		return refused("content_sha256: want the 64 hexadecimal digits that the release shows")
-	case !release.Proposed():
-		return refused("the release is already approved")
-	}
-	var c change
-	c.add("content_sha256", hex.EncodeToString(content), func(ctx context.Context) error {
-		return r.Store.ApproveRelease(ctx, id, [sha256.Size]byte(content))
-	})
 	return c.apply(ctx, permit, image, id)
 }
 

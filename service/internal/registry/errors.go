@@ -74,3 +74,20 @@ func (e *RegisteredError) Error() string {
 
 // Unwrap returns store.ErrExists.
 func (e *RegisteredError) Unwrap() error { return store.ErrExists }
+
+// NameTakenError is a new image under the name of another one. It wraps
+// store.ErrNameTaken.
+type NameTakenError struct {
+	Name string
+	ID   wire.UUID // of the image that has it
+}
+
+// Error says what can be done, each without harm to the image that has the name.
+func (e *NameTakenError) Error() string {
+	return fmt.Sprintf("the name %q belongs to image %s, and every conversion makes a new image. "+
+		"Register this one under another name, and name a channel where the newest is wanted (\"snpguard channel set\"). "+
+		"What boots the disk of image %[2]s is added to it as a release: \"snpguard register --add-release\", add_release in Packer", e.Name, e.ID)
+}
+
+// Unwrap returns store.ErrNameTaken.
+func (e *NameTakenError) Unwrap() error { return store.ErrNameTaken }

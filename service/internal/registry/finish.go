@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -14,7 +15,7 @@ import (
 )
 
 // Finish measures, signs and stores what was uploaded. The error is a *RefusedError or wraps
-// store.ErrNameTaken, store.ErrExists (also a *SameReleaseError), store.ErrDeleted, store.ErrNotFound (the image was deleted
+// store.ErrNameTaken, store.ErrExists (also a *SameReleaseError or a *store.DecidedError), store.ErrDeleted, store.ErrNotFound (the image was deleted
 // meanwhile) or store.ErrArtifactGone.
 func (u *Upload) Finish(ctx context.Context) (store.Image, store.Release, error) {
 	for _, part := range []string{PartFirmware, PartKernel, PartCmdline, PartUnsealingKey} {
@@ -37,11 +38,17 @@ func (u *Upload) Finish(ctx context.Context) (store.Image, store.Release, error)
 // an error it names the artifacts that were kept.
 func (u *Upload) commit() (store.Release, error) {
 	release := store.Release{
-		ID: wire.NewUUID(), Enabled: u.image == nil || !u.plan.Disabled,
+		ID: wire.NewUUID(), ProposedBy: u.permit.Party(),
 		Cmdline: u.cmdline, GuestPolicy: uint64(u.plan.guestPolicy), GuestSVN: u.plan.GuestSVN,
 	}
 	if u.image != nil {
 		release.Policy = u.plan.policy
+	}
+	if u.plan.Provenance != nil {
+		var err error
+		if release.Provenance, err = json.Marshal(u.plan.Provenance); err != nil {
+			return release, fmt.Errorf("encode provenance: %w", err)
+		}
 	}
 	for part, ref := range map[string]*store.ArtifactRef{
 		PartFirmware: &release.Firmware, PartKernel: &release.Kernel, PartInitrd: &release.Initrd,

@@ -30,8 +30,18 @@ type Store interface {
 	SetLaunchLimit(ctx context.Context, id wire.UUID, limit store.LaunchLimit) error
 	UpdateImagePolicy(ctx context.Context, id wire.UUID, policy []byte, revision int64) (int64, error)
 	CheckTombstones(ctx context.Context, image wire.UUID, unsealingKeyHash [32]byte) error
-	ApproveRelease(ctx context.Context, id wire.UUID, content [32]byte) error
-	SetReleaseEnabled(ctx context.Context, id wire.UUID, enabled bool) error
+	SetKeepReleases(ctx context.Context, id wire.UUID, keep int64) error
+	ApproveRelease(ctx context.Context, id wire.UUID, v store.Verdict) error
+	RejectRelease(ctx context.Context, id wire.UUID, v store.Verdict) error
+	RetireRelease(ctx context.Context, id wire.UUID, v store.Verdict) error
+	RestoreRelease(ctx context.Context, id wire.UUID, v store.Verdict) error
+	VerifyRelease(ctx context.Context, v store.Verification) error
+	Verifications(ctx context.Context, r *store.Release) ([]store.Verification, error)
+	SetChannel(ctx context.Context, c store.Channel, previous *store.Target) error
+	DeleteChannel(ctx context.Context, name string) error
+	Channel(ctx context.Context, name string) (store.Channel, error)
+	Channels(ctx context.Context) ([]store.Channel, error)
+	ReleaseUse(ctx context.Context, id wire.UUID) (store.ReleaseUse, error)
 	UpdateReleasePolicy(ctx context.Context, id wire.UUID, policy []byte, revision int64) (int64, error)
 
 	DeleteImage(ctx context.Context, id wire.UUID) ([][32]byte, error)

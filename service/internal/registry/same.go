@@ -5,12 +5,13 @@ import (
 	"context"
 	"slices"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // checkNew refuses a release that the image has already: a registration that was
-// repeated by mistake would ask for another approval of the same. The error is a
-// *SameReleaseError.
+// repeated by mistake would ask for another approval of the same. What was rejected or
+// retired the store refuses. The error is a *SameReleaseError.
 func (u *Upload) checkNew(ctx context.Context, release *store.Release) error {
 	if u.image == nil {
 		return nil
@@ -20,7 +21,7 @@ func (u *Upload) checkNew(ctx context.Context, release *store.Release) error {
 		return err
 	}
 	for _, r := range listed {
-		if !sameInputs(&r, release) {
+		if decided := r.State == wire.StateRejected || r.State == wire.StateRetired; decided || !sameInputs(&r, release) {
 			continue
 		}
 		there, err := u.registry.Store.ReleaseByID(ctx, r.ID) // lists leave the variants out
@@ -35,8 +36,7 @@ func (u *Upload) checkNew(ctx context.Context, release *store.Release) error {
 }
 
 func sameInputs(a, b *store.Release) bool {
-	return a.Cmdline == b.Cmdline && a.Firmware.SHA256 == b.Firmware.SHA256 && a.Kernel.SHA256 == b.Kernel.SHA256 &&
-		a.Initrd.SHA256 == b.Initrd.SHA256 && a.GuestPolicy == b.GuestPolicy && a.GuestSVN == b.GuestSVN && bytes.Equal(a.Policy, b.Policy)
+	return a.SameInputs(b) && bytes.Equal(a.Policy, b.Policy)
 }
 
 func sameVariant(a, b store.Variant) bool {

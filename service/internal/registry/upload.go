@@ -65,8 +65,8 @@ func (r *Registry) upload(ctx context.Context, actor access.Actor, op access.Ope
 }
 
 // Begin takes what is said of the files, before they are on their way. The error is a
-// *RefusedError, a *RegisteredError or an *UnknownImageError, or wraps ErrBusy,
-// store.ErrNameTaken or store.ErrDeleted.
+// *RefusedError, a *RegisteredError, a *NameTakenError or an *UnknownImageError, or
+// wraps ErrBusy or store.ErrDeleted.
 func (u *Upload) Begin(ctx context.Context, registration wire.Registration) (err error) {
 	if u.of == nil {
 		u.plan, err = u.registry.planImage(ctx, registration)
@@ -101,8 +101,8 @@ func (r *Registry) planImage(ctx context.Context, registration wire.Registration
 	if err := r.Store.CheckTombstones(ctx, p.ImageID, [32]byte{}); err != nil {
 		return nil, err
 	}
-	if _, err := r.Store.ImageByName(ctx, p.Name); !errors.Is(err, store.ErrNotFound) {
-		return nil, orFound(err, store.ErrNameTaken)
+	if other, err := r.Store.ImageByName(ctx, p.Name); !errors.Is(err, store.ErrNotFound) {
+		return nil, orFound(err, &NameTakenError{p.Name, other.ID})
 	}
 	return p, nil
 }
@@ -135,6 +135,8 @@ func (r *Registry) planRelease(ctx context.Context, id wire.UUID, registration w
 		return nil, nil, refused("name: a release cannot rename its image; leave the name out")
 	case len(p.Labels) > 0:
 		return nil, nil, refused("labels: they belong to the image; leave them out")
+	case p.Disabled:
+		return nil, nil, refused("disabled: a further release unlocks nothing until it is approved; leave it out")
 	}
 	return p, &image, nil
 }

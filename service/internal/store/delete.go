@@ -11,12 +11,15 @@ import (
 
 // DeleteImage deletes an image with all its releases, for good: neither its ID nor
 // its unsealing key is taken again. It returns the artifacts that nothing refers to
-// any more, for DropArtifact. The error wraps ErrNotFound.
+// any more, for DropArtifact. The error is a *ChannelError or wraps ErrNotFound.
 func (s *Store) DeleteImage(ctx context.Context, id wire.UUID) ([][32]byte, error) {
 	var free [][32]byte
 	err := s.inTx(ctx, func(ctx context.Context, q querier) (err error) {
 		image, err := s.lockImage(ctx, q, id)
 		if err != nil {
+			return err
+		}
+		if err := s.checkNotNamed(ctx, q, "image_id", id); err != nil {
 			return err
 		}
 		if free, err = s.deleteReleases(ctx, q, "image_id", id); err != nil {
@@ -34,10 +37,16 @@ func (s *Store) DeleteImage(ctx context.Context, id wire.UUID) ([][32]byte, erro
 }
 
 // DeleteRelease deletes a release. It returns the artifacts that nothing refers
-// to any more, for DropArtifact. The error wraps ErrNotFound.
+// to any more, for DropArtifact. The error is a *ChannelError or wraps ErrNotFound.
 func (s *Store) DeleteRelease(ctx context.Context, id wire.UUID) ([][32]byte, error) {
 	var free [][32]byte
 	err := s.inTx(ctx, func(ctx context.Context, q querier) (err error) {
+		if _, err := s.lockRelease(ctx, q, id); err != nil {
+			return err
+		}
+		if err := s.checkNotNamed(ctx, q, "release_id", id); err != nil {
+			return err
+		}
 		free, err = s.deleteReleases(ctx, q, "id", id)
 		return err
 	})

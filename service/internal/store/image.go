@@ -36,6 +36,10 @@ type Image struct {
 	PolicyRevision int64
 
 	LaunchLimit LaunchLimit
+
+	// KeepReleases is how many approved releases that have been launched stay when
+	// older ones retire by themselves; 0 keeps all.
+	KeepReleases int64
 }
 
 // LaunchLimit bounds how many launches of an image are given their key within a
@@ -63,7 +67,7 @@ func (i *Image) values() []any {
 		i.ID[:], i.Name, strings.ToLower(i.Name), i.Enabled, i.Simulated, micros(i.CreatedAt),
 		i.IDKeyDigest[:], i.AuthorKeyDigest[:], i.IDKeySealed, i.AuthorKeySealed,
 		i.UnsealingKeySealed, i.UnsealingKeyHash[:], i.Policy, i.PolicyRevision,
-		i.LaunchLimit.Max, int64(i.LaunchLimit.Period / time.Second),
+		i.LaunchLimit.Max, int64(i.LaunchLimit.Period / time.Second), i.KeepReleases,
 	}
 }
 
@@ -80,6 +84,7 @@ func (i *Image) validate() error {
 		checkBytes("sealed unsealing key", i.UnsealingKeySealed),
 		checkBytes("policy", i.Policy),
 		i.LaunchLimit.validate(),
+		checkKeep(i.KeepReleases),
 	)
 }
 
@@ -92,7 +97,8 @@ func (s *Store) CreateImage(ctx context.Context, image Image, release Release, p
 		return Image{}, Release{}, fmt.Errorf("create image: %w", err)
 	}
 	image.CreatedAt, image.PolicyRevision = s.clock(), 1
-	release.ApprovedAt = image.CreatedAt // whoever makes an image decides what it is
+	// Whoever makes an image decides what it is.
+	release.Decision = Decision{State: wire.StateApproved, ApprovedAt: image.CreatedAt, ApprovedBy: release.ProposedBy}
 	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
 		if err := s.insertImage(ctx, q, &image); err != nil {
 			return err
@@ -134,14 +140,14 @@ func whyNotInserted(ctx context.Context, q querier, name string) error {
 
 // imageColumns are what the MAC of an image covers.
 const imageColumns = `id, name, name_folded, enabled, simulated, created_at, id_key_digest, author_key_digest, id_key_sealed, author_key_sealed,
-	unsealing_key_sealed, unsealing_key_hash, policy, policy_revision, max_launches, launch_period`
+	unsealing_key_sealed, unsealing_key_hash, policy, policy_revision, max_launches, launch_period, keep_releases`
 
 func (i *Image) fields() []any {
 	return []any{
 		exactly(i.ID[:]), &i.Name, new(string), &i.Enabled, &i.Simulated, instant{&i.CreatedAt},
 		exactly(i.IDKeyDigest[:]), exactly(i.AuthorKeyDigest[:]), &i.IDKeySealed, &i.AuthorKeySealed,
 		&i.UnsealingKeySealed, exactly(i.UnsealingKeyHash[:]), &i.Policy, &i.PolicyRevision,
-		&i.LaunchLimit.Max, seconds{&i.LaunchLimit.Period},
+		&i.LaunchLimit.Max, seconds{&i.LaunchLimit.Period}, &i.KeepReleases,
 	}
 }
 

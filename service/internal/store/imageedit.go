@@ -45,6 +45,25 @@ func (s *Store) SetLaunchLimit(ctx context.Context, id wire.UUID, limit LaunchLi
 	})
 }
 
+// SetKeepReleases says how many releases of an image stay when older ones retire by
+// themselves; 0 keeps all. The error wraps ErrInvalid or ErrNotFound.
+func (s *Store) SetKeepReleases(ctx context.Context, id wire.UUID, keep int64) error {
+	if err := checkKeep(keep); err != nil {
+		return fmt.Errorf("keep releases: %w", err)
+	}
+	return s.changeImage(ctx, id, func(i *Image) error {
+		i.KeepReleases = keep
+		return nil
+	})
+}
+
+func checkKeep(keep int64) error {
+	if keep < 0 || keep > MaxReleases {
+		return invalidf("%d releases to keep, want 0 to %d", keep, MaxReleases)
+	}
+	return nil
+}
+
 // UpdateImagePolicy replaces the policy of an image if it still has the given
 // revision, and returns the new one. The error wraps ErrInvalid, ErrNotFound or
 // ErrChanged.

@@ -14,11 +14,13 @@ import (
 type Release struct {
 	ID        wire.UUID // IMAGE_ID of its reports
 	ImageID   wire.UUID // set by the store
-	Enabled   bool
 	CreatedAt time.Time // set by the store
 
-	// ApprovedAt is when it was let into force: the zero time while it is proposed.
-	ApprovedAt time.Time
+	// ProposedBy is the party that registered it, see access.Principal.Party: another
+	// one must approve it.
+	ProposedBy string
+
+	Decision // set by the store
 
 	// What is measured.
 	Cmdline                  string
@@ -35,6 +37,10 @@ type Release struct {
 	// Findings is a JSON document: what weakens the image, and who accepted it.
 	Findings []byte
 
+	// Provenance is a JSON document: where the registrant says that it comes from;
+	// empty for nothing.
+	Provenance []byte
+
 	VariantsHash [32]byte // over Variants; set by the store
 
 	// Variants are in order; the first is the default. Lists leave them out.
@@ -46,14 +52,17 @@ func (r *Release) table() table {
 }
 
 func (r *Release) values() []any {
-	return append([]any{r.ID[:], r.ImageID[:], r.Enabled, micros(r.ApprovedAt), micros(r.CreatedAt)}, r.content()...)
+	return append([]any{
+		r.ID[:], r.ImageID[:], string(r.State), r.ProposedBy, micros(r.ApprovedAt), r.ApprovedBy, r.VerifiedBy,
+		micros(r.DecidedAt), r.DecidedBy, r.Reason, micros(r.CreatedAt),
+	}, r.content()...)
 }
 
 // content is the values of what is approved.
 func (r *Release) content() []any {
 	return []any{
 		r.Cmdline, r.Firmware.SHA256[:], r.Firmware.Size, r.Kernel.SHA256[:], r.Kernel.Size, r.Initrd.hash(), r.Initrd.Size,
-		int64(r.GuestPolicy), int64(r.GuestSVN), notNull(r.Policy), r.PolicyRevision, r.Findings, r.VariantsHash[:],
+		int64(r.GuestPolicy), int64(r.GuestSVN), notNull(r.Policy), r.PolicyRevision, r.Findings, notNull(r.Provenance), r.VariantsHash[:],
 	}
 }
 
@@ -65,11 +74,8 @@ func notNull(b []byte) []byte {
 	return b
 }
 
-// Proposed reports whether the release waits for approval.
-func (r *Release) Proposed() bool { return r.ApprovedAt.IsZero() }
-
 // ContentHash is the SHA-256 over what is approved of a release: its image and ID,
-// all that is measured, its variants, its policy and its findings.
+// all that is measured, its variants, its policy, its findings and its provenance.
 func (r *Release) ContentHash() [32]byte {
 	h := sha256.New()
 	hashValues(h, "snpguard/v1/release-content", r.ImageID[:], r.ID[:])
@@ -92,21 +98,25 @@ func (r *Release) validate() error {
 		checkText("command line", r.Cmdline, maxCmdline),
 		checkAtMost("policy", r.Policy),
 		checkBytes("findings", r.Findings),
+		checkAtMost("provenance", r.Provenance),
+		checkName("proposer", r.ProposedBy),
 		checkVariants(r.Variants),
 	)
 }
 
 // AddRelease proposes a release of an image and returns it as it is kept: it unlocks
-// nothing until ApproveRelease. The error
-// wraps ErrInvalid, ErrNotFound (the image), ErrExists (the ID) or
-// ErrArtifactGone.
+// nothing until ApproveRelease. The error is a *DecidedError, or wraps ErrInvalid,
+// ErrNotFound (the image), ErrExists (the ID) or ErrArtifactGone.
 func (s *Store) AddRelease(ctx context.Context, image wire.UUID, release Release, present Present) (Release, error) {
 	if err := release.validate(); err != nil {
 		return Release{}, fmt.Errorf("add release: %w", err)
 	}
-	release.ApprovedAt = time.Time{}
+	release.Decision = Decision{State: wire.StateProposed}
 	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
 		if _, err := s.lockImage(ctx, q, image); err != nil {
+			return err
+		}
+		if err := s.checkDecided(ctx, q, image, &release); err != nil {
 			return err
 		}
 		var err error
@@ -122,8 +132,8 @@ func (s *Store) AddRelease(ctx context.Context, image wire.UUID, release Release
 // addRelease needs a lock on the image, or to have made it.
 func (s *Store) addRelease(ctx context.Context, q querier, image wire.UUID, r Release, present Present) (Release, error) {
 	var count, proposed int64
-	if err := q.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN approved_at = 0 THEN 1 ELSE 0 END), 0)
-		FROM releases WHERE image_id = $1`, image[:]).Scan(&count, &proposed); err != nil {
+	if err := q.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN state = $1 THEN 1 ELSE 0 END), 0)
+		FROM releases WHERE image_id = $2`, string(wire.StateProposed), image[:]).Scan(&count, &proposed); err != nil {
 		return Release{}, err
 	}
 	// Whoever may only propose leaves room for those who decide.
@@ -134,7 +144,7 @@ func (s *Store) addRelease(ctx context.Context, q querier, image wire.UUID, r Re
 		return Release{}, err
 	}
 	r.ImageID, r.CreatedAt, r.PolicyRevision = image, s.clock(), 1
-	r.Policy, r.Variants = notNull(r.Policy), numbered(r.Variants)
+	r.Policy, r.Provenance, r.Variants = notNull(r.Policy), notNull(r.Provenance), numbered(r.Variants)
 	r.VariantsHash = hashVariants(r.Variants)
 	inserted, err := s.insert(ctx, q, &r)
 	if err == nil && !inserted {
@@ -155,8 +165,9 @@ func (r *Release) artifacts() []ArtifactRef {
 }
 
 // releaseColumns are what the MAC of a release covers.
-const releaseColumns = `id, image_id, enabled, approved_at, created_at, cmdline, firmware_sha256, firmware_size, kernel_sha256, kernel_size,
-	initrd_sha256, initrd_size, guest_policy, guest_svn, policy, policy_revision, findings, variants_hash`
+const releaseColumns = `id, image_id, state, proposed_by, approved_at, approved_by, verified_by, decided_at, decided_by, reason, created_at,
+	cmdline, firmware_sha256, firmware_size, kernel_sha256, kernel_size, initrd_sha256, initrd_size, guest_policy, guest_svn,
+	policy, policy_revision, findings, provenance, variants_hash`
 
 // bits scans a BIGINT into an unsigned number.
 type bits struct{ number *uint64 }
@@ -173,10 +184,11 @@ func (b bits) Scan(src any) error {
 
 func (r *Release) fields() []any {
 	return []any{
-		exactly(r.ID[:]), exactly(r.ImageID[:]), &r.Enabled, instant{&r.ApprovedAt}, instant{&r.CreatedAt}, &r.Cmdline,
+		exactly(r.ID[:]), exactly(r.ImageID[:]), (*string)(&r.State), &r.ProposedBy, instant{&r.ApprovedAt}, &r.ApprovedBy, &r.VerifiedBy,
+		instant{&r.DecidedAt}, &r.DecidedBy, &r.Reason, instant{&r.CreatedAt}, &r.Cmdline,
 		exactly(r.Firmware.SHA256[:]), &r.Firmware.Size, exactly(r.Kernel.SHA256[:]), &r.Kernel.Size,
 		maybe(r.Initrd.SHA256[:]), &r.Initrd.Size,
-		bits{&r.GuestPolicy}, &r.GuestSVN, &r.Policy, &r.PolicyRevision, &r.Findings, exactly(r.VariantsHash[:]),
+		bits{&r.GuestPolicy}, &r.GuestSVN, &r.Policy, &r.PolicyRevision, &r.Findings, &r.Provenance, exactly(r.VariantsHash[:]),
 	}
 }
 

@@ -7,15 +7,6 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
-// SetReleaseEnabled lets the launches of a release have their keys, or no
-// longer. The error wraps ErrNotFound.
-func (s *Store) SetReleaseEnabled(ctx context.Context, id wire.UUID, enabled bool) error {
-	return s.changeRelease(ctx, id, func(r *Release) error {
-		r.Enabled = enabled
-		return nil
-	})
-}
-
 // UpdateReleasePolicy replaces the policy of a release, which may be empty, if it
 // still has the given revision, and returns the new one. The error wraps ErrInvalid,
 // ErrNotFound or ErrChanged.
@@ -33,41 +24,34 @@ func (s *Store) UpdateReleasePolicy(ctx context.Context, id wire.UUID, policy []
 	return revision + 1, err
 }
 
-// ApproveRelease lets a proposed release into force, if its content still has the
-// given hash. The error wraps ErrNotFound, ErrChanged, or ErrExists when it is in
-// force already.
-func (s *Store) ApproveRelease(ctx context.Context, id wire.UUID, content [32]byte) error {
-	return s.changeRelease(ctx, id, func(r *Release) error {
-		switch {
-		case !r.Proposed():
-			return ErrExists
-		case r.ContentHash() != content:
-			return ErrChanged
-		}
-		r.ApprovedAt = s.clock()
-		return nil
-	})
-}
-
 // changeRelease changes a release that was read, and checked, under a lock. The
 // error is change's, or wraps ErrNotFound.
 func (s *Store) changeRelease(ctx context.Context, id wire.UUID, change func(*Release) error) error {
 	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
-		found, err := collect(ctx, q, query{`UPDATE releases SET id = id WHERE id = $1 RETURNING ` + releaseColumns + `, mac`, []any{id[:]}}, s.scanRelease)
+		old, err := s.lockRelease(ctx, q, id)
 		if err != nil {
 			return err
 		}
-		if len(found) == 0 {
-			return ErrNotFound
-		}
-		changed := found[0]
+		changed := old
 		if err := change(&changed); err != nil {
 			return err
 		}
-		return s.update(ctx, q, &found[0], &changed)
+		return s.update(ctx, q, &old, &changed)
 	})
 	if err != nil {
 		return fmt.Errorf("change release: %w", err)
 	}
 	return nil
+}
+
+// lockRelease reads a release, and checks it, under a lock. The error wraps ErrNotFound.
+func (s *Store) lockRelease(ctx context.Context, q querier, id wire.UUID) (Release, error) {
+	found, err := collect(ctx, q, query{`UPDATE releases SET id = id WHERE id = $1 RETURNING ` + releaseColumns + `, mac`, []any{id[:]}}, s.scanRelease)
+	if err != nil {
+		return Release{}, err
+	}
+	if len(found) == 0 {
+		return Release{}, ErrNotFound
+	}
+	return found[0], nil
 }

@@ -87,6 +87,8 @@ func (w *resealing) all(ctx context.Context) error {
 	for _, renew := range []func(context.Context) error{
 		w.images,
 		func(ctx context.Context) error { return renewRows[Release](ctx, w, w.scanRelease) },
+		func(ctx context.Context) error { return renewRows[Channel](ctx, w, w.scanChannel) },
+		func(ctx context.Context) error { return renewRows[Verification](ctx, w, w.scanVerification) },
 		func(ctx context.Context) error { return renewRows[tombstone](ctx, w, w.scanTombstone) },
 		func(ctx context.Context) error { return renewRows[Session](ctx, w, w.scanSession) },
 		func(ctx context.Context) error { return renewRows[Token](ctx, w, w.scanToken) },

@@ -22,13 +22,13 @@ func findStandings(ctx context.Context, q querier, unlocks []Unlock) (map[wire.U
 	standings := map[wire.UUID]Standing{}
 	for _, run := range runs(ids) {
 		var b builder
-		b.add(`SELECT releases.id, images.mac, releases.mac, images.enabled, releases.enabled
+		b.add(`SELECT releases.id, images.mac, releases.mac, images.enabled, releases.state
 			FROM releases JOIN images ON images.id = releases.image_id WHERE releases.id IN `)
 		b.list(run)
 		_, err := collect(ctx, q, b.query(), func(row scanner) (struct{}, error) {
 			var id wire.UUID
 			var s Standing
-			err := row.Scan(exactly(id[:]), exactly(s.Seen.image[:]), exactly(s.Seen.release[:]), &s.ImageEnabled, &s.ReleaseEnabled)
+			err := row.Scan(exactly(id[:]), exactly(s.Seen.image[:]), exactly(s.Seen.release[:]), &s.ImageEnabled, (*string)(&s.ReleaseState))
 			standings[id] = s
 			return struct{}{}, err
 		})

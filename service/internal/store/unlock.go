@@ -35,8 +35,9 @@ type Facts struct {
 
 // Standing is what an operator may change of a release at any time.
 type Standing struct {
-	Seen                         Seen
-	ImageEnabled, ReleaseEnabled bool
+	Seen         Seen
+	ImageEnabled bool
+	ReleaseState wire.ReleaseState
 }
 
 // Nonce is used up by a record, be it a grant or a denial.

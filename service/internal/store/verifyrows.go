@@ -38,7 +38,7 @@ func (s *Store) verifyRows(ctx context.Context) error {
 		return err
 	}
 	if sum != at.rows {
-		return fmt.Errorf("a row of images, releases, tokens, tombstones or secrets is missing, or was put back as it was earlier: %w", ErrTampered)
+		return fmt.Errorf("a row of images, releases, channels, tokens, tombstones or secrets is missing, or was put back as it was earlier: %w", ErrTampered)
 	}
 	return nil
 }
@@ -62,6 +62,10 @@ func (s *Store) sumRows(ctx context.Context, q querier) (rowSum, error) {
 		each(ctx, q, `SELECT `+releaseColumns+`, mac FROM releases`, func(r scanner) error {
 			release, err := s.scanRelease(r)
 			return addTerm(err, &release)
+		}),
+		each(ctx, q, `SELECT `+channelColumns+`, mac FROM channels`, func(r scanner) error {
+			channel, err := s.scanChannel(r)
+			return addTerm(err, &channel)
 		}),
 		each(ctx, q, `SELECT `+tokenSelection+` FROM tokens`, func(r scanner) error {
 			token, err := s.scanToken(r)

@@ -1,6 +1,7 @@
 package unlock
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -133,12 +134,25 @@ func (a *attempt) checkStanding() error {
 		return &Denial{Reason: audit.ReasonSimulated, Rule: "simulated", Expected: kind(a.Simulated), Found: kind(a.launch.Image.Simulated)}
 	case !a.launch.Image.Enabled:
 		return &Denial{Reason: audit.ReasonImageDisabled, Rule: "enabled", Expected: "an enabled image", Found: "disabled"}
-	case a.launch.Release.Proposed():
-		return &Denial{Reason: audit.ReasonReleaseProposed, Rule: "approved", Expected: "an approved release", Found: "proposed"}
-	case !a.launch.Release.Enabled:
-		return &Denial{Reason: audit.ReasonReleaseDisabled, Rule: "enabled", Expected: "an enabled release", Found: "disabled"}
+	}
+	if d := notInForce(a.launch.Release.State); d != nil {
+		return d
 	}
 	return nil
+}
+
+// notInForce returns why a release of a state unlocks nothing; nil for an approved one.
+func notInForce(state wire.ReleaseState) *Denial {
+	d := &Denial{Reason: audit.ReasonReleaseProposed, Rule: "state", Expected: "an approved release", Found: cmp.Or(string(state), "no state")}
+	switch state {
+	case wire.StateApproved:
+		return nil
+	case wire.StateRejected:
+		d.Reason = audit.ReasonReleaseRejected
+	case wire.StateRetired:
+		d.Reason = audit.ReasonReleaseRetired
+	}
+	return d
 }
 
 // kind names images by the root that was trusted when they were registered.

@@ -107,8 +107,10 @@ func (r *Record) withdrawn(s *store.Standing) *Denial {
 		return nil
 	case !s.ImageEnabled:
 		return &Denial{audit.ReasonImageDisabled, "enabled", "an enabled image", "disabled meanwhile"}
-	case !s.ReleaseEnabled:
-		return &Denial{audit.ReasonReleaseDisabled, "enabled", "an enabled release", "disabled meanwhile"}
+	}
+	if d := notInForce(s.ReleaseState); d != nil {
+		d.Found += " meanwhile"
+		return d
 	}
 	return &Denial{audit.ReasonPolicyChanged, "policy_revision", "image and release as they were looked up", "changed meanwhile"}
 }

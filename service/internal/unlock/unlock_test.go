@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
@@ -21,6 +20,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/guesttest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
@@ -90,7 +90,9 @@ func TestAttacks(t *testing.T) {
 		}, audit.ReasonLaunchUnknown},
 		{"another release", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.ImageID[0]++ }, audit.ReasonLaunchUnknown},
 		{"disabled image", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.Image.Enabled = false }, audit.ReasonImageDisabled},
-		{"disabled release", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.Release.Enabled = false }, audit.ReasonReleaseDisabled},
+		{"rejected release", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.Release.State = wire.StateRejected }, audit.ReasonReleaseRejected},
+		{"retired release", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.Release.State = wire.StateRetired }, audit.ReasonReleaseRetired},
+		{"release in a state that nobody knows", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.Release.State = "" }, audit.ReasonReleaseProposed},
 		{"wrong measurement", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.Measurement[47]++ }, audit.ReasonMeasurement},
 		{"other guest policy", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.Policy = 0x20000 }, audit.ReasonGuestPolicy},
 		{"debug added", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.Policy |= 1 << 19 }, audit.ReasonGuestPolicy},
@@ -141,7 +143,7 @@ func TestAttacks(t *testing.T) {
 		{"release of a tighter policy", func(_ *testing.T, w *world, _ *guesttest.Guest) {
 			w.launch.Release.Policy = []byte(`{"version":1,"platform":{"smt":false}}`)
 		}, "platform.smt"},
-		{"release that nobody approved", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.Release.ApprovedAt = time.Time{} }, audit.ReasonReleaseProposed},
+		{"release that nobody approved", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.Release.State = wire.StateProposed }, audit.ReasonReleaseProposed},
 		{"genuine image, simulated root", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.service.Simulated = true }, audit.ReasonSimulated},
 		{"simulated image, genuine root", func(_ *testing.T, w *world, _ *guesttest.Guest) { w.launch.Image.Simulated = true }, audit.ReasonSimulated},
 		{"platform with SMT", func(_ *testing.T, w *world, _ *guesttest.Guest) {
@@ -359,8 +361,8 @@ func TestChangedMeanwhile(t *testing.T) {
 		audit.ReasonImageDisabled: func(t *testing.T, w *world) error {
 			return w.database.SetImageEnabled(t.Context(), w.launch.Image.ID, false)
 		},
-		audit.ReasonReleaseDisabled: func(t *testing.T, w *world) error {
-			return w.database.SetReleaseEnabled(t.Context(), w.launch.Release.ID, false)
+		audit.ReasonReleaseRetired: func(t *testing.T, w *world) error {
+			return w.database.RetireRelease(t.Context(), w.launch.Release.ID, store.Verdict{By: storetest.Approver})
 		},
 		audit.ReasonLaunchUnknown: func(t *testing.T, w *world) error {
 			_, err := w.database.DeleteImage(t.Context(), w.launch.Image.ID)

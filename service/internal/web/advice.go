@@ -72,9 +72,13 @@ var launchAdvice = map[audit.Reason]advice{
 		"Image disabled", "The launch is correct, but an operator has disabled the image.",
 		"Enable the image if it should boot again.",
 	},
-	audit.ReasonReleaseDisabled: {
-		"Release disabled", "The launch is correct, but an operator has disabled this release.",
-		"Launch a newer release, or enable this one if it should boot again.",
+	audit.ReasonReleaseRejected: {
+		"Release rejected", "The launch is correct, but this release was proposed and then rejected.",
+		"Launch an approved release. If nobody should have this one, find out where the guest got it.",
+	},
+	audit.ReasonReleaseRetired: {
+		"Release retired", "The launch is correct, but this release is retired.",
+		"Launch a newer release. An admin can restore this one if guests still need it.",
 	},
 	audit.ReasonReleaseProposed: {
 		"Release not approved", "The launch is correct, but this release was only proposed and has not been approved.",

@@ -12,6 +12,7 @@ type question struct {
 	Title, Detail string
 	Yes           string // on the button that does it
 	Grants        bool   // it lets somebody in rather than cut somebody off
+	Uses          bool   // it says whom a release is needed by
 	Back          string // path of the page where nothing is done
 
 	// Set by ask.

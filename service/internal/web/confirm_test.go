@@ -27,6 +27,8 @@ func TestAskedFirst(t *testing.T) {
 	further.Policy = []byte(`{"version":1}`)
 	further, err = w.store.AddRelease(t.Context(), image.ID, further, storetest.Present)
 	must(t, err)
+	second, err := w.store.AddRelease(t.Context(), image.ID, storetest.Release("f", "k3", "i"), storetest.Present)
+	must(t, err)
 	content := fmt.Sprintf("%x", further.ContentHash())
 	for _, tc := range []struct {
 		path, title string
@@ -34,10 +36,14 @@ func TestAskedFirst(t *testing.T) {
 		form        url.Values
 	}{
 		{"/images/" + image.ID.String() + "/enabled", "Disable payments?", "image.changed", url.Values{"enabled": {"false"}}},
-		{"/images/" + image.ID.String() + "/releases/" + release.ID.String() + "/enabled", "Disable release " + release.ID.String()[:8] + " of payments?",
-			"release.changed", url.Values{"enabled": {"false"}}},
+		{"/images/" + image.ID.String() + "/releases/" + release.ID.String() + "/retirement", "Retire release " + release.ID.String()[:8] + " of payments?",
+			"release.retired", url.Values{}},
+		{"/images/" + image.ID.String() + "/releases/" + release.ID.String() + "/restoration", "Restore release " + release.ID.String()[:8] + " of payments?",
+			"release.restored", url.Values{}},
 		{"/images/" + image.ID.String() + "/releases/" + further.ID.String() + "/approval", "Approve release " + further.ID.String()[:8] + " of payments?",
 			"release.approved", url.Values{"content": {content}}},
+		{"/images/" + image.ID.String() + "/releases/" + second.ID.String() + "/rejection", "Reject release " + second.ID.String()[:8] + " of payments?",
+			"release.rejected", url.Values{}},
 		{"/tokens/" + token.ID.String() + "/revoke", "Revoke packer?", "token.revoked", url.Values{}},
 	} {
 		before := w.recorded()

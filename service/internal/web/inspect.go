@@ -192,8 +192,7 @@ func (w *Web) findPolicies(ctx context.Context, report *snp.Report, result *insp
 		same("registered guest_policy", fmt.Sprintf("%#x", launch.Release.GuestPolicy), fmt.Sprintf("%#x", report.Policy)),
 		same("registered guest_svn", fmt.Sprint(launch.Release.GuestSVN), fmt.Sprint(report.GuestSVN)),
 		same("image enabled", "true", fmt.Sprint(launch.Image.Enabled)),
-		same("release approved", "true", fmt.Sprint(!launch.Release.Proposed())),
-		same("release enabled", "true", fmt.Sprint(launch.Release.Enabled)),
+		same("release state", string(wire.StateApproved), string(launch.Release.State)),
 	}
 	return policies, nil
 }

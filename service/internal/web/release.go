@@ -25,6 +25,10 @@ type releasePage struct {
 	ContentHash string                // in hexadecimal
 	PolicyText  string                // indented; empty for none
 	Findings    []wire.ReleaseFinding // nil when none were reported
+	Provenance  *wire.Provenance      // nil when nothing was said
+	Verified    []wire.Verified
+	Use         string
+	Others      []store.Release // to compare it with
 }
 
 // Reported reports whether whoever registered the release told of the conversion.
@@ -81,6 +85,17 @@ func (w *Web) releasePage(ctx context.Context, image store.Image, id wire.UUID) 
 	if body.Findings, err = registry.Findings(release); err != nil {
 		return nil, err
 	}
+	if body.Provenance, err = registry.Provenance(release); err != nil {
+		return nil, err
+	}
+	if body.Verified, err = w.cfg.Registry.Verified(ctx, &release); err != nil {
+		return nil, err
+	}
+	use, err := w.cfg.Store.ReleaseUse(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	body.Use = registry.UseText(use)
 	content := release.ContentHash()
 	body.ContentHash = hex.EncodeToString(content[:])
 	if len(release.Policy) > 0 {
@@ -127,60 +142,6 @@ func (w *Web) changeRelease(rw http.ResponseWriter, r *request, patch wire.Relea
 		return err
 	}
 	return redirect(rw, r, "/images/"+image.ID.String()+"/releases/"+id.String(), notice)
-}
-
-func (w *Web) enableRelease(rw http.ResponseWriter, r *request) error {
-	enabled, notice := wantEnabled(r)
-	if !enabled && !r.sure() {
-		return w.askDisableRelease(rw, r)
-	}
-	return w.changeRelease(rw, r, wire.ReleasePatch{Enabled: &enabled}, notice)
-}
-
-func (w *Web) askDisableRelease(rw http.ResponseWriter, r *request) error {
-	image, id, err := w.releaseOf(r)
-	if err != nil {
-		return err
-	}
-	body, err := w.releasePage(r.Context(), image, id)
-	if err != nil {
-		return err
-	}
-	return w.ask(rw, r, "images", question{
-		Title: "Disable release " + id.String()[:8] + " of " + image.Name + "?", Yes: "Disable the release", Back: body.Path,
-		Detail: "Guests of this release that start or restart get no key until it is enabled again. Running guests are not affected.",
-	})
-}
-
-// approveRelease approves what the page showed, and nothing that was made of it since.
-func (w *Web) approveRelease(rw http.ResponseWriter, r *request) error {
-	image, id, err := w.releaseOf(r)
-	if err != nil {
-		return err
-	}
-	if !r.sure() {
-		return w.askApproveRelease(rw, r, image, id)
-	}
-	approval := wire.Approval{ContentHash: r.PostForm.Get("content")}
-	err = w.cfg.Registry.Approve(r.Context(), r.who(), image.ID, id, approval)
-	if p, ok := asProblem(err); ok && p.Status != http.StatusNotFound {
-		return w.renderRelease(rw, r, p.Status, page{Problem: p})
-	}
-	if err != nil {
-		return err
-	}
-	return redirect(rw, r, "/images/"+image.ID.String()+"/releases/"+id.String(), "approved")
-}
-
-func (w *Web) askApproveRelease(rw http.ResponseWriter, r *request, image store.Image, id wire.UUID) error {
-	body, err := w.releasePage(r.Context(), image, id)
-	if err != nil {
-		return err
-	}
-	return w.ask(rw, r, "images", question{
-		Title: "Approve release " + id.String()[:8] + " of " + image.Name + "?", Yes: "Approve the release", Back: body.Path, Grants: true,
-		Detail: "From then on, guests of this release get the key to every disk of the image.",
-	})
 }
 
 // deleteRelease wants the beginning of its ID typed, which releases have in place

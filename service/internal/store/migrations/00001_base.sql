@@ -27,6 +27,7 @@ CREATE TABLE images (
 	policy_revision      BIGINT  NOT NULL,
 	max_launches         BIGINT  NOT NULL,
 	launch_period        BIGINT  NOT NULL,
+	keep_releases        BIGINT  NOT NULL,
 	mac                  BYTEA   NOT NULL,
 	UNIQUE (id_key_digest, author_key_digest)
 );
@@ -52,12 +53,19 @@ CREATE TABLE tombstones (
 	mac                BYTEA  NOT NULL
 );
 
--- policy is empty where the image's is enough, approved_at 0 while it is proposed.
+-- policy is empty where the image's is enough, provenance where the registrant said
+-- nothing. approved_at is 0 until it was approved, and stays when it is retired.
 CREATE TABLE releases (
 	id              BYTEA   NOT NULL PRIMARY KEY,
 	image_id        BYTEA   NOT NULL REFERENCES images (id),
-	enabled         BOOLEAN NOT NULL,
+	state           TEXT    NOT NULL,
+	proposed_by     TEXT    NOT NULL,
 	approved_at     BIGINT  NOT NULL,
+	approved_by     TEXT    NOT NULL,
+	verified_by     TEXT    NOT NULL,
+	decided_at      BIGINT  NOT NULL,
+	decided_by      TEXT    NOT NULL,
+	reason          TEXT    NOT NULL,
 	created_at      BIGINT  NOT NULL,
 	cmdline         TEXT    NOT NULL,
 	firmware_sha256 BYTEA   NOT NULL REFERENCES artifacts (sha256),
@@ -71,6 +79,7 @@ CREATE TABLE releases (
 	policy          BYTEA   NOT NULL,
 	policy_revision BIGINT  NOT NULL,
 	findings        BYTEA   NOT NULL,
+	provenance      BYTEA   NOT NULL,
 	variants_hash   BYTEA   NOT NULL,
 	mac             BYTEA   NOT NULL
 );
@@ -78,6 +87,32 @@ CREATE INDEX releases_image ON releases (image_id, created_at, id);
 CREATE INDEX releases_firmware ON releases (firmware_sha256);
 CREATE INDEX releases_kernel ON releases (kernel_sha256);
 CREATE INDEX releases_initrd ON releases (initrd_sha256);
+
+-- Names for images and releases. release_id is NULL for the newest approved one.
+CREATE TABLE channels (
+	id         BYTEA  NOT NULL PRIMARY KEY,
+	name       TEXT   NOT NULL UNIQUE,
+	image_id   BYTEA  NOT NULL REFERENCES images (id),
+	release_id BYTEA           REFERENCES releases (id),
+	changed_at BIGINT NOT NULL,
+	changed_by TEXT   NOT NULL,
+	mac        BYTEA  NOT NULL
+);
+CREATE INDEX channels_image ON channels (image_id);
+CREATE INDEX channels_release ON channels (release_id);
+
+-- Who has recomputed which content of a release.
+CREATE TABLE verifications (
+	id             BYTEA  NOT NULL PRIMARY KEY,
+	release_id     BYTEA  NOT NULL REFERENCES releases (id) ON DELETE CASCADE,
+	content_sha256 BYTEA  NOT NULL,
+	verified_by    TEXT   NOT NULL,
+	verified_at    BIGINT NOT NULL,
+	agent          TEXT   NOT NULL,
+	packages       BYTEA  NOT NULL,
+	mac            BYTEA  NOT NULL,
+	UNIQUE (release_id, content_sha256, verified_by)
+);
 
 -- What a decision rests on is authenticated by the release's variants_hash.
 CREATE TABLE variants (
@@ -193,6 +228,7 @@ CREATE TABLE grants (
 	seq        BIGINT NOT NULL
 );
 CREATE INDEX grants_image ON grants (image_id, granted_at);
+CREATE INDEX grants_release ON grants (release_id, granted_at); -- whom retiring a release locks out
 
 CREATE TABLE replicas (
 	id         BYTEA  NOT NULL PRIMARY KEY,

@@ -22,7 +22,6 @@ func authenticateTests() map[string]func(*testing.T, Database) {
 		"authenticate decision": testForgedMeanwhile,
 		"tombstones":            testTombstones,
 		"launch limit":          testLaunchLimit,
-		"approve release":       testApprove,
 	}
 }
 
@@ -106,7 +105,8 @@ func testForgedRows(t *testing.T, d Database) {
 		"image kind":         {q(`UPDATE images SET simulated = NOT simulated`), q(`UPDATE images SET simulated = NOT simulated`), []string{"launch", "image", "enable"}},
 		"image policy":       {q(`UPDATE images SET policy = $1`, []byte(`{}`)), q(`UPDATE images SET policy = $1`, f.image.Policy), []string{"launch", "image"}},
 		"image limit":        {q(`UPDATE images SET max_launches = 5, launch_period = 1`), q(`UPDATE images SET max_launches = 0, launch_period = 0`), []string{"launch"}},
-		"release enabled":    {q(`UPDATE releases SET enabled = NOT enabled`), q(`UPDATE releases SET enabled = NOT enabled`), []string{"launch", "release"}},
+		"release state":      {q(`UPDATE releases SET state = 'retired'`), q(`UPDATE releases SET state = 'approved'`), []string{"launch", "release"}},
+		"release proposer":   {q(`UPDATE releases SET proposed_by = 'token 2 (release manager)'`), q(`UPDATE releases SET proposed_by = 'token 1 (packer)'`), []string{"launch", "release"}},
 		"release approved":   {q(`UPDATE releases SET approved_at = approved_at + 1`), q(`UPDATE releases SET approved_at = approved_at - 1`), []string{"launch", "release"}},
 		"release policy":     {q(`UPDATE releases SET policy = $1`, []byte(`{}`)), q(`UPDATE releases SET policy = $1`, []byte{}), []string{"launch", "release"}},
 		"guest policy":       {q(`UPDATE releases SET guest_policy = guest_policy + 1`), q(`UPDATE releases SET guest_policy = guest_policy - 1`), []string{"launch", "release"}},
@@ -257,10 +257,10 @@ func testForgedMeanwhile(t *testing.T, d Database) {
 		t.Fatal(err)
 	}
 	stale := launchOf(t, s, image, release)
-	if err := s.SetReleaseEnabled(t.Context(), release.ID, false); err != nil {
+	if err := s.RetireRelease(t.Context(), release.ID, store.Verdict{By: Approver}); err != nil {
 		t.Fatal(err)
 	}
-	d.exec(t, append(q(`UPDATE images SET enabled = TRUE`), q(`UPDATE releases SET enabled = TRUE`)...)...)
+	d.exec(t, append(q(`UPDATE images SET enabled = TRUE`), q(`UPDATE releases SET state = 'approved'`)...)...)
 	if got := record(t, s, GrantedOf(stale)); got.Granted() || got.Reason != audit.ReasonPolicyChanged {
 		t.Errorf("got %+v", got)
 	}
@@ -341,46 +341,5 @@ func testLaunchLimit(t *testing.T, d Database) {
 	clock.Advance(time.Hour + time.Second)
 	if got := ask(nil); !got.Granted() {
 		t.Errorf("in the next period: got %+v", got)
-	}
-}
-
-// A further release is proposed, until what it holds is approved.
-func testApprove(t *testing.T, d Database) {
-	s := d.Open(t)
-	image, first := create(t, s, Image("image"), Release("f", "k", "i"))
-	if first.Proposed() {
-		t.Error("the first release is proposed")
-	}
-	approved := Release("f", "k", "i")
-	approved.ApprovedAt = time.Now()
-	added, err := s.AddRelease(t.Context(), image.ID, approved, Present)
-	if err != nil || !added.Proposed() {
-		t.Fatalf("got %+v, %v", added, err)
-	}
-	content := added.ContentHash()
-	if content == first.ContentHash() {
-		t.Error("two releases have one hash")
-	}
-	if _, err := s.UpdateReleasePolicy(t.Context(), added.ID, []byte(`{"version":1}`), 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.ApproveRelease(t.Context(), added.ID, content); !errors.Is(err, store.ErrChanged) {
-		t.Errorf("edited meanwhile: got %v", err)
-	}
-	edited, err := s.ReleaseByID(t.Context(), added.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.ApproveRelease(t.Context(), added.ID, edited.ContentHash()); err != nil {
-		t.Error(err)
-	}
-	if err := s.ApproveRelease(t.Context(), added.ID, edited.ContentHash()); !errors.Is(err, store.ErrExists) {
-		t.Errorf("again: got %v", err)
-	}
-	if err := s.ApproveRelease(t.Context(), wire.NewUUID(), content); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("unknown: got %v", err)
-	}
-	if now, err := s.ReleaseByID(t.Context(), added.ID); err != nil || now.Proposed() || now.ContentHash() != edited.ContentHash() {
-		t.Errorf("got %+v, %v", now, err)
 	}
 }

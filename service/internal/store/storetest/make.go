@@ -24,10 +24,16 @@ func Image(name string) store.Image {
 	return i
 }
 
+// Proposer is the party that proposes releases in tests, and Approver another one.
+const (
+	Proposer = "token 1 (packer)"
+	Approver = "token 2 (release manager)"
+)
+
 // Release returns a release of two variants whose artifacts have the given names.
 func Release(firmware, kernel, initrd string) store.Release {
 	return store.Release{
-		ID: wire.NewUUID(), Enabled: true, Cmdline: "root=/dev/mapper/cryptroot",
+		ID: wire.NewUUID(), ProposedBy: Proposer, Cmdline: "root=/dev/mapper/cryptroot",
 		Firmware: Artifact(firmware), Kernel: Artifact(kernel), Initrd: Artifact(initrd),
 		Findings:    []byte("null"),
 		GuestPolicy: 1<<63 | 0x30000, GuestSVN: 1<<32 - 1,

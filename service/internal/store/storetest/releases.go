@@ -28,7 +28,7 @@ func testReleaseRoundTrip(t *testing.T, d Database) {
 	s := d.Open(t, store.Options{Now: NewClock(time.Second).Now})
 	image, first := create(t, s, Image("image"), Release("f", "k", "i"))
 	want := Release("firmware", "k", "initrd")
-	want.Cmdline, want.Enabled, want.Policy = `a="ä\"`, false, []byte("{ }\x00")
+	want.Cmdline, want.Policy, want.Provenance = `a="ä\"`, []byte("{ }\x00"), []byte(`{}`)
 	want.Variants = nil
 	for n := range 30 {
 		want.Variants = append(want.Variants, Variant(30-n, "EPYC-Milan"))
@@ -37,6 +37,7 @@ func testReleaseRoundTrip(t *testing.T, d Database) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	want.State = wire.StateProposed
 	want.ImageID, want.PolicyRevision, want.CreatedAt, want.VariantsHash = image.ID, 1, got.CreatedAt, got.VariantsHash
 	for i := range want.Variants {
 		want.Variants[i].Position = i
@@ -122,9 +123,10 @@ func testReleaseBound(t *testing.T, d Database) {
 	raw := d.Raw(t)
 	for range store.MaxReleases - 1 {
 		id := wire.NewUUID()
-		if _, err := raw.ExecContext(t.Context(), `INSERT INTO releases SELECT $1, image_id, enabled, approved_at, created_at, cmdline,
+		if _, err := raw.ExecContext(t.Context(), `INSERT INTO releases SELECT $1, image_id, state, proposed_by, approved_at, approved_by, verified_by,
+			decided_at, decided_by, reason, created_at, cmdline,
 			firmware_sha256, firmware_size, kernel_sha256, kernel_size, initrd_sha256, initrd_size, guest_policy, guest_svn,
-			policy, policy_revision, findings, variants_hash, mac FROM releases WHERE id = $2`, id[:], release.ID[:]); err != nil {
+			policy, policy_revision, findings, provenance, variants_hash, mac FROM releases WHERE id = $2`, id[:], release.ID[:]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -137,9 +139,6 @@ func testReleaseEdits(t *testing.T, d Database) {
 	s := d.Open(t)
 	_, release := create(t, s, Image("image"), Release("f", "k", "i"))
 	nobody := wire.NewUUID()
-	if err := s.SetReleaseEnabled(t.Context(), release.ID, false); err != nil {
-		t.Fatal(err)
-	}
 	revision, err := s.UpdateReleasePolicy(t.Context(), release.ID, []byte("new"), 1)
 	if err != nil || revision != 2 {
 		t.Errorf("got revision %d, %v", revision, err)
@@ -159,11 +158,8 @@ func testReleaseEdits(t *testing.T, d Database) {
 			t.Errorf("%s: got %v, want %v", name, err, tc.want)
 		}
 	}
-	if err := s.SetReleaseEnabled(t.Context(), nobody, true); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("got %v", err)
-	}
 	got, err := s.ReleaseByID(t.Context(), release.ID)
-	if err != nil || got.Enabled || string(got.Policy) != "new" || got.PolicyRevision != 2 {
+	if err != nil || string(got.Policy) != "new" || got.PolicyRevision != 2 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

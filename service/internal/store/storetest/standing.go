@@ -21,11 +21,13 @@ func testChangedMeanwhile(t *testing.T, d Database) {
 		reason audit.Reason
 		rule   string
 	}{
-		"nothing":          {func(store.Image, store.Release) error { return nil }, "", ""},
-		"image disabled":   {func(i store.Image, _ store.Release) error { return s.SetImageEnabled(t.Context(), i.ID, false) }, "image_disabled", "enabled"},
-		"release disabled": {func(_ store.Image, r store.Release) error { return s.SetReleaseEnabled(t.Context(), r.ID, false) }, "release_disabled", "enabled"},
-		"image deleted":    {func(i store.Image, _ store.Release) error { _, err := s.DeleteImage(t.Context(), i.ID); return err }, "launch_unknown", "image_id"},
-		"release deleted":  {func(_ store.Image, r store.Release) error { _, err := s.DeleteRelease(t.Context(), r.ID); return err }, "launch_unknown", "image_id"},
+		"nothing":        {func(store.Image, store.Release) error { return nil }, "", ""},
+		"image disabled": {func(i store.Image, _ store.Release) error { return s.SetImageEnabled(t.Context(), i.ID, false) }, "image_disabled", "enabled"},
+		"release retired": {func(_ store.Image, r store.Release) error {
+			return s.RetireRelease(t.Context(), r.ID, store.Verdict{By: Approver})
+		}, "release_retired", "state"},
+		"image deleted":   {func(i store.Image, _ store.Release) error { _, err := s.DeleteImage(t.Context(), i.ID); return err }, "launch_unknown", "image_id"},
+		"release deleted": {func(_ store.Image, r store.Release) error { _, err := s.DeleteRelease(t.Context(), r.ID); return err }, "launch_unknown", "image_id"},
 		"policy": {func(_ store.Image, r store.Release) error {
 			_, err := s.UpdateReleasePolicy(t.Context(), r.ID, []byte(`{"vmpl":0}`), 1)
 			return err

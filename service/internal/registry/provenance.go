@@ -1,0 +1,22 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// Provenance returns where a release comes from, as its registrant says; nil when
+// nothing was said.
+func Provenance(r store.Release) (*wire.Provenance, error) {
+	if len(r.Provenance) == 0 {
+		return nil, nil
+	}
+	var p wire.Provenance
+	if err := json.Unmarshal(r.Provenance, &p); err != nil {
+		return nil, fmt.Errorf("provenance of release %s: %w: %w", r.ID, store.ErrCorrupt, err)
+	}
+	return &p, nil
+}

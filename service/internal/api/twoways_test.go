@@ -13,6 +13,9 @@ import (
 func fieldsToTry() map[string][]string {
 	return map[string][]string{
 		"POST /v1/attestation/unlock":                {"nonce", "sealed_vm\u212a"},
+		"POST /v1/attestation/update":                {"nonce", "certificate\u017f"},
+		"POST /v1/attestation/confirm":               {"body", "certificate\u017f"},
+		"POST /v1/attestation/bundle":                {"ticket", "tic\u212aet"},
 		"PATCH /v1/images/:id":                       {"name", "label\u017f"},
 		"PATCH /v1/images/:id/releases/:rid":         {"policy", "revi\u017fion"},
 		"POST /v1/images/:id/releases/:rid/approval": {"content_sha256", "content_\u017fha256"},

@@ -33,6 +33,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/update"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/web"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
@@ -247,9 +248,13 @@ func (s *service) openAPI(ctx context.Context) error {
 		Sessions: access.NewSessions(s.store, s.keys.Lookup, time.Now), Passwords: passwords, Failures: access.NewFailures(time.Now),
 	}
 	s.desk = &oversight.Desk{Store: s.store, Gate: gate, KDS: s.kds, KDSCache: s.cache}
+	unlocker := s.newUnlocker()
+	updater := update.New(update.Config{
+		Prover: unlocker, Fleet: s.store, Bundles: s.images, Identity: s.keys.Identity, Key: s.keys.Nonce, Now: time.Now,
+	})
 	s.api = api.New(api.Config{
 		Store: s.store, Registry: s.images, Accounts: s.accounts, Desk: s.desk,
-		Unlocker: s.newUnlocker(), KDSInfo: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline},
+		Unlocker: unlocker, Updater: updater, KDSInfo: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline},
 		Info: s.info, Status: s.status, Limits: rates, Log: s.log, Observe: s.metrics.Request,
 	})
 	return nil

@@ -193,6 +193,7 @@ func unlocked(t *testing.T) (*computer, *Boot) {
 	}
 	c.write("dev/dm-3", nil)
 	c.write(bootconf.PathAgent, []byte("an agent"))
+	c.write(bootconf.PathConfig, []byte("{}"))
 	return c, b
 }
 

@@ -56,7 +56,7 @@ func (b *Boot) leaveInRun() error {
 	if err := b.status().Write(b.Machine.at(status.Path)); err != nil {
 		return err
 	}
-	return status.LeaveAgent(b.Machine.Root)
+	return status.Leave(b.Machine.Root)
 }
 
 // enterRoot deletes what the initrd holds, takes the kernel's file systems over and

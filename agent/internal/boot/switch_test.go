@@ -23,7 +23,6 @@ func switching(t *testing.T) (*computer, *Boot) {
 	t.Helper()
 	c, b := unlocked(t)
 	b.config.Network = bootconf.Network{Mode: bootconf.ModeStatic, Addresses: []string{"10.0.2.15/24"}}
-	c.write(bootconf.PathConfig, nil)
 	c.write("/sysroot/lib/modules/6.12.1/modules.dep", nil)
 	c.write("/sysroot"+pathMachineID, []byte("0123456789abcdef0123456789abcdef\n"))
 	if err := errors.Join(b.mountBase(t.Context()), b.networkUp(t.Context())); err != nil {
@@ -61,6 +60,9 @@ func TestSwitchRoot(t *testing.T) {
 			}
 			if s, err := status.Read(filepath.Join(c.dir, status.Path)); err != nil || s.Service != "https://a" || s.Root.Partition != "vda1" {
 				t.Errorf("%v, status %+v", err, s)
+			}
+			if content, err := os.ReadFile(filepath.Join(c.dir, bootconf.PathRunConfig)); err != nil || string(content) != "{}" {
+				t.Errorf("configuration %q, %v", content, err)
 			}
 			if content, err := os.ReadFile(filepath.Join(c.dir, bootconf.PathRunAgent)); err != nil || string(content) != "an agent" {
 				t.Errorf("agent: %q, %v", content, err)

@@ -1,5 +1,5 @@
 // Package command is the agent in the running system: it tells how this boot was
-// attested and gets reports for applications.
+// attested, gets reports for applications, and changes the guest to newer releases.
 package command
 
 import (
@@ -12,13 +12,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/service"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
 )
 
 // Exit codes.
 const (
 	exitDone        = 0
-	exitNo          = 1 // the answer is no: this boot was not attested
+	exitNo          = 1 // the answer is no: this boot was not attested, or the service refuses
 	exitUsage       = 2
 	exitEnvironment = 3
 )
@@ -33,11 +34,19 @@ In the running system:
       and compares it with "snpguard report verify --nonce NONCE"; the host's
       certificate table follows it when there is one.
       NONCE is 16 to 64 bytes as hexadecimal digits or base64
+  snpguard-agent update [--check | --reboot] [--again]
+      asks the service whether there is a release for an installed kernel, and
+      writes it to the slot that is not in use, for the next launch; --check only
+      asks. /etc/snpguard/update.json says when to reboot: {"reboot": "never"},
+      "now" or a time such as "04:30"; --reboot does it at once. --again also takes
+      a release that was tried and did not come up
+  snpguard-agent confirm
+      tells disk and service that the release that runs has booted completely
   snpguard-agent version
       the version of this program
 
-Exit codes: 0 done, 1 this boot was not attested, 2 the command line is wrong,
-3 the environment failed.
+Exit codes: 0 done, 1 this boot was not attested or the service refuses this guest,
+2 the command line is wrong, 3 the environment failed.
 
 Example:
   snpguard-agent report --nonce "$(openssl rand -hex 32)" --out report.bin
@@ -66,7 +75,7 @@ func (p *Program) Run(args []string) int {
 	}
 	fmt.Fprintf(p.Stderr, "snpguard-agent: %v\n", err)
 	switch {
-	case errors.Is(err, status.ErrNone):
+	case errors.Is(err, status.ErrNone), errors.Is(err, service.ErrDenied):
 		return exitNo
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(p.Stderr, `Run "snpguard-agent --help" for usage.`)
@@ -77,13 +86,17 @@ func (p *Program) Run(args []string) int {
 
 func (p *Program) run(args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("%w: want the command status, report or version", errUsage)
+		return fmt.Errorf("%w: want the command status, report, update, confirm or version", errUsage)
 	}
 	switch args[0] {
 	case "status":
 		return p.status(args[1:])
 	case "report":
 		return p.report(args[1:])
+	case "update":
+		return p.update(args[1:])
+	case "confirm":
+		return p.confirm(args[1:])
 	case "version", "--version":
 		_, err := fmt.Fprintf(p.Stdout, "snpguard-agent %s (%s)\n", p.Version, runtime.Version())
 		return err

@@ -122,7 +122,7 @@ func TestKeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := errors.Join(os.Rename(filepath.Join(root, status.Path), filepath.Join(root, status.PathInitrd)),
-		os.WriteFile(filepath.Join(root, "snpguard/agent"), nil, 0o600)); err != nil {
+		os.WriteFile(filepath.Join(root, "snpguard/agent"), nil, 0o600), os.WriteFile(filepath.Join(root, "snpguard/config.json"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if code, _, errs := run(root, provider{}, "keep"); code != 0 {
@@ -142,9 +142,14 @@ func TestCommandLines(t *testing.T) {
 		"--version":               {0, "snpguard-agent 1.2.3"},
 		"--help":                  {0, "snpguard-agent report"},
 		"status --help":           {0, "snpguard-agent report"},
-		"":                        {2, "want the command status, report or version"},
+		"":                        {2, "want the command status, report, update, confirm or version"},
 		"shell":                   {2, `unknown command "shell"`},
 		"status now":              {2, `unexpected argument "now"`},
+		"update --check --reboot": {2, "--check and --reboot cannot be used together"},
+		"update all":              {2, `unexpected argument "all"`},
+		"update":                  {1, "not unlocked by a SnpGuard agent"},
+		"confirm":                 {1, "not unlocked by a SnpGuard agent"},
+		"confirm --now":           {2, "unknown flag: --now"},
 		"status --yaml":           {2, "unknown flag: --yaml"},
 		"status --json=much":      {2, "--json takes no value"},
 		"report":                  {2, "--nonce is missing"},

@@ -32,7 +32,7 @@ func Arrange(root string, s *Status) (keepRun bool, err error) {
 		if err := s.Write(filepath.Join(root, Path)); err != nil {
 			return false, err
 		}
-		return true, LeaveAgent(root)
+		return true, Leave(root)
 	}
 	if err != nil {
 		return false, fmt.Errorf("prepare the status: %w", err)
@@ -53,5 +53,5 @@ func Keep(root string) error {
 	if err := write(filepath.Join(root, Path), encoded); err != nil {
 		return err
 	}
-	return LeaveAgent(root)
+	return Leave(root)
 }

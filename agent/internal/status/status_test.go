@@ -37,7 +37,8 @@ func initrdWithAgent(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
 	path := filepath.Join(root, bootconf.PathAgent)
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("an agent"), 0o700)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("an agent"), 0o700),
+		os.WriteFile(filepath.Join(root, bootconf.PathConfig), []byte("{}"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	return root
@@ -53,6 +54,9 @@ func agentIsLeft(t *testing.T, root string) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o755 {
 		t.Errorf("agent: %v, %v", info, err)
+	}
+	if content, err := os.ReadFile(filepath.Join(root, bootconf.PathRunConfig)); err != nil || string(content) != "{}" {
+		t.Errorf("configuration %q, %v", content, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/service"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/unlock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
@@ -28,7 +29,7 @@ func TestDenialsEnd(t *testing.T) {
 	}
 	w.config.Services = []string{w.serve(t, w.handler(map[string]http.HandlerFunc{wire.PathUnlock: deny}), w.ca.leaf(t, goodLeaf())), "https://127.0.0.1:1"}
 	_, err := run(t, w, 100, nil)
-	if !errors.Is(err, unlock.ErrDenied) || denials != 3 || !strings.Contains(err.Error(), "request r7") {
+	if !errors.Is(err, service.ErrDenied) || denials != 3 || !strings.Contains(err.Error(), "request r7") {
 		t.Errorf("%d denials, %v", denials, err)
 	}
 	denials, grantAt = 0, 3
@@ -55,7 +56,7 @@ func TestDenialsAreApart(t *testing.T) {
 	}
 	l := loop(t)
 	l.DenialPause = 50 * time.Millisecond
-	if _, err := s.Run(t.Context(), l); !errors.Is(err, unlock.ErrDenied) || len(at) != 3 {
+	if _, err := s.Run(t.Context(), l); !errors.Is(err, service.ErrDenied) || len(at) != 3 {
 		t.Fatalf("%d denials, %v", len(at), err)
 	}
 	if at[1].Sub(at[0]) < l.DenialPause || at[2].Sub(at[1]) < l.DenialPause {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/service"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
@@ -53,13 +54,13 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(403, wire.ProblemContentType, "", `{"code":"denied","request_id":"a"}`)
 	f.Add(503, wire.ProblemContentType, "99999999999", `{"code":"unavailable","request_id":"\n\u001b[2J"}`)
 	f.Fuzz(func(t *testing.T, status int, kind, after, body string) {
-		c := &client{"http://service", &http.Client{Transport: answered{status, kind, after, body}}}
+		c := service.Over(answered{status, kind, after, body}, "http://service", 0)
 		var grant wire.Grant
-		err := c.post(context.Background(), wire.PathUnlock, nil, &grant)
+		err := c.Post(context.Background(), wire.PathUnlock, nil, &grant)
 		if err != nil {
 			return
 		}
-		if _, err = session.open([report.DataSize]byte{}, &grant); !errors.Is(err, errAnswer) && !errors.Is(err, errSignature) {
+		if _, err = session.open([report.DataSize]byte{}, &grant); !errors.Is(err, service.ErrAnswer) && !errors.Is(err, errSignature) {
 			t.Errorf("%v for %q", err, body)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/retry"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/service"
 )
 
 // maxDenials is how many rounds may end in a denial. A service answers the same
@@ -26,7 +27,7 @@ var ErrNoPath = errors.New("no network")
 // Path is a way out of this machine.
 type Path struct {
 	Name string // such as "eth0"
-	Dial Dial
+	Dial service.Dial
 }
 
 // Loop says how [Session.Run] waits.
@@ -45,7 +46,7 @@ func NewLoop(paths func() []Path, log func(string, ...any)) Loop {
 // Run asks every service over every way in turn, round after round with a
 // growing pause, until one grants the key, the context ends, or services have
 // denied it in maxDenials rounds. The error is what the last round met; it wraps
-// ErrDenied when that ended it.
+// service.ErrDenied when that ended it.
 func (s *Session) Run(ctx context.Context, l Loop) (*Result, error) {
 	var result *Result
 	denials := 0
@@ -60,7 +61,7 @@ func (s *Session) Run(ctx context.Context, l Loop) (*Result, error) {
 			last = err.Error()
 			l.Log("%v", err)
 		}
-		if errors.Is(err, ErrDenied) {
+		if errors.Is(err, service.ErrDenied) {
 			if denials++; denials >= maxDenials {
 				return retry.Permanent(err)
 			}
@@ -77,25 +78,25 @@ func (s *Session) round(ctx context.Context, paths []Path) (*Result, error) {
 		return nil, ErrNoPath
 	}
 	var all error
-	for _, service := range s.services {
+	for _, url := range s.services {
 		for _, path := range paths {
-			result, err := s.try(ctx, service, path.Dial)
+			result, err := s.try(ctx, url, path.Dial)
 			if err == nil {
 				result.Path = path.Name
 				return result, nil
 			}
-			all = join(all, fmt.Errorf("%s: %w", name(service, path, len(paths)), short(err)))
+			all = join(all, fmt.Errorf("%s: %w", name(url, path, len(paths)), short(err)))
 		}
 	}
 	return nil, all
 }
 
 // name tells the ways apart where there are several.
-func name(service string, path Path, paths int) string {
+func name(url string, path Path, paths int) string {
 	if paths > 1 {
-		return service + " by " + path.Name
+		return url + " by " + path.Name
 	}
-	return service
+	return url
 }
 
 // short takes the address away, which net/http repeats.

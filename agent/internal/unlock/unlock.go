@@ -12,7 +12,6 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/subtle"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/service"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
@@ -44,7 +44,7 @@ type Session struct {
 	identity   ed25519.PublicKey
 	commitment [32]byte
 	sealed     []byte
-	roots      []*x509.Certificate
+	roots      service.Roots
 	attest     Attest
 	key        *seal.PrivateKey
 	timeout    time.Duration // of one call
@@ -59,11 +59,11 @@ func New(c *bootconf.Config, sealed []byte, attest Attest) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("measured identity key: %w", err)
 	}
-	s := &Session{image: c.ImageID, services: c.Services, identity: key, sealed: sealed, attest: attest, timeout: callTimeout}
+	s := &Session{image: c.ImageID, services: c.Services, identity: key, sealed: sealed, attest: attest, timeout: service.CallTimeout}
 	if n, err := hex.Decode(s.commitment[:], []byte(c.VMKCommitment)); err != nil || n != len(s.commitment) {
 		return nil, errors.New("measured commitment is malformed")
 	}
-	if s.roots, err = parseRoots(c.CA); err != nil {
+	if s.roots, err = service.ParseRoots(c.CA); err != nil {
 		return nil, err
 	}
 	s.key, err = seal.GenerateKey()
@@ -85,29 +85,26 @@ type Result struct {
 }
 
 // try asks one service over one way.
-func (s *Session) try(ctx context.Context, service string, dial Dial) (*Result, error) {
-	c, err := s.newClient(service, dial)
+func (s *Session) try(ctx context.Context, url string, dial service.Dial) (*Result, error) {
+	c, err := service.New(s.roots, url, dial, s.timeout)
 	if err != nil {
 		return nil, err
 	}
-	var challenge wire.Challenge
-	if err := c.post(ctx, wire.PathChallenge, nil, &challenge); err != nil {
+	nonce, err := c.Challenge(ctx)
+	if err != nil {
 		return nil, err
-	}
-	if err := challenge.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errAnswer, err)
 	}
 	public := s.key.Public().Bytes()
 	data := wire.UnlockBinding{
-		Nonce: challenge.Nonce, PublicKey: public, Image: s.image, SealedVMK: sha256.Sum256(s.sealed),
+		Nonce: nonce, PublicKey: public, Image: s.image, SealedVMK: sha256.Sum256(s.sealed),
 	}.ReportData()
 	evidence, err := s.attest(data)
 	if err != nil {
 		return nil, fmt.Errorf("get attestation report: %w", err)
 	}
 	var grant wire.Grant
-	err = c.post(ctx, wire.PathUnlock, &wire.UnlockRequest{
-		Report: evidence.Report, Certificates: evidence.Certificates, Nonce: challenge.Nonce, PublicKey: public, SealedVMK: s.sealed,
+	err = c.Post(ctx, wire.PathUnlock, &wire.UnlockRequest{
+		Report: evidence.Report, Certificates: evidence.Certificates, Nonce: nonce, PublicKey: public, SealedVMK: s.sealed,
 	}, &grant)
 	if err != nil {
 		return nil, err
@@ -117,13 +114,13 @@ func (s *Session) try(ctx context.Context, service string, dial Dial) (*Result, 
 	if err != nil {
 		return nil, err
 	}
-	return &Result{VMK: vmk, Service: service, Evidence: evidence, Time: time.UnixMilli(grant.Time), Came: came}, nil
+	return &Result{VMK: vmk, Service: url, Evidence: evidence, Time: time.UnixMilli(grant.Time), Came: came}, nil
 }
 
 // open checks a grant and returns the volume key.
 func (s *Session) open(data [report.DataSize]byte, g *wire.Grant) ([]byte, error) {
 	if err := g.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errAnswer, err)
+		return nil, fmt.Errorf("%w: %w", service.ErrAnswer, err)
 	}
 	if !ed25519.Verify(s.identity, wire.GrantTranscript(data, g.Time, g.Enc, g.Ciphertext), g.Signature) {
 		return nil, errSignature

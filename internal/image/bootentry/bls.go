@@ -1,12 +1,13 @@
 package bootentry
 
 import (
-	"cmp"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/versions"
 )
 
 // readBLS reads the type #1 entries of loader/entries, newest first, as GRUB's
@@ -17,7 +18,7 @@ func readBLS(fsys fs.FS, dir string, variables map[string]string) ([]menuItem, e
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(list, func(a, b *blsEntry) int { return -CompareVersions(a.file, b.file) })
+	slices.SortFunc(list, func(a, b *blsEntry) int { return -versions.Compare(a.file, b.file) })
 	var items []menuItem
 	for _, b := range list {
 		if b.Kernel != "" {
@@ -135,43 +136,4 @@ func expandBLS(value string, variables map[string]string, most int) string {
 		}
 	}
 	return b.String()
-}
-
-// CompareVersions orders version strings as people read them: runs of digits by
-// value, "~" before the end, everything else by its bytes.
-func CompareVersions(a, b string) int {
-	for a != "" || b != "" {
-		var x, y string
-		x, a = run(a)
-		y, b = run(b)
-		if c := compareRuns(x, y); c != 0 {
-			return c
-		}
-	}
-	return 0
-}
-
-// run cuts off leading digits, or what comes before digits.
-func run(s string) (head, tail string) {
-	digit := func(c byte) bool { return c >= '0' && c <= '9' }
-	n := 0
-	for n < len(s) && digit(s[n]) == digit(s[0]) && (n == 0 || s[n] != '~') {
-		n++
-	}
-	return s[:n], s[n:]
-}
-
-func compareRuns(x, y string) int {
-	isNumber := func(s string) bool { return s != "" && s[0] >= '0' && s[0] <= '9' }
-	switch {
-	case strings.HasPrefix(x, "~") != strings.HasPrefix(y, "~"):
-		if strings.HasPrefix(x, "~") {
-			return -1
-		}
-		return 1
-	case isNumber(x) && isNumber(y):
-		x, y = strings.TrimLeft(x, "0"), strings.TrimLeft(y, "0")
-		return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y))
-	}
-	return cmp.Compare(x, y)
 }

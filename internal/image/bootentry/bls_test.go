@@ -85,18 +85,6 @@ func TestDirectoriesOfBLSEntries(t *testing.T) {
 	}
 }
 
-func TestCompareVersions(t *testing.T) {
-	ordered := []string{"5.4.0", "6.1.0-9-amd64", "6.1.0-10-amd64", "6.9", "6.10~rc1", "6.10", "6.10.1", "6.12.117+deb13-cloud-amd64", "10.0"}
-	for i, a := range ordered {
-		for j, b := range ordered {
-			got := bootentry.CompareVersions(a, b)
-			if (got < 0) != (i < j) || (got > 0) != (i > j) {
-				t.Errorf("%s to %s: %d", a, b, got)
-			}
-		}
-	}
-}
-
 func FuzzBLS(f *testing.F) {
 	f.Add("title a\nlinux /k\noptions $kernelopts\n", "kernelopts=a b\n")
 	f.Fuzz(func(t *testing.T, entry, env string) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/versions"
 )
 
 // readLoader reads the menu of systemd-boot: the entries and the unified kernel
@@ -125,11 +127,11 @@ func (b *blsEntry) before(o *blsEntry) int {
 		return c
 	}
 	if b.sortKey != "" {
-		if c := cmp.Or(cmp.Compare(b.sortKey, o.sortKey), cmp.Compare(b.machineID, o.machineID), -CompareVersions(b.version, o.version)); c != 0 {
+		if c := cmp.Or(cmp.Compare(b.sortKey, o.sortKey), cmp.Compare(b.machineID, o.machineID), -versions.Compare(b.version, o.version)); c != 0 {
 			return c
 		}
 	}
-	return cmp.Or(-CompareVersions(b.ID, o.ID), -cmp.Compare(b.triesLeft, o.triesLeft), cmp.Compare(b.triesDone, o.triesDone))
+	return cmp.Or(-versions.Compare(b.ID, o.ID), -cmp.Compare(b.triesLeft, o.triesLeft), cmp.Compare(b.triesDone, o.triesDone))
 }
 
 func boolInt(b bool) int {

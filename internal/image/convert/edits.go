@@ -48,7 +48,7 @@ func (c *conversion) changes(sys *system) ([]rootfs.Change, error) {
 		changes = append(changes, added...)
 	}
 	edits, err := harden.Edits(sys.input.Root, harden.Options{
-		CloudInit: c.CloudInit, Agent: true, MachineID: c.Initrd == bootconf.InitrdMinimal,
+		CloudInit: c.CloudInit, Agent: true, MachineID: c.Initrd == bootconf.InitrdMinimal, Updates: c.Initrd == bootconf.InitrdMinimal,
 	})
 	if err != nil {
 		return nil, err

@@ -28,6 +28,7 @@ type Options struct {
 	CloudInit string // CloudInitNone, CloudInitKeep or "NoCloud,Ec2"
 	Agent     bool   // there is an agent, which the initrd leaves in /run
 	MachineID bool   // the agent gives a root without a machine-id a random one
+	Updates   bool   // the guest changes to newer releases
 }
 
 // dataSources returns the list that cloud-init is to have.
@@ -73,8 +74,8 @@ func Edits(root fs.FS, o Options) ([]Edit, error) {
 	}
 	edits = append(edits,
 		Edit{Path: strings.TrimPrefix(initrd.PathUdevRule, "/"), Mode: 0o644, Content: []byte(initrd.UdevRule)},
-		Edit{Path: strings.TrimPrefix(initrd.PathUdevForeign, "/"), Mode: 0o644, Content: []byte(initrd.UdevForeign)},
-		Edit{Path: pathKernelHook, Mode: 0o755, Content: []byte(kernelHook)})
+		Edit{Path: strings.TrimPrefix(initrd.PathUdevForeign, "/"), Mode: 0o644, Content: []byte(initrd.UdevForeign)})
+	edits = append(edits, updates(r, o)...)
 	if o.Agent {
 		edits = append(edits, Edit{Path: pathAgentLink, Target: bootconf.PathRunAgent})
 	}
@@ -86,11 +87,3 @@ func Edits(root fs.FS, o Options) ([]Edit, error) {
 	}
 	return edits, nil
 }
-
-// kernelHook runs when a kernel is installed in the guest.
-const kernelHook = `#!/bin/sh
-# This guest boots the kernel that was measured when its image was converted.
-echo "snpguard: Linux $1 is installed, but this guest goes on booting the kernel it was registered with;" >&2
-echo "snpguard: convert and register the image again to boot another." >&2
-exit 0
-`

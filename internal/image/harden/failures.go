@@ -10,7 +10,7 @@ const powerOffOnFailure = "# Written by snpguard: there is no shell to mend it.\
 // failures has systemd power off when the root cannot be checked, or a file system not
 // be mounted.
 func failures(r *reader) (edits []Edit) {
-	if !r.exists("usr/lib/systemd/systemd") && !r.exists("lib/systemd/systemd") {
+	if !r.hasSystemd() {
 		return nil
 	}
 	for _, unit := range []string{"systemd-fsck-root.service", "local-fs.target"} {
@@ -19,4 +19,9 @@ func failures(r *reader) (edits []Edit) {
 		})
 	}
 	return edits
+}
+
+// hasSystemd says whether the root's init is systemd.
+func (r *reader) hasSystemd() bool {
+	return r.exists("usr/lib/systemd/systemd") || r.exists("lib/systemd/systemd")
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/bootentry"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/uki"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/versions"
 )
 
 // Choice is an entry and the kernel that it boots.
@@ -30,7 +31,7 @@ func (o *OS) Choose(in Input, release string) (*Choice, error) {
 		if e.Default {
 			return c, nil
 		}
-		if best == nil || bootentry.CompareVersions(k.Release, best.Kernel.Release) > 0 {
+		if best == nil || versions.Compare(k.Release, best.Kernel.Release) > 0 {
 			best = c
 		}
 	}

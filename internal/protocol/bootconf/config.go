@@ -25,6 +25,10 @@ const (
 // status of the boot.
 const PathRunAgent = "/run/snpguard/agent"
 
+// PathRunConfig is the configuration that this boot was measured with, left beside the
+// agent: whom the running system trusts is whom the boot trusted.
+const PathRunConfig = "/run/snpguard/config.json"
+
 // Format is the version of the document that this package reads and writes.
 const Format = 1
 

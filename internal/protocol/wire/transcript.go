@@ -31,6 +31,17 @@ const (
 	tagCommitment   = "snpguard/v1/vmk-commitment"
 	tagSealedVMK    = "snpguard/v1/sealed-vmk"
 	tagUnsealingKey = "snpguard/v1/unsealing-key"
+	tagMachine      = "snpguard/v1/machine"
+)
+
+// Call is an attested call of a running guest. It is the domain tag of the call's
+// report data; that of its answer is the same with "-answer" behind it.
+type Call string
+
+// The calls.
+const (
+	CallUpdate  Call = "snpguard/v1/update"
+	CallConfirm Call = "snpguard/v1/confirm"
 )
 
 // transcript encodes a domain tag and fields so that different lists never give
@@ -61,6 +72,32 @@ func (b UnlockBinding) ReportData() [64]byte {
 // verifier's nonce: SHA-512 over the transcript. Whoever chooses the nonce chooses
 // no other transcript by it, so a guest signs nothing but what it was asked.
 func ReportData(nonce []byte) [64]byte { return sha512.Sum512(transcript(tagReport, nonce)) }
+
+// CallBinding is what a running guest commits to by the report of a call.
+type CallBinding struct {
+	Nonce []byte // the service's, NonceSize
+	Image UUID
+	Body  [32]byte // SHA-256 of the call's body
+}
+
+// ReportData returns REPORT_DATA of the report: SHA-512 over the transcript.
+func (b CallBinding) ReportData(call Call) [64]byte {
+	return sha512.Sum512(transcript(string(call), b.Nonce, b.Image[:], b.Body[:]))
+}
+
+// AnswerTranscript returns what the service's identity key signs: that this body
+// answers the call with this report data.
+func AnswerTranscript(call Call, reportData [64]byte, body []byte) []byte {
+	return transcript(string(call)+"-answer", reportData[:], body)
+}
+
+// MachineID returns how the service knows a machine: the first 16 bytes of SHA-256
+// over image and machine-id (32 hexadecimal digits), which itself should not leave
+// the machine (machine-id(5)).
+func MachineID(image UUID, machineID string) UUID {
+	sum := sha256.Sum256(transcript(tagMachine, image[:], []byte(machineID)))
+	return UUID(sum[:16])
+}
 
 // GrantTranscript returns what the service's identity key signs: that this
 // answer belongs to the request with this report data. time is in milliseconds

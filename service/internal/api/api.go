@@ -17,6 +17,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/registry"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/update"
 )
 
 // Unlocker decides who gets a key; *unlock.Service is one. Its errors are *unlock.Denial
@@ -26,6 +27,14 @@ type Unlocker interface {
 	Unlock(ctx context.Context, r *wire.UnlockRequest, c unlock.Caller) (*wire.Grant, error)
 }
 
+// Updater answers guests that have booted; *update.Service does. Its errors are
+// *unlock.Denial or wrap unlock.ErrUnavailable or wire.ErrShape.
+type Updater interface {
+	Update(ctx context.Context, call *wire.GuestCall, c unlock.Caller) (*wire.GuestAnswer, error)
+	Confirm(ctx context.Context, call *wire.GuestCall, c unlock.Caller) (*wire.GuestAnswer, error)
+	Bundle(ctx context.Context, ticket []byte) (*update.Bundle, error)
+}
+
 // Config is what the API is made of. All of it is needed but Now and Observe.
 type Config struct {
 	Store    *store.Store // whose images are shown
@@ -33,6 +42,7 @@ type Config struct {
 	Accounts *access.Accounts
 	Desk     *oversight.Desk
 	Unlocker Unlocker
+	Updater  Updater
 	KDSInfo  wire.KDSStatus  // BaseURL and Offline
 	Info     wire.PublicInfo // as it is answered
 	Status   wire.Status     // Version, StartedAt, Database, Simulated and Warnings
@@ -47,7 +57,7 @@ type Config struct {
 
 // Limits are what the API lets through.
 type Limits struct {
-	Attestation, AttestationAll limit.Rate // challenges and unlocks, of each address and of all
+	Attestation, AttestationAll limit.Rate // calls of guests, of each address and of all
 
 	Body time.Duration // that a small body may take
 	Pace Pace          // of a large one

@@ -26,7 +26,7 @@ func auditFilterNames() []string {
 
 func readAuditFilter(q *query) store.AuditFilter {
 	filter := store.AuditFilter{
-		Kind:    q.oneOf("kind", audit.KindUnlock, audit.KindAdmin),
+		Kind:    q.oneOf("kind", audit.KindUnlock, audit.KindAdmin, audit.KindGuest),
 		Outcome: q.oneOf("outcome", audit.OutcomeGranted, audit.OutcomeDenied, audit.OutcomeDone),
 		Reason:  q.get("reason"), RequestID: q.get("request_id"), ImageID: q.uuid("image_id"),
 		Since: q.time("since"), Until: q.time("until"),

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,6 +109,38 @@ func FuzzUnlockRequest(f *testing.F) {
 		}
 		if r.Validate() == nil && (len(r.Report) != 1184 || len(r.Nonce) != 64 || len(r.Certificates) > wire.MaxCertificates) {
 			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// FuzzGuestCall decodes calls and their bodies; what is taken is within bounds.
+func FuzzGuestCall(f *testing.F) {
+	inner := `{"machine":"01000000-0000-0000-0000-000000000000","running":"6.12","kernels":[{"release":"6.13","sha256":"` + strings.Repeat("0a", 32) + `","modules":true}]}`
+	good, err := json.Marshal(wire.GuestCall{Report: make([]byte, 1184), Nonce: make([]byte, wire.NonceSize), Body: []byte(inner)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good, []byte(inner))
+	for _, body := range []string{"", "{}", `{"report":""}`, `{"body":null}`, `{"kernels":[{}]}`, `{"running":"../x"}`, "{}{}", "[]", "{\"nonce\":\"\xff\"}"} {
+		f.Add([]byte(body), []byte(body))
+	}
+	f.Fuzz(func(t *testing.T, outer, inner []byte) {
+		var c wire.GuestCall
+		if err := decodeJSON(outer, &c); err != nil {
+			if classify(err).code != wire.CodeMalformed {
+				t.Errorf("%v", err)
+			}
+		} else if c.Validate() == nil && (len(c.Report) != 1184 || len(c.Nonce) != 64 || len(c.Body) == 0 || len(c.Body) > wire.MaxCallBody) {
+			t.Errorf("%+v", c)
+		}
+		var r wire.UpdateRequest
+		if decodeJSON(inner, &r) != nil || r.Validate() != nil {
+			return
+		}
+		for _, k := range r.Kernels {
+			if len(r.Kernels) > wire.MaxKernels || len(k.SHA256) != 64 || len(k.Release) > wire.MaxKernelRelease || strings.ContainsAny(k.Release, "/<>&\"' \x00") {
+				t.Errorf("%+v", r)
+			}
 		}
 	})
 }

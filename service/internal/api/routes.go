@@ -53,6 +53,15 @@ func (a *API) table() []route {
 			method: "POST", path: wire.PathUnlock, attestation: true, timeout: time.Minute, handle: a.unlock,
 			body: body{contentType: typeJSON, most: wire.MaxUnlockBody},
 		},
+		{
+			method: "POST", path: wire.PathUpdate, attestation: true, timeout: time.Minute, handle: a.update,
+			body: body{contentType: typeJSON, most: wire.MaxGuestCall},
+		},
+		{
+			method: "POST", path: wire.PathConfirm, attestation: true, timeout: time.Minute, handle: a.confirm,
+			body: body{contentType: typeJSON, most: wire.MaxGuestCall},
+		},
+		{method: "POST", path: wire.PathBundle, attestation: true, body: small(), handle: a.guestBundle},
 		{method: "GET", path: wire.PathPublicInfo, timeout: quick, handle: a.publicInfo},
 		{method: "GET", path: wire.PathOpenAPI, timeout: quick, handle: a.openAPI},
 
@@ -60,6 +69,8 @@ func (a *API) table() []route {
 		{method: "POST", path: images, op: access.RegisterImage, body: upload, handle: a.registerImage},
 		{method: "GET", path: images + "/:id", op: access.ReadImages, timeout: quick, handle: a.showImage},
 		{method: "PATCH", path: images + "/:id", op: access.ChangeImage, timeout: quick, handle: a.patchImage, body: body{contentType: typeJSON, most: maxPolicyBody}},
+		{method: "GET", path: images + "/:id/machines", op: access.ReadImages, timeout: quick, handle: a.listMachines},
+		{method: "GET", path: images + "/:id/fleet", op: access.ReadImages, timeout: quick, handle: a.showFleet},
 		{method: "DELETE", path: images + "/:id", op: access.DeleteImage, timeout: time.Minute, handle: a.deleteImage},
 		{method: "POST", path: releases, op: access.RegisterRelease, body: upload, handle: a.registerRelease},
 		{method: "GET", path: releases + "/:rid", op: access.ReadImages, timeout: quick, handle: a.showRelease},

@@ -27,6 +27,9 @@ func fieldsToTry() map[string][]string {
 		"POST /v1/password":                              {"current"},
 		"POST /v1/images (part registration)":            {"image_id", "label\u017f"},
 		"POST /v1/images/:id/releases (a part)":          {"vcpus", "di\u017fabled"},
+		"POST /v1/attestation/update":                    {"nonce", "certificate\u017f"},
+		"POST /v1/attestation/confirm":                   {"body", "certificate\u017f"},
+		"POST /v1/attestation/bundle":                    {"ticket", "tic\u212aet"},
 	}
 }
 

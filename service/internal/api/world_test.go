@@ -23,6 +23,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/update"
 )
 
 // world is a service without its unlock pipeline, on HTTPS.
@@ -38,6 +39,7 @@ type world struct {
 	api       *api.API
 	server    *httptest.Server
 	unlocker  *fakeUnlocker
+	updater   *fakeUpdater
 	log       *logBuffer
 	documents *openAPI
 }
@@ -52,7 +54,7 @@ func newWorld(t *testing.T, change ...func(*api.Config)) *world {
 func newWorldOn(t *testing.T, db storetest.Database, change ...func(*api.Config)) *world {
 	t.Helper()
 	w := &world{
-		t: t, clock: storetest.NewClock(0), db: db, files: newArtifacts(t), unlocker: &fakeUnlocker{},
+		t: t, clock: storetest.NewClock(0), db: db, files: newArtifacts(t), unlocker: &fakeUnlocker{}, updater: &fakeUpdater{},
 		tokens: make(map[wire.Role]string), log: &logBuffer{}, documents: loadOpenAPI(t),
 	}
 	w.store = db.Open(t, store.Options{Now: w.clock.Now, MaxConns: 8})
@@ -84,10 +86,10 @@ func newWorldOn(t *testing.T, db storetest.Database, change ...func(*api.Config)
 			Failures: limit.New(often, often, w.clock.Now),
 		},
 		Desk:     &oversight.Desk{Store: w.store, Gate: gate},
-		Unlocker: w.unlocker,
-		Info:     publicInfo(w.keys),
-		Status:   wire.Status{Version: "v1.2.3", StartedAt: w.clock.Now(), Database: "sqlite"},
-		Limits:   limits, Log: logger, Now: w.clock.Now,
+		Unlocker: w.unlocker, Updater: w.updater,
+		Info:   publicInfo(w.keys),
+		Status: wire.Status{Version: "v1.2.3", StartedAt: w.clock.Now(), Database: "sqlite"},
+		Limits: limits, Log: logger, Now: w.clock.Now,
 	}
 	newKDS(t, &cfg)
 	for _, c := range change {
@@ -154,6 +156,38 @@ func (f *fakeUnlocker) Unlock(ctx context.Context, _ *wire.UnlockRequest, c unlo
 		return nil, err
 	}
 	return f.grant, f.err
+}
+
+// fakeUpdater does what a test says.
+type fakeUpdater struct {
+	mu       sync.Mutex
+	answer   *wire.GuestAnswer
+	err      error
+	caller   unlock.Caller
+	updates  int
+	confirms int
+	bundles  int
+}
+
+func (f *fakeUpdater) Update(_ context.Context, _ *wire.GuestCall, c unlock.Caller) (*wire.GuestAnswer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.updates, f.caller = f.updates+1, c
+	return f.answer, f.err
+}
+
+func (f *fakeUpdater) Confirm(_ context.Context, _ *wire.GuestCall, c unlock.Caller) (*wire.GuestAnswer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.confirms, f.caller = f.confirms+1, c
+	return f.answer, f.err
+}
+
+func (f *fakeUpdater) Bundle(context.Context, []byte) (*update.Bundle, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.bundles++
+	return nil, f.err
 }
 
 // logBuffer is the service's log.

@@ -16,13 +16,14 @@ import (
 const (
 	KindUnlock = "unlock" // a guest asked for its key
 	KindAdmin  = "admin"  // an operator changed something, or tried to
+	KindGuest  = "guest"  // a running guest said something of itself
 )
 
 // Outcomes of what a record is about.
 const (
 	OutcomeGranted = "granted" // the key was released
 	OutcomeDenied  = "denied"
-	OutcomeDone    = "done" // an operator's change took place
+	OutcomeDone    = "done" // an operator's change took place, or a guest's word was kept
 )
 
 // Limits of a record. Longer texts are cut, so that nothing a guest sends keeps

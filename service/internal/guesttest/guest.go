@@ -119,15 +119,32 @@ func (g *Guest) NewRequest(nonce []byte) (*wire.UnlockRequest, error) {
 	if err != nil {
 		return nil, err
 	}
-	request := &wire.UnlockRequest{Report: signed, Nonce: nonce, PublicKey: g.Key.Public().Bytes(), SealedVMK: g.SealedVMK}
-	if g.WithCerts {
-		table := snp.CertTable{VCEK: g.Host.VEK.Certificate.Raw, ASK: g.Host.ASK}
-		if g.Report.SigningKey == snp.SignedByVLEK {
-			table.VCEK, table.VLEK = nil, table.VCEK
-		}
-		request.Certificates = table.Bytes()
+	return &wire.UnlockRequest{
+		Report: signed, Certificates: g.certificates(), Nonce: nonce, PublicKey: g.Key.Public().Bytes(), SealedVMK: g.SealedVMK,
+	}, nil
+}
+
+// certificates returns the host's table, or nil.
+func (g *Guest) certificates() []byte {
+	if !g.WithCerts {
+		return nil
 	}
-	return request, nil
+	table := snp.CertTable{VCEK: g.Host.VEK.Certificate.Raw, ASK: g.Host.ASK}
+	if g.Report.SigningKey == snp.SignedByVLEK {
+		table.VCEK, table.VLEK = nil, table.VCEK
+	}
+	return table.Bytes()
+}
+
+// NewCall makes a call of the guest once it runs.
+func (g *Guest) NewCall(call wire.Call, nonce, body []byte) (*wire.GuestCall, error) {
+	report := *g.Report
+	report.ReportData = wire.CallBinding{Nonce: nonce, Image: g.Image, Body: sha256.Sum256(body)}.ReportData(call)
+	signed, err := g.Host.VEK.Report(&report)
+	if err != nil {
+		return nil, err
+	}
+	return &wire.GuestCall{Report: signed, Certificates: g.certificates(), Nonce: nonce, Body: body}, nil
 }
 
 // Open checks a grant as the agent does and returns the VMK.

@@ -32,6 +32,19 @@ func (r *Registry) Export(ctx context.Context, actor access.Actor, image, id wir
 	if err := r.Gate.Permit(ctx, actor, access.ExportRelease); err != nil {
 		return nil, err
 	}
+	e, err := r.Bundle(ctx, image, id, want)
+	if err != nil {
+		return nil, err
+	}
+	if e.permit, err = r.Gate.Begin(ctx, actor, access.ExportRelease); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Bundle prepares the bundle of a release without asking who wants it: bundles are
+// signed, and no secrets. The error is Export's.
+func (r *Registry) Bundle(ctx context.Context, image, id wire.UUID, want ExportOptions) (*Export, error) {
 	release, err := r.Release(ctx, image, id)
 	if err != nil {
 		return nil, err
@@ -59,9 +72,6 @@ func (r *Registry) Export(ctx context.Context, actor access.Actor, image, id wir
 	if len(e.release.Variants) == 0 {
 		return nil, refused("the release has no variant %.60q", want.Variant)
 	}
-	if e.permit, err = r.Gate.Begin(ctx, actor, access.ExportRelease); err != nil {
-		return nil, err
-	}
 	return e, nil
 }
 
@@ -69,7 +79,11 @@ func (r *Registry) Export(ctx context.Context, actor access.Actor, image, id wir
 func (e *Export) Format() bundle.Format { return e.format }
 
 // Close gives the place back.
-func (e *Export) Close() { e.permit.End() }
+func (e *Export) Close() {
+	if e.permit != nil {
+		e.permit.End()
+	}
+}
 
 // VariantName names a variant as the files of a bundle do, such as "4xEPYC-Genoa".
 func VariantName(v store.Variant) string {

@@ -65,8 +65,12 @@ func (s *Store) record(ctx context.Context, q querier, unlocks []Unlock, now tim
 // gather looks up what the database has about unlocks, and uses up their nonces.
 func gather(ctx context.Context, q querier, unlocks []Unlock, now time.Time) (*batch, error) {
 	b := &batch{unlocks: unlocks, now: now}
+	nonces := make([]*Nonce, len(unlocks))
+	for i := range unlocks {
+		nonces[i] = unlocks[i].Nonce
+	}
 	var err error
-	if b.fresh, err = useNonces(ctx, q, unlocks); err != nil {
+	if b.fresh, err = useNonces(ctx, q, nonces); err != nil {
 		return nil, err
 	}
 	if b.held, err = findGrants(ctx, q, unlocks); err != nil {

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// useNonces uses up the nonces of unlocks, and returns for each whether its nonce,
-// if it has one, was not used before, nor by an earlier one of them.
-func useNonces(ctx context.Context, q querier, unlocks []Unlock) ([]bool, error) {
+// useNonces uses up nonces, and returns for each, if it is not nil, whether it was not
+// used before, nor by an earlier one of them.
+func useNonces(ctx context.Context, q querier, nonces []*Nonce) ([]bool, error) {
 	var rows [][]any
 	first := map[[32]byte]int{}
-	for i, u := range unlocks {
-		if u.Nonce == nil {
+	for i, n := range nonces {
+		if n == nil {
 			continue
 		}
-		if _, again := first[u.Nonce.Hash]; !again {
-			first[u.Nonce.Hash] = i
-			rows = append(rows, []any{u.Nonce.Hash[:], micros(u.Nonce.Expires)})
+		if _, again := first[n.Hash]; !again {
+			first[n.Hash] = i
+			rows = append(rows, []any{n.Hash[:], micros(n.Expires)})
 		}
 	}
 	taken := map[[32]byte]bool{}
@@ -33,9 +33,9 @@ func useNonces(ctx context.Context, q querier, unlocks []Unlock) ([]bool, error)
 			taken[hash] = true
 		}
 	}
-	fresh := make([]bool, len(unlocks))
-	for i, u := range unlocks {
-		fresh[i] = u.Nonce == nil || taken[u.Nonce.Hash] && first[u.Nonce.Hash] == i
+	fresh := make([]bool, len(nonces))
+	for i, n := range nonces {
+		fresh[i] = n == nil || taken[n.Hash] && first[n.Hash] == i
 	}
 	return fresh, nil
 }

@@ -17,12 +17,19 @@ type Options struct {
 	// is 16 when zero.
 	MaxConns int
 
+	// MaxMachines bounds the machines that are kept of an image: a new one takes the
+	// place of the one that was not seen for longest. It is 100,000 when zero.
+	MaxMachines int64
+
 	// Now is the clock, time.Now when nil.
 	Now func() time.Time
 }
 
 // defaultMaxConns leaves several replicas room below PostgreSQL's usual 100.
 const defaultMaxConns = 16
+
+// defaultMaxMachines is what root in one guest of an image can fill.
+const defaultMaxMachines = 100_000
 
 // Store is an open database. Its methods are safe for concurrent use; other
 // processes may have the same database open.
@@ -33,6 +40,10 @@ type Store struct {
 	now       func() time.Time
 	committer *audit.Committer[Unlock, audit.Entry]
 	pruned    time.Time // when nonces were forgotten last; of commit alone
+
+	sightings   *audit.Committer[Sighting, Sighted]
+	swept       time.Time // when nonces were forgotten last; of commitSightings alone
+	maxMachines int64
 
 	rowKey rowKey       // set by Authenticate
 	seen   atomic.Int64 // the last record that was the end of the log
@@ -58,13 +69,16 @@ func open(ctx context.Context, dsn string, options Options) (*Store, error) {
 	if options.MaxConns <= 0 {
 		options.MaxConns = defaultMaxConns
 	}
+	if options.MaxMachines <= 0 {
+		options.MaxMachines = defaultMaxMachines
+	}
 	if options.Now == nil {
 		options.Now = time.Now
 	}
 	if err := location.migrate(ctx); err != nil {
 		return nil, err
 	}
-	s := &Store{location: location, now: options.Now}
+	s := &Store{location: location, now: options.Now, maxMachines: options.MaxMachines}
 	if s.write, s.read, err = location.connect(options); err != nil {
 		return nil, err
 	}
@@ -72,6 +86,7 @@ func open(ctx context.Context, dsn string, options Options) (*Store, error) {
 		return nil, errors.Join(err, s.closePools())
 	}
 	s.committer = audit.NewCommitter(s.commit)
+	s.sightings = audit.NewCommitter(s.commitSightings)
 	return s, nil
 }
 
@@ -93,6 +108,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // come later get audit.ErrClosed.
 func (s *Store) Close() error {
 	s.committer.Close()
+	s.sightings.Close()
 	return s.closePools()
 }
 

@@ -16,10 +16,20 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
+// Evidence is what a guest shows for who it is.
+type Evidence struct {
+	Report       []byte
+	Certificates []byte // the host's table; may be nil
+	Nonce        []byte
+
+	// Data returns what REPORT_DATA must be when the report is of an image.
+	Data func(image wire.UUID) [64]byte
+}
+
 // attempt is one request while it is decided.
 type attempt struct {
 	*Service
-	request    *wire.UnlockRequest
+	evidence   Evidence
 	caller     Caller
 	report     *snp.Report
 	reportData [64]byte
@@ -29,23 +39,32 @@ type attempt struct {
 	record     Record
 }
 
-// decide runs the checks in their order. It returns a grant or notes the denial
-// in the record; the error wraps ErrUnavailable.
-func (a *attempt) decide(ctx context.Context) (*wire.Grant, error) {
+// prove runs the checks of a launch in their order. The error is a *Denial or wraps
+// ErrUnavailable.
+func (a *attempt) prove(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{
 		a.checkNonce, a.checkReport, a.checkBinding, a.checkVMPL, a.findLaunch, a.checkLaunch,
 		a.verify, a.checkRevocation, a.checkPolicy,
 	} {
 		if err := check(ctx); err != nil {
-			return nil, a.deny(err)
+			return err
 		}
 	}
-	grant, err := a.seal()
+	return nil
+}
+
+// decide returns a grant or notes the denial in the record; the error wraps
+// ErrUnavailable.
+func (a *attempt) decide(ctx context.Context, request *wire.UnlockRequest) (*wire.Grant, error) {
+	if err := a.prove(ctx); err != nil {
+		return nil, a.deny(err)
+	}
+	grant, err := a.seal(request)
 	if err != nil {
 		return nil, a.deny(err)
 	}
 	a.record.Claim = &store.Claim{
-		ReportID: a.report.ReportID, KeyHash: sha256.Sum256(a.request.PublicKey), ReleaseID: a.launch.Release.ID, ImageID: a.launch.Image.ID,
+		ReportID: a.report.ReportID, KeyHash: sha256.Sum256(request.PublicKey), ReleaseID: a.launch.Release.ID, ImageID: a.launch.Image.ID,
 	}
 	a.record.Seen, a.record.Limit = a.launch.Seen, a.launch.Image.LaunchLimit
 	return grant, nil
@@ -62,9 +81,9 @@ func (a *attempt) deny(err error) error {
 }
 
 func (a *attempt) checkNonce(context.Context) error {
-	expires, err := a.Nonces.Check(a.request.Nonce)
+	expires, err := a.Nonces.Check(a.evidence.Nonce)
 	if err == nil {
-		a.record.Nonce = &store.Nonce{Hash: sha256.Sum256(a.request.Nonce), Expires: expires}
+		a.record.Nonce = &store.Nonce{Hash: sha256.Sum256(a.evidence.Nonce), Expires: expires}
 		return nil
 	}
 	reason := audit.ReasonNonceForged
@@ -75,7 +94,7 @@ func (a *attempt) checkNonce(context.Context) error {
 }
 
 func (a *attempt) checkReport(context.Context) error {
-	report, err := snp.ParseReport(a.request.Report)
+	report, err := snp.ParseReport(a.evidence.Report)
 	if err != nil {
 		return &Denial{Reason: audit.ReasonReportFormat, Rule: "report", Expected: "an attestation report of version 2 or later", Found: err.Error()}
 	}
@@ -87,10 +106,7 @@ func (a *attempt) checkReport(context.Context) error {
 
 // checkBinding wants the report to have been made for this very request.
 func (a *attempt) checkBinding(context.Context) error {
-	a.reportData = wire.UnlockBinding{
-		Nonce: a.request.Nonce, PublicKey: a.request.PublicKey,
-		Image: wire.UUID(a.report.FamilyID), SealedVMK: sha256.Sum256(a.request.SealedVMK),
-	}.ReportData()
+	a.reportData = a.evidence.Data(wire.UUID(a.report.FamilyID))
 	if a.report.ReportData != a.reportData {
 		return &Denial{Reason: audit.ReasonBinding, Rule: "report_data", Expected: fmt.Sprintf("%x", a.reportData), Found: fmt.Sprintf("%x", a.report.ReportData)}
 	}
@@ -211,12 +227,12 @@ func judge(results attest.Results) error {
 }
 
 // seal opens the VMK and seals it to the guest.
-func (a *attempt) seal() (*wire.Grant, error) {
-	guest, err := seal.ParsePublicKey(a.request.PublicKey)
+func (a *attempt) seal(request *wire.UnlockRequest) (*wire.Grant, error) {
+	guest, err := seal.ParsePublicKey(request.PublicKey)
 	if err != nil {
 		return nil, &Denial{Reason: audit.ReasonPublicKey, Rule: "public_key", Expected: "an MLKEM768-X25519 key", Found: err.Error()}
 	}
-	vmk, err := a.release.key.Open(wire.SealedVMKInfo(a.launch.Image.ID), a.request.SealedVMK)
+	vmk, err := a.release.key.Open(wire.SealedVMKInfo(a.launch.Image.ID), request.SealedVMK)
 	if err != nil {
 		return nil, &Denial{Reason: audit.ReasonSealedVMK, Rule: "sealed_vmk", Expected: "a VMK sealed to this release's key", Found: err.Error()}
 	}

@@ -3,6 +3,7 @@ package unlock
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"time"
@@ -62,10 +63,8 @@ func (s *Service) Unlock(ctx context.Context, request *wire.UnlockRequest, calle
 
 // unlock returns the reason too, for Observe.
 func (s *Service) unlock(ctx context.Context, request *wire.UnlockRequest, caller Caller, start time.Time) (*wire.Grant, audit.Reason, error) {
-	a := &attempt{Service: s, request: request, caller: caller, record: Record{
-		Audit: audit.Record{Time: start, RequestID: caller.RequestID, Address: caller.Address, Report: request.Report}, Block: caller.Block,
-	}}
-	grant, err := a.decide(ctx)
+	a := s.attempt(evidenceOf(request), caller, start)
+	grant, err := a.decide(ctx, request)
 	if err != nil {
 		return nil, audit.ReasonUndecided, err
 	}
@@ -87,16 +86,30 @@ func (s *Service) unlock(ctx context.Context, request *wire.UnlockRequest, calle
 	return grant, audit.ReasonGranted, nil
 }
 
+func (s *Service) attempt(evidence Evidence, caller Caller, start time.Time) *attempt {
+	return &attempt{Service: s, evidence: evidence, caller: caller, record: Record{
+		Audit: audit.Record{Time: start, RequestID: caller.RequestID, Address: caller.Address, Report: evidence.Report}, Block: caller.Block,
+	}}
+}
+
+func evidenceOf(r *wire.UnlockRequest) Evidence {
+	return Evidence{Report: r.Report, Certificates: r.Certificates, Nonce: r.Nonce, Data: func(image wire.UUID) [64]byte {
+		return wire.UnlockBinding{Nonce: r.Nonce, PublicKey: r.PublicKey, Image: image, SealedVMK: sha256.Sum256(r.SealedVMK)}.ReportData()
+	}}
+}
+
 // log says what became of a request.
-func (s *Service) log(caller Caller, err error) {
+func (s *Service) log(caller Caller, err error) { s.logOf("unlock", "unlock granted", caller, err) }
+
+func (s *Service) logOf(what, done string, caller Caller, err error) {
 	log := s.Log.With("request_id", caller.RequestID, "address", caller.Address)
 	var denial *Denial
 	switch {
 	case err == nil:
-		log.Info("unlock granted")
+		log.Info(done)
 	case errors.As(err, &denial):
-		log.Warn("unlock denied", "reason", denial.Reason, "rule", denial.Rule, "expected", denial.Expected, "found", denial.Found)
+		log.Warn(what+" denied", "reason", denial.Reason, "rule", denial.Rule, "expected", denial.Expected, "found", denial.Found)
 	default:
-		log.Error("unlock not decided", "error", err)
+		log.Error(what+" not decided", "error", err)
 	}
 }

@@ -43,7 +43,7 @@ func (a *attempt) verify(ctx context.Context) error {
 // givenChain returns the chain of the host's certificate table. Its ARK does not
 // count: the root is the service's own.
 func (a *attempt) givenChain() (attest.Chain, error) {
-	table, err := snp.ParseCertTable(a.request.Certificates)
+	table, err := snp.ParseCertTable(a.evidence.Certificates)
 	if err != nil {
 		return attest.Chain{}, err
 	}

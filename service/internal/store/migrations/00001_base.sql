@@ -230,6 +230,36 @@ CREATE TABLE grants (
 CREATE INDEX grants_image ON grants (image_id, granted_at);
 CREATE INDEX grants_release ON grants (release_id, granted_at); -- whom retiring a release locks out
 
+-- What running guests last said, and their reports. It is shown to people and decides
+-- nothing. failed_id is zeros or the release that was tried and did not come up,
+-- confirmed_id zeros or the last one that did.
+CREATE TABLE machines (
+	image_id     BYTEA  NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+	machine      BYTEA  NOT NULL,
+	seen_at      BIGINT NOT NULL,
+	release_id   BYTEA  NOT NULL,
+	running      TEXT   NOT NULL,
+	failed_id    BYTEA  NOT NULL,
+	confirmed_id BYTEA  NOT NULL,
+	confirmed_at BIGINT NOT NULL,
+	kernels_hash BYTEA  NOT NULL,
+	PRIMARY KEY (image_id, machine)
+);
+CREATE INDEX machines_seen ON machines (image_id, seen_at, machine);
+
+-- The kernels that are installed there. newer: than the one that runs, and with modules.
+CREATE TABLE machine_kernels (
+	image_id BYTEA   NOT NULL,
+	machine  BYTEA   NOT NULL,
+	position BIGINT  NOT NULL,
+	kernel   TEXT    NOT NULL,
+	sha256   BYTEA   NOT NULL,
+	newer    BOOLEAN NOT NULL,
+	PRIMARY KEY (image_id, machine, position),
+	FOREIGN KEY (image_id, machine) REFERENCES machines (image_id, machine) ON DELETE CASCADE
+);
+CREATE INDEX machine_kernels_newer ON machine_kernels (image_id, newer, kernel, sha256);
+
 CREATE TABLE replicas (
 	id         BYTEA  NOT NULL PRIMARY KEY,
 	name       TEXT   NOT NULL,

@@ -1,4 +1,4 @@
-package unlock
+package service
 
 import (
 	"crypto/tls"
@@ -12,7 +12,7 @@ import (
 // tlsConfig trusts the measured CA alone to vouch for a host and ignores the
 // dates of certificates: the host owns the clock, so they say nothing.
 // Everything else about the chain and the host name is checked as usual.
-func tlsConfig(roots []*x509.Certificate, host string) *tls.Config {
+func tlsConfig(roots Roots, host string) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		NextProtos:         []string{"http/1.1"},
@@ -22,8 +22,12 @@ func tlsConfig(roots []*x509.Certificate, host string) *tls.Config {
 	}
 }
 
-func parseRoots(ca string) ([]*x509.Certificate, error) {
-	var roots []*x509.Certificate
+// Roots are the certificates of the measured CA.
+type Roots []*x509.Certificate
+
+// ParseRoots reads the measured CA, PEM.
+func ParseRoots(ca string) (Roots, error) {
+	var roots Roots
 	for rest := []byte(ca); ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {

@@ -1,0 +1,64 @@
+package unlock
+
+import (
+	"context"
+	"crypto/sha256"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+)
+
+// Proven is a running guest that would be given its key: its report is genuine,
+// acceptable, and of a release that is in force.
+type Proven struct {
+	Report     *snp.Report
+	ReportData [64]byte
+	Launch     *store.Launch
+	Nonce      store.Nonce // not used up yet
+
+	record audit.Record
+}
+
+// Record returns a record about the guest, with what its report says.
+func (p *Proven) Record() audit.Record { return p.record }
+
+// Prove decides whether a guest that has booted is who it says, by the checks of an
+// unlock. call names what it asks for, in the record of a denial. The error is a
+// *Denial, which is on record or counted, or wraps ErrUnavailable.
+func (s *Service) Prove(ctx context.Context, call string, evidence Evidence, caller Caller) (*Proven, error) {
+	a := s.attempt(evidence, caller, s.Now())
+	err := a.prove(ctx)
+	if err == nil {
+		return &Proven{
+			Report: a.report, ReportData: a.reportData, Launch: a.launch, record: a.record.Audit,
+			Nonce: store.Nonce{Hash: sha256.Sum256(evidence.Nonce), Expires: a.record.Nonce.Expires},
+		}, nil
+	}
+	return nil, s.refuse(ctx, call, a, err)
+}
+
+// Refuse denies a guest that was proven, for a reason that only the database knew.
+func (s *Service) Refuse(ctx context.Context, call string, p *Proven, caller Caller, denial *Denial) error {
+	a := s.attempt(Evidence{}, caller, s.Now())
+	a.record.Audit = p.record
+	return s.refuse(ctx, call, a, denial)
+}
+
+// refuse records a denial, or counts it: guests that run a retired release ask every
+// day, each of them, and that is known after the first. It uses up no nonce.
+func (s *Service) refuse(ctx context.Context, call string, a *attempt, err error) error {
+	defer func() { s.logOf(call, "", a.caller, err) }()
+	if undecided := a.deny(err); undecided != nil {
+		return undecided
+	}
+	a.record.Nonce = nil
+	a.record.Audit = a.record.Audit.WithDetail("call", call)
+	if _, failed := s.Tally.Record(ctx, a.record); failed != nil {
+		err = unavailable("record the outcome", failed)
+	}
+	return err
+}
+
+// Answered says in the log that a call of a guest was answered.
+func (s *Service) Answered(call string, caller Caller) { s.logOf(call, call+" answered", caller, nil) }

@@ -72,30 +72,32 @@ func (f *inflater) fast(dst []byte, done int) (_ int, ended bool, err error) {
 		if distance > done {
 			return done, false, errDeflate
 		}
-		repeat(dst, done, length, distance)
-		done += length
+		after := done + length
+		if distance < 8 {
+			repeat(dst, done, length, distance)
+		} else {
+			for from := done - distance; done < after; done, from = done+8, from+8 {
+				binary.LittleEndian.PutUint64(dst[done:], binary.LittleEndian.Uint64(dst[from:]))
+			}
+		}
+		done = after
 	}
 	f.at, f.bits, f.count = at, bits, count
 	return done, ended, nil
 }
 
-// repeat copies a match, and up to seven bytes more.
+// repeat copies a match that is at a distance of less than eight bytes, and up to seven
+// bytes more.
 func repeat(dst []byte, done, length, distance int) {
-	from, end := done-distance, done+length
-	if distance < 8 {
-		if distance == 1 {
-			word := uint64(dst[from]) * 0x0101010101010101
-			for ; done < end; done += 8 {
-				binary.LittleEndian.PutUint64(dst[done:], word)
-			}
-			return
-		}
-		for ; done < end; done++ {
-			dst[done] = dst[done-distance]
+	end := done + length
+	if distance == 1 {
+		word := uint64(dst[done-1]) * 0x0101010101010101
+		for ; done < end; done += 8 {
+			binary.LittleEndian.PutUint64(dst[done:], word)
 		}
 		return
 	}
-	for ; done < end; done, from = done+8, from+8 {
-		binary.LittleEndian.PutUint64(dst[done:], binary.LittleEndian.Uint64(dst[from:]))
+	for ; done < end; done++ {
+		dst[done] = dst[done-distance]
 	}
 }

@@ -26,10 +26,8 @@ const (
 // it or resize it. They end with the file. A file system without such locks has
 // none for QEMU either. The error wraps ErrImage for an image that is in use.
 func lockToRead(f *os.File) error {
-	if held, err := lockedByOthers(f, lockDoes); errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSYS) {
+	if _, err := lockedByOthers(f, lockDoes); noLocks(err) {
 		return nil
-	} else if _ = held; err != nil {
-		return err
 	}
 	for _, at := range []int64{lockDoes + lockRead, lockForbids + lockWrite, lockForbids + lockResize} {
 		l := unix.Flock_t{Type: unix.F_RDLCK, Whence: io.SeekStart, Start: at, Len: 1}
@@ -43,10 +41,15 @@ func lockToRead(f *os.File) error {
 			return err
 		}
 		if held {
-			return fmt.Errorf("%w: it is in use by another process; shut down the guest that it belongs to", ErrImage)
+			return fmt.Errorf("%w: another process writes to it; shut down the guest that it belongs to", ErrImage)
 		}
 	}
 	return nil
+}
+
+// noLocks tells that a file system or a kernel has no locks.
+func noLocks(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSYS)
 }
 
 // lockedByOthers tells whether anybody else has a lock on a byte.

@@ -38,6 +38,7 @@ func copyOut(ctx context.Context, s *source, v *Volume, path string, events Even
 	if err != nil {
 		return nil, err
 	}
+	readNoFurther(f)
 	w := &workingCopy{file: f, kind: v.Type, source: io.NewSectionReader(s.disk, v.Offset, v.Size)}
 	if err = w.fill(ctx, s, v, events); err == nil {
 		err = w.settle(ctx, v)

@@ -38,11 +38,11 @@ func TestServerThatDoesNotEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.server.stop()
+	defer w.served.server.stop()
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan struct{})
 		other := &server{dir: t.TempDir(), cancel: func() { close(ended) }, ended: ended}
-		if err := (&Writable{&Disk{conn: w.conn, server: other}}).Close(); err == nil || !strings.Contains(err.Error(), "does not close the image") {
+		if err := (&Writable{w.Disk, &served{w.served.Conn, other}}).Close(); err == nil || !strings.Contains(err.Error(), "does not close the image") {
 			t.Errorf("got %v", err)
 		}
 	})

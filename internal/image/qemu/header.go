@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/qcow2"
 )
 
 // header is what the head of an image says.
@@ -100,6 +102,19 @@ func (f *image) detect() (Format, error) {
 		}
 	}
 	return Raw, nil
+}
+
+// qcow2 reads the header, then every table, for a read through a table that
+// points behind the end of the file is answered with zeros by QEMU.
+func (f *image) qcow2() (*header, error) {
+	h, err := qcow2.ReadHeader(f.r, f.size)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Check(); err != nil {
+		return nil, err
+	}
+	return &header{format: QCOW2, size: h.Size, cluster: h.ClusterSize, backing: h.Backing, backingFormat: Format(h.BackingFormat)}, nil
 }
 
 func validPath(path string) bool { return utf8.ValidString(path) }

@@ -2,15 +2,9 @@ package qemu
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/nbd"
 )
@@ -18,16 +12,39 @@ import (
 // Disk is an image that is being read. Its methods may be called at the same
 // time.
 type Disk struct {
-	conn    *nbd.Conn
-	reader  io.ReaderAt // of the connection
-	server  *server
+	backend backend
+	reader  io.ReaderAt // of the backend
 	cluster int
 }
 
-// Open starts qemu-nbd on the image, read-only. It ends with Close or with the
-// context, and leaves no file behind. The error wraps ErrNoProgram when it is
-// not installed, ErrImage when QEMU refuses the image.
-func Open(ctx context.Context, source *Source) (*Disk, error) { return open(ctx, source, readOnly) }
+// backend is who reads an image: this process, or qemu-nbd.
+type backend interface {
+	io.ReaderAt
+	Size() int64
+	Extents(offset, length int64) ([]nbd.Extent, error)
+	Close() error
+}
+
+// Open opens an image to be read. That ends with Close or with the context, and leaves
+// no file behind. The error wraps ErrNoProgram when it takes qemu-nbd, which is not
+// installed, ErrImage when the image is refused or in use.
+func Open(ctx context.Context, source *Source) (*Disk, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("open image %s: %w", source.Path, err)
+	}
+	own, err := openDirect(ctx, source)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", source.Path, err)
+	}
+	if own != nil {
+		return newDisk(own, source, readOnly)
+	}
+	served, err := openServed(ctx, source, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	return newDisk(served, source, readOnly)
+}
 
 // access is what may be done with an image.
 type access bool
@@ -37,38 +54,17 @@ const (
 	readWrite access = false
 )
 
-func open(ctx context.Context, source *Source, a access) (*Disk, error) {
-	if err := check(ctx, source); err != nil {
-		return nil, err
-	}
-	s, err := serve(ctx, source, a)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := s.dial(ctx)
-	if err != nil {
-		s.stop()
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("open image %s: %w", source.Path, ctx.Err())
-		}
-		if words := s.words.String(); words != "" && !errors.Is(err, nbd.ErrProtocol) {
-			return nil, fmt.Errorf("%w %s: qemu-nbd: %s", ErrImage, source.Path, words) // that nobody listens follows from it
-		}
-		return nil, fmt.Errorf("%w %s: qemu-nbd: %s: %w", ErrImage, source.Path, s.words, err)
-	}
-	d := &Disk{conn: conn, reader: conn, server: s, cluster: source.ClusterSize}
-	if a == readOnly && d.cluster > 0 {
-		if d.reader, err = newClusters(conn, int64(d.cluster), d.Size()); err != nil {
-			return nil, errors.Join(err, d.Close())
-		}
-	}
-	// The connection does not need the socket's name any more, and a program that
-	// is killed leaves nothing behind.
-	if err := os.RemoveAll(s.dir); err != nil {
-		return nil, errors.Join(fmt.Errorf("remove directory of socket: %w", err), d.Close())
-	}
+// newDisk takes the backend over.
+func newDisk(b backend, source *Source, a access) (*Disk, error) {
+	d := &Disk{backend: b, reader: b, cluster: source.ClusterSize}
 	if n := d.Size(); n < 1 || n > maxSize {
 		return nil, errors.Join(fmt.Errorf("%s: %w", source.Path, wrongSize(uint64(n))), d.Close())
+	}
+	if a == readOnly && d.cluster > 0 {
+		var err error
+		if d.reader, err = newClusters(b, int64(d.cluster), d.Size()); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
 	}
 	return d, nil
 }
@@ -77,148 +73,13 @@ func open(ctx context.Context, source *Source, a access) (*Disk, error) {
 func (d *Disk) ReadAt(p []byte, off int64) (int, error) { return d.reader.ReadAt(p, off) }
 
 // Size returns the virtual disk's size in bytes.
-func (d *Disk) Size() int64 { return d.conn.Size() }
+func (d *Disk) Size() int64 { return d.backend.Size() }
 
 // Extents tells data from what reads as zeros without being stored, as
 // nbd.Conn.Extents does.
 func (d *Disk) Extents(offset, length int64) ([]nbd.Extent, error) {
-	return d.conn.Extents(offset, length)
+	return d.backend.Extents(offset, length)
 }
 
-// Close ends qemu-nbd and removes its directory.
-func (d *Disk) Close() error {
-	err := d.conn.Close()
-	d.server.stop()
-	return errors.Join(err, os.RemoveAll(d.server.dir))
-}
-
-// node describes an image to QEMU with nothing left for the image to say.
-func (s *Source) node(a access) map[string]any {
-	n := map[string]any{
-		"driver":    s.Format,
-		"read-only": a == readOnly,
-		"file":      map[string]any{"driver": "file", "filename": s.Path, "locking": "auto"},
-	}
-	switch {
-	case s.Backing != nil:
-		n["backing"] = s.Backing.node(readOnly)
-	case s.Format == QCOW2 || s.Format == VMDK:
-		n["backing"] = nil
-	}
-	return n
-}
-
-// name is what QEMU's tools take in place of a file's name.
-func (s *Source) name(a access) (string, error) {
-	b, err := json.Marshal(s.node(a))
-	if err != nil {
-		return "", fmt.Errorf("describe image: %w", err)
-	}
-	return "json:" + string(b), nil
-}
-
-// server is a qemu-nbd process and its directory.
-type server struct {
-	dir, socket string
-	words       *words
-	cancel      context.CancelFunc
-	ended       chan struct{} // closed when the process is gone and the directory with it
-}
-
-func serve(ctx context.Context, source *Source, a access) (*server, error) {
-	name, err := source.name(a)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "snpguard-nbd-") // mode 0700
-	if err != nil {
-		return nil, fmt.Errorf("make directory of socket: %w", err)
-	}
-	s := &server{dir: dir, socket: filepath.Join(dir, "s"), ended: make(chan struct{})}
-	ctx, s.cancel = context.WithCancel(ctx)
-	args := []string{"--shared=1", "--export-name=", "--socket=" + s.socket}
-	if a == readOnly {
-		args = append(args, "--read-only")
-	} else {
-		args = append(args, "--discard=unmap") // zeros take no room
-	}
-	cmd, words, err := program(ctx, "qemu-nbd", append(args, name)...)
-	if err == nil {
-		s.words = words
-		err = s.start(cmd)
-	}
-	if err != nil {
-		s.cancel()
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return s, nil
-}
-
-// start runs the process on a thread that stays until it has ended: endWithParent
-// goes by the thread.
-func (s *server) start(cmd *exec.Cmd) error {
-	endWithParent(cmd)
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err != nil {
-			return
-		}
-		defer close(s.ended)
-		// How it ended says nothing that the connection has not said.
-		_ = cmd.Wait()
-		_ = os.RemoveAll(s.dir)
-	}()
-	if err := <-started; err != nil {
-		return fmt.Errorf("start qemu-nbd: %w", err)
-	}
-	return nil
-}
-
-// stop ends the process and waits for it.
-func (s *server) stop() {
-	s.cancel()
-	<-s.ended
-}
-
-// dial connects as soon as qemu-nbd listens, unless it ends first.
-func (s *server) dial(ctx context.Context) (*nbd.Conn, error) {
-	for {
-		conn, err := nbd.Dial(ctx, s.socket, "")
-		if err == nil || errors.Is(err, nbd.ErrProtocol) {
-			return conn, err
-		}
-		select {
-		case <-s.ended: // as it does with the context
-			return nil, err
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
-}
-
-// check lets qemu-img look at the tables of a vmdk, which Probe does not walk
-// itself.
-func check(ctx context.Context, source *Source) error {
-	if source.Format != VMDK {
-		return nil
-	}
-	name, err := source.name(readOnly)
-	if err != nil {
-		return err
-	}
-	cmd, words, err := program(ctx, "qemu-img", "check", "-q", name)
-	if err != nil {
-		return err
-	}
-	err = run(ctx, cmd)
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return fmt.Errorf("%w %s: qemu-img check: %s: %w", ErrImage, source.Path, words, err)
-	}
-	if err != nil {
-		return fmt.Errorf("check image: %w", err)
-	}
-	return nil
-}
+// Close ends the reading, and qemu-nbd.
+func (d *Disk) Close() error { return d.backend.Close() }

@@ -18,6 +18,8 @@ const (
 	vhdMaxEntries    = 28
 	vhdBlockSize     = 32
 
+	vhdMaxTable = 32 << 20 // bytes, as of a qcow2
+
 	vhdUnused = 0xffffffff
 )
 
@@ -59,7 +61,7 @@ func (f *image) vhdBlocks(at, size uint64) error {
 		return fmt.Errorf("dynamic header: %w", err)
 	}
 	entries, block := be32(b, vhdMaxEntries), uint64(be32(b, vhdBlockSize))
-	if string(b[:8]) != "cxsparse" || block < 512 || block%512 != 0 || uint64(entries)*block < size || uint64(entries)*4 > maxL1 {
+	if string(b[:8]) != "cxsparse" || block < 512 || block%512 != 0 || uint64(entries)*block < size || uint64(entries)*4 > vhdMaxTable {
 		return fmt.Errorf("%w: vhd of %d blocks of %d bytes", ErrImage, entries, block)
 	}
 	table, err := f.read(be64(b, vhdTableOffset), int(entries)*4)

@@ -14,7 +14,10 @@ import (
 
 // Writable is an image that is being changed in place. What was written is durable
 // after Sync alone.
-type Writable struct{ *Disk }
+type Writable struct {
+	*Disk
+	served *served
+}
 
 // untilClosed is how long qemu-nbd may take to close an image.
 const untilClosed = 30 * time.Second
@@ -26,11 +29,15 @@ func OpenWritable(ctx context.Context, source *Source) (*Writable, error) {
 	if err := source.changeable(); err != nil {
 		return nil, err
 	}
-	d, err := open(ctx, source, readWrite)
+	s, err := openServed(ctx, source, readWrite)
 	if err != nil {
 		return nil, err
 	}
-	return &Writable{d}, nil
+	d, err := newDisk(s, source, readWrite)
+	if err != nil {
+		return nil, err
+	}
+	return &Writable{d, s}, nil
 }
 
 // changeable refuses images that are not written to.
@@ -45,25 +52,25 @@ func (s *Source) changeable() error {
 }
 
 // WriteAt writes as io.WriterAt does; the disk does not grow.
-func (w *Writable) WriteAt(p []byte, off int64) (int, error) { return w.conn.WriteAt(p, off) }
+func (w *Writable) WriteAt(p []byte, off int64) (int, error) { return w.served.WriteAt(p, off) }
 
 // Zero makes a range read as zeros.
-func (w *Writable) Zero(off, length int64) error { return w.conn.Zero(off, length) }
+func (w *Writable) Zero(off, length int64) error { return w.served.Zero(off, length) }
 
 // Sync makes what was written durable, the tables of a qcow2 included.
-func (w *Writable) Sync() error { return w.conn.Flush() }
+func (w *Writable) Sync() error { return w.served.Flush() }
 
 // Close lets qemu-nbd close the image in order, which it does when nobody is
 // connected any more.
 func (w *Writable) Close() error {
-	err := w.conn.Close()
+	err := w.served.Conn.Close()
 	select {
-	case <-w.server.ended:
+	case <-w.served.server.ended:
 	case <-time.After(untilClosed):
 		err = errors.Join(err, fmt.Errorf("qemu-nbd does not close the image"))
 	}
-	w.server.stop()
-	return errors.Join(err, os.RemoveAll(w.server.dir))
+	w.served.server.stop()
+	return errors.Join(err, os.RemoveAll(w.served.server.dir))
 }
 
 // Resize makes the virtual disk larger, to so many bytes; what is new reads as

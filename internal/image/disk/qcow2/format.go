@@ -10,14 +10,22 @@ const (
 	headerLength = 112 // with the compression type, which 0 leaves at deflate
 
 	offVersion       = 4
+	offBacking       = 8
+	offBackingSize   = 16
 	offClusterBits   = 20
 	offSize          = 24
+	offCrypt         = 32
 	offL1Size        = 36
 	offL1            = 40
 	offRefcountTable = 48
 	offRefcountSize  = 56 // in clusters
+	offIncompatible  = 72
 	offRefcountOrder = 96
 	offHeaderLength  = 100
+	offCompression   = 104
+
+	minClusterBits = 9
+	maxClusterBits = 21
 
 	refcountOrder = 4 // 2^4 bits
 	refcountBytes = 2

@@ -25,6 +25,26 @@ func run(tb testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
+// runIn runs a program in a directory.
+func runIn(tb testing.TB, dir, name string, args ...string) {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), tool.Path(tb, name), args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+}
+
+// runThatDies is runIn for a program that does not end in order.
+func runThatDies(tb testing.TB, dir, name string, args ...string) {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), tool.Path(tb, name), args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err == nil {
+		tb.Fatalf("%s %v ended in order\n%s", name, args, out)
+	}
+}
+
 func create(tb testing.TB, size int64, o qcow2.Options) (*qcow2.Writer, *os.File) {
 	tb.Helper()
 	f, err := os.Create(filepath.Join(tb.TempDir(), "image.qcow2"))

@@ -72,6 +72,7 @@ func (m *Monitor) serve() {
 	defer conn.Close()
 	if m.ending, err = converse(conn); err != nil {
 		m.err = fmt.Errorf("talk to QEMU: %w", err)
+		io.WriteString(conn, `{"execute":"quit"}`) //nolint:errcheck // the guest may not run yet, and never would
 	}
 }
 

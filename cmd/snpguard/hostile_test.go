@@ -5,55 +5,85 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/keyfile"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/rootfs/rootfstest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
 )
 
-// hostileFS makes the file system of a LAUNCH_ARTIFACTS partition, which debugfs
-// then changes.
-func hostileFS(t *testing.T, files func(tree string), commands ...string) []byte {
+// hostileFS makes the file system of a LAUNCH_ARTIFACTS partition with a bundle in slot
+// A, some of whose files the host has changed, or which debugfs changes.
+func hostileFS(t *testing.T, files map[string]string, commands ...string) []byte {
 	t.Helper()
-	tree := t.TempDir()
+	tree := fstest.MapFS{}
 	packed := launchtest.Bundle(t, launchtest.Release{Kernel: launchtest.Kernel("here\n", launchtest.PowerOff)})
-	err := errors.Join(os.Mkdir(filepath.Join(tree, "A"), 0o700), os.Mkdir(filepath.Join(tree, "B"), 0o700),
-		os.Symlink("A", filepath.Join(tree, "artifacts")))
+	dir := t.TempDir()
+	if _, err := bundle.Extract(bytes.NewReader(packed), dir, launchtest.Identity().Public().(ed25519.PublicKey)); err != nil {
+		t.Fatal(err)
+	}
+	if err := fs.WalkDir(os.DirFS(dir), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		tree[name] = &fstest.MapFile{Data: data}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range files {
+		tree[name] = &fstest.MapFile{Data: []byte(data)}
+	}
+	const size = 16 << 20
+	image := filepath.Join(t.TempDir(), "fs")
+	f, err := os.Create(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := slots.Make([16]byte{5}, size)
 	if err == nil {
-		_, err = bundle.Extract(bytes.NewReader(packed), filepath.Join(tree, "A"), launchtest.Identity().Public().(ed25519.PublicKey))
+		_, err = f.Write(head)
 	}
-	if err != nil {
+	if err := errors.Join(err, f.Truncate(size)); err != nil {
 		t.Fatal(err)
 	}
-	if files != nil {
-		files(tree)
+	p, err := slots.Open(f, size)
+	if err == nil {
+		err = p.Write(slots.A, tree)
 	}
-	image := rootfstest.Make(t, 10, tree, "-t", "ext4", "-L", "LAUNCH_ARTIFACTS", "-O", "^has_journal,^metadata_csum")
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
 	if len(commands) > 0 {
-		rootfstest.Debugfs(t, image, commands...)
+		rootfstest.Run(t, "debugfs", []string{"-w", "-R", "feature -read-only", image})
+		rootfstest.Debugfs(t, image, append(commands, "feature read-only")...)
 	}
-	fs, err := os.ReadFile(image)
+	made, err := os.ReadFile(image)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fs
+	return made
 }
 
-// hostileDisk writes a disk with a root and that file system.
+// hostileDisk writes a disk with that file system and a root behind.
 func hostileDisk(t *testing.T, path string, fs []byte) {
 	t.Helper()
-	const start = 8 << 20
-	size := int64(start + len(fs) + 1<<20)
+	const start = 1 << 20
+	root := uint64(start+len(fs)) / 512
+	size := int64(start + len(fs) + 4<<20)
 	table := &gpt.Table{DiskGUID: gpt.GUID{1}, SectorSize: 512, Partitions: []gpt.Partition{
-		{Number: 1, Type: gpt.GUID{2}, GUID: gpt.GUID{3}, First: 2048, Last: start/512 - 1},
-		{Number: 2, Type: gpt.GUID{2}, GUID: gpt.GUID{4}, First: start / 512, Last: uint64(start+len(fs))/512 - 1, Name: "LAUNCH_ARTIFACTS"},
+		{Number: 1, Type: gpt.GUID{2}, GUID: gpt.GUID{3}, First: root, Last: root + 4095},
+		{Number: 2, Type: gpt.GUID{2}, GUID: gpt.GUID{4}, First: start / 512, Last: root - 1, Name: slots.Label},
 	}}
 	f, err := os.Create(path)
 	if err != nil {
@@ -85,35 +115,27 @@ func TestHostileArtifacts(t *testing.T) {
 	if err := os.Remove("out.tar"); err != nil {
 		t.Fatal(err)
 	}
-	kernel := func(size int64) func(string) {
-		return func(tree string) {
-			if err := os.Truncate(filepath.Join(tree, "A", "vmlinuz"), size); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	extra := func(tree string) {
-		if err := os.WriteFile(filepath.Join(tree, "A", "UP-ETC"), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	const damaged = "unusable LAUNCH_ARTIFACTS partition"
 	for name, tc := range map[string]struct {
 		fs   []byte
 		text string
 	}{
-		"kernel is a link":   {hostileFS(t, nil, "rm A/vmlinuz", "symlink A/vmlinuz /etc/shadow"), `/A/"vmlinuz" is a symbolic link`},
-		"active leads out":   {hostileFS(t, nil, "rm artifacts", "symlink artifacts /etc/shadow"), `/artifacts leads to "/etc/shadow"`},
-		"block device":       {hostileFS(t, nil, "rm A/vmlinuz", "cd A", "mknod vmlinuz b 8 0"), "is a device"},
-		"character device":   {hostileFS(t, nil, "rm A/initrd.img", "cd A", "mknod initrd.img c 1 5"), "is a device"},
-		"10 GiB kernel":      {hostileFS(t, kernel(10<<30)), "has 10737418240 bytes"},
-		"name that leads up": {bytes.ReplaceAll(hostileFS(t, extra), []byte("UP-ETC"), []byte("../etc")), "has the name"},
-		"corrupt superblock": {append(make([]byte, 4096), good[4096:]...), "no ext4 superblock"},
-		"root is gone":       {hostileFS(t, nil, "clri <2>"), "LAUNCH_ARTIFACTS"},
+		"kernel is a link":   {hostileFS(t, nil, "rm A/vmlinuz", "symlink A/vmlinuz /etc/shadow"), damaged},
+		"active leads out":   {hostileFS(t, nil, "rm artifacts", "symlink artifacts /etc/shadow"), damaged},
+		"block device":       {hostileFS(t, nil, "rm A/vmlinuz", "cd A", "mknod vmlinuz b 8 0"), damaged},
+		"character device":   {hostileFS(t, nil, "rm A/initrd.img", "cd A", "mknod initrd.img c 1 5"), damaged},
+		"10 GiB kernel":      {hostileFS(t, nil, "set_inode_field A/vmlinuz size 10737418240"), damaged},
+		"kernel elsewhere":   {hostileFS(t, nil, "set_inode_field A/vmlinuz block[5] 0x800"), damaged},
+		"root is gone":       {hostileFS(t, nil, "clri <2>"), damaged},
+		"corrupt superblock": {append(make([]byte, 4096), good[4096:]...), damaged},
+		"another file":       {hostileFS(t, map[string]string{"extra": ""}), `/A/"extra" is not in the manifest`},
+		"another kernel":     {hostileFS(t, map[string]string{"vmlinuz": "x"}), "its manifest says"},
+		"another signature":  {hostileFS(t, map[string]string{"manifest.json.sig": strings.Repeat("x", 64)}), "not signed by this service"},
 	} {
 		hostileDisk(t, "disk", tc.fs)
 		refusedOnDisk(t, name, exitNo, tc.text)
 	}
-	for _, size := range []int64{8<<20 + 2048, 9 << 20, 17 << 20} {
+	for _, size := range []int64{1<<20 + 2048, 9 << 20, 17 << 20} {
 		hostileDisk(t, "disk", good)
 		if err := os.Truncate("disk", size); err != nil {
 			t.Fatal(err)

@@ -17,6 +17,8 @@ type launchOptions struct {
 	memory, network          string
 	sshPort                  int
 	snapshot, dryRun         bool
+	trials                   int
+	restart                  string
 	format, name, qemu       string
 	cbitpos, reducedPhysBits uint32
 	trustOptions
@@ -33,6 +35,15 @@ const (
 	formatLibvirt = "libvirt"
 )
 
+// The values of --restart.
+const (
+	restartNo       = "no"
+	restartOnReboot = "on-reboot"
+)
+
+// defaultTrials is how many launches a slot on trial is given.
+const defaultTrials = 3
+
 func newLaunchCommand() *cobra.Command {
 	var o launchOptions
 	cmd := &cobra.Command{
@@ -44,8 +55,11 @@ identity key of the service that was logged in to or by --identity-key, and ever
 file in it are checked first. An image converted without encryption is not
 signed and has no ID block: --unsigned launches such images only.
 
-The guest's console is this terminal. Ctrl-C ends the guest; so do its power-off,
-reboot and panic. The console shows why a guest ended.
+The guest's console is this terminal, which shows why a guest ended. Ctrl-C ends
+the guest, and so does its power-off. A reboot needs a new launch: with the
+bundle on the disk the guest is launched anew, from the slot that is active then
+(--restart). A slot on trial, as an update leaves it, is given --trials launches
+to confirm that it has booted; then the other slot is the active one again.
 
 With --simulate there is no SEV-SNP and no protection: QEMU runs beside a SIMULATED
 AMD-SP, which checks the ID block as the chip does and signs reports with the keys
@@ -80,6 +94,8 @@ func (o *launchOptions) addLaunchFlags(cmd *cobra.Command) {
 	f.IntVar(&o.sshPort, "ssh-port", 0, "port on 127.0.0.1 that leads to the guest's port 22, with --network user")
 	alsoTakes(cmd, map[string]string{"disk": "image", "net": "network"})
 	f.BoolVar(&o.snapshot, "snapshot", false, "forget what the guest writes to its disk")
+	f.IntVar(&o.trials, "trials", defaultTrials, "launches for a slot on trial to confirm that it has booted")
+	f.StringVar(&o.restart, "restart", "", "on-reboot or no (default on-reboot; with --bundle, --extract or --snapshot no)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the command without running it")
 	f.StringVar(&o.format, "format", formatQEMU, "qemu, or libvirt to print a domain without running it")
 	f.StringVar(&o.name, "name", "", "name of the libvirt domain (default derived from image and disk)")
@@ -106,13 +122,28 @@ func runLaunch(cmd *cobra.Command, o *launchOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	for {
+		ending, err := o.launchOnce(cmd)
+		if err != nil {
+			return err
+		}
+		again, err := o.again(cmd, ending)
+		if err != nil || !again {
+			return err
+		}
+		note(cmd, "snpguard: the guest rebooted; it is launched anew")
+	}
+}
+
+// launchOnce launches the guest, and returns why it ended.
+func (o *launchOptions) launchOnce(cmd *cobra.Command) (launch.Ending, error) {
 	machine, err := o.machine()
 	if err != nil {
-		return err
+		return "", err
 	}
 	b, err := o.open(cmd)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer b.remove()
 	if o.simulate {
@@ -141,6 +172,9 @@ func (o *launchOptions) check() error {
 		return usageErrorf("--sim-state is missing: the file with the keys of the simulated AMD, made by \"snpguard sim kds\"")
 	case !o.simulate && o.simState != "":
 		return usageErrorf("--sim-state needs --simulate")
+	}
+	if err := o.checkRestart(); err != nil {
+		return err
 	}
 	_, err := launch.ParseSimFirmware(o.simFirmware)
 	if err != nil {

@@ -122,7 +122,21 @@ func (o *launchOptions) extractFile(dir string, trust bundle.Trust) (*bundle.Man
 
 // extractEmbedded extracts the active bundle on the disk, through the same checks.
 func (o *launchOptions) extractEmbedded(cmd *cobra.Command, dir string, trust bundle.Trust) (m *bundle.Manifest, err error) {
-	err = withSlot(cmd, o.disk, "", func(s *embed.Slot) error {
+	slot, err := o.choose(cmd)
+	if err == nil {
+		m, err = o.extractSlot(cmd, slot, dir, trust)
+	}
+	if errors.Is(err, embed.ErrNone) || errors.Is(err, embed.ErrDisk) {
+		return nil, usageErrorf("%w; or give its bundle with --bundle", err)
+	}
+	if errors.Is(err, embed.ErrEmpty) {
+		return nil, usageErrorf("there is no launch bundle on it yet; embed one with \"snpguard embed\", or give it with --bundle")
+	}
+	return m, err
+}
+
+func (o *launchOptions) extractSlot(cmd *cobra.Command, slot, dir string, trust bundle.Trust) (m *bundle.Manifest, err error) {
+	err = withSlot(cmd, o.disk, slot, func(s *embed.Slot) error {
 		if _, err := s.Manifest(trust); err != nil {
 			return err // said more plainly than by the reader of a bundle
 		}
@@ -132,9 +146,6 @@ func (o *launchOptions) extractEmbedded(cmd *cobra.Command, dir string, trust bu
 		r.CloseWithError(err)
 		return err
 	})
-	if errors.Is(err, embed.ErrNone) || errors.Is(err, embed.ErrDisk) {
-		return nil, usageErrorf("%w; give its bundle with --bundle, or embed it with \"snpguard embed\"", err)
-	}
 	return m, err
 }
 

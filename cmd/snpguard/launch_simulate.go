@@ -13,23 +13,23 @@ import (
 )
 
 // runSimulated launches beside a simulated AMD-SP.
-func (o *launchOptions) runSimulated(cmd *cobra.Command, b *openedBundle, machine launch.Machine) error {
+func (o *launchOptions) runSimulated(cmd *cobra.Command, b *openedBundle, machine launch.Machine) (launch.Ending, error) {
 	version, err := launch.QEMUVersion(cmd.Context(), o.qemu)
 	if err != nil {
-		return err
+		return "", err
 	}
 	guest, err := o.launchSimulated(cmd, b.guest)
 	if err != nil {
-		return err
+		return "", err
 	}
 	s := launch.Simulation{Guest: b.guest, Machine: machine, Version: version, Firmware: launch.SimFirmware(o.simFirmware)}
 	if s.Firmware == launch.FirmwareAmdSev {
 		if s.Hashes, err = b.guest.WriteHashes(b.scratch); err != nil {
-			return err
+			return "", err
 		}
 	}
 	if s.KVM, err = launch.KVMWorks(cmd.Context(), o.qemu, b.scratch); err != nil {
-		return err
+		return "", err
 	}
 	how := "KVM"
 	if !s.KVM {
@@ -38,16 +38,16 @@ func (o *launchOptions) runSimulated(cmd *cobra.Command, b *openedBundle, machin
 	note(cmd, "snpguard: SIMULATED AMD-SP, launch digest %s, by %s; nothing is protected", guest.Measurement(), how)
 	listener, socket, err := asp.Listen(cmd.Context(), b.scratch)
 	if err != nil {
-		return err
+		return "", err
 	}
 	s.Socket = socket
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	served := make(chan error, 1)
 	go func() { served <- guest.Serve(ctx, listener) }()
-	err = o.runQEMU(cmd, s.Args())
+	ending, err := o.runQEMU(cmd, b, s.Args())
 	cancel()
-	return errors.Join(err, <-served)
+	return ending, errors.Join(err, <-served)
 }
 
 // launchSimulated asks the simulated AMD-SP. Its refusal is the answer "no".

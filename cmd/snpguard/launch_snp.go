@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -32,28 +33,28 @@ func (o *launchOptions) machine() (launch.Machine, error) {
 }
 
 // runSNP launches with SEV-SNP, or prints how.
-func (o *launchOptions) runSNP(cmd *cobra.Command, b *openedBundle, machine launch.Machine) error {
+func (o *launchOptions) runSNP(cmd *cobra.Command, b *openedBundle, machine launch.Machine) (launch.Ending, error) {
 	encryption, err := o.encryption(cmd)
 	if err != nil {
-		return err
+		return "", err
 	}
 	snp := launch.SNP{Guest: b.guest, Machine: machine, Encryption: encryption}
 	switch {
 	case o.format == formatLibvirt:
 		xml, err := snp.Domain(cmp.Or(o.name, launch.DomainName(b.manifest.Image, machine.Disk)))
 		if err != nil {
-			return usageError{err}
+			return "", usageError{err}
 		}
 		_, err = cmd.OutOrStdout().Write(xml)
-		return err
+		return "", err
 	case o.dryRun:
 		_, err := fmt.Fprint(cmd.OutOrStdout(), launch.Shell(o.qemu, append(snp.Args(), o.extra...)))
-		return err
+		return "", err
 	}
 	if err := o.checkHost(cmd, b.guest); err != nil {
-		return err
+		return "", err
 	}
-	return o.runQEMU(cmd, snp.Args())
+	return o.runQEMU(cmd, b, snp.Args())
 }
 
 // encryption asks the processor what the flags leave open. To print, values that
@@ -103,18 +104,23 @@ func (o *launchOptions) checkHost(cmd *cobra.Command, g *launch.Guest) error {
 // interruptGrace.
 const qemuGrace = 5 * time.Second
 
-// runQEMU runs QEMU on this terminal until the guest ends.
-func (o *launchOptions) runQEMU(cmd *cobra.Command, args []string) error {
-	qemu := exec.CommandContext(cmd.Context(), o.qemu, append(args, o.extra...)...)
+// runQEMU runs QEMU on this terminal until the guest ends, and returns why it did.
+func (o *launchOptions) runQEMU(cmd *cobra.Command, b *openedBundle, args []string) (launch.Ending, error) {
+	monitor, err := launch.ListenMonitor(cmd.Context(), b.scratch)
+	if err != nil {
+		return "", err
+	}
+	qemu := exec.CommandContext(cmd.Context(), o.qemu, slices.Concat(args, monitor.Args(), o.extra)...)
 	qemu.Stdin, qemu.Stdout, qemu.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 	qemu.Cancel = func() error { return qemu.Process.Signal(syscall.SIGTERM) }
 	qemu.WaitDelay = qemuGrace
-	err := qemu.Run()
+	err = qemu.Run()
+	ending, unheard := monitor.Close()
 	switch {
 	case cmd.Context().Err() != nil:
-		return errors.New("interrupted; the guest was ended")
+		return "", errors.New("interrupted; the guest was ended")
 	case err != nil:
-		return fmt.Errorf("run %s: %w", o.qemu, err)
+		return "", fmt.Errorf("run %s: %w", o.qemu, err)
 	}
-	return nil
+	return ending, unheard
 }

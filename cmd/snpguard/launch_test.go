@@ -16,6 +16,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/client/keyfile"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/gpt"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
@@ -36,6 +37,8 @@ func bundlesCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		}
 		genuine := release(launchtest.PowerOff)
 		genuine.Genuine = true
+		panics := release(launchtest.Reset)
+		panics.Kernel = launchtest.Kernel("the guest panics\n", launchtest.Reset)
 		noFirmware := genuine
 		noFirmware.Change = func(r *bundle.Release) { r.Firmware = r.Kernel }
 		public := launchtest.Identity().Public().(ed25519.PublicKey)
@@ -47,7 +50,7 @@ func bundlesCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		ts.Check(err)
 		for name, data := range map[string][]byte{
 			"simulated.tar.gz": launchtest.Bundle(t, release(launchtest.PowerOff)),
-			"panics.tar.gz":    launchtest.Bundle(t, release(launchtest.Reset)),
+			"panics.tar.gz":    launchtest.Bundle(t, panics),
 			"hangs.tar.gz":     launchtest.Bundle(t, release(launchtest.Hang)),
 			"genuine.tar.gz":   launchtest.Bundle(t, genuine),
 			"other-fw.tar.gz":  launchtest.Bundle(t, noFirmware),
@@ -67,14 +70,31 @@ func bundlesCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		} {
 			ts.Check(os.WriteFile(filepath.Join(ts.MkAbs("staging"), name), data, 0o600))
 		}
-		table := &gpt.Table{DiskGUID: gpt.GUID{1}, SectorSize: 512, Partitions: []gpt.Partition{{Number: 1, Type: gpt.GUID{2}, GUID: gpt.GUID{3}, First: 2048, Last: 6143}}}
-		f, err := os.Create(ts.MkAbs("gpt.raw"))
-		ts.Check(err)
-		ts.Check(errors.Join(f.Truncate(8<<20), table.Write(f, 8<<20)))
-		_, err = f.WriteAt(bytes.Repeat([]byte("root"), 1<<19), 1<<20)
-		ts.Check(errors.Join(err, f.Close()))
+		slotted(ts, ts.MkAbs("gpt.raw"), 32<<20)
+		slotted(ts, ts.MkAbs("none.raw"), 0)
 		ts.Check(exec.Command("qemu-img", "convert", "-f", "raw", "-O", "qcow2", ts.MkAbs("gpt.raw"), ts.MkAbs("gpt.qcow2")).Run())
 	}
+}
+
+// slotted makes a disk with a root of 2 MiB, and before it empty slots of a size, 0 for
+// none.
+func slotted(ts *testscript.TestScript, path string, size int64) {
+	const mib = 1 << 20
+	disk := size + 8*mib
+	root := uint64(mib+size) / 512
+	table := &gpt.Table{DiskGUID: gpt.GUID{1}, SectorSize: 512, Partitions: []gpt.Partition{{Number: 1, Type: gpt.GUID{2}, GUID: gpt.GUID{3}, First: root, Last: root + 4095}}}
+	f, err := os.Create(path)
+	ts.Check(err)
+	if size != 0 {
+		table.Partitions = append(table.Partitions, gpt.Partition{Number: 2, Type: gpt.GUID{2}, GUID: gpt.GUID{4}, First: mib / 512, Last: root - 1, Name: slots.Label})
+		head, err := slots.Make([16]byte{5}, size)
+		ts.Check(err)
+		_, err = f.WriteAt(head, mib)
+		ts.Check(err)
+	}
+	ts.Check(errors.Join(f.Truncate(disk), table.Write(f, disk)))
+	_, err = f.WriteAt(bytes.Repeat([]byte("root"), 1<<19), int64(root)*512)
+	ts.Check(errors.Join(err, f.Close()))
 }
 
 // TestLaunchInterrupted ends a guest that does not end by itself, and with it all

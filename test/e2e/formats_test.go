@@ -70,12 +70,12 @@ func TestConversionFlags(t *testing.T) {
 	}{
 		"raw":        {args: []string{"--format", "raw"}, check: func(t *testing.T, c *conversion) { isRaw(t, c.Image) }},
 		"compressed": {args: []string{"--compress"}, check: func(*testing.T, *conversion) {}},
-		"larger": {args: []string{"--size", "300M"}, check: func(t *testing.T, c *conversion) {
+		"larger": {args: []string{"--size", "300M", "--artifacts-size", "16M"}, check: func(t *testing.T, c *conversion) {
 			if size := c.Conversion.Disk.Size; size != 300<<20 {
 				t.Errorf("the disk has %d bytes", size)
 			}
 		}},
-		"no free space":      {args: []string{"--encrypt-free-space", "--size", "160M"}, check: noHoles},
+		"no free space":      {args: []string{"--encrypt-free-space", "--size", "160M", "--artifacts-size", "16M"}, check: noHoles},
 		"raw, no free space": {args: []string{"--encrypt-free-space", "--format", "raw"}, check: noHoles},
 		"discards": {args: []string{"--allow-discards"}, check: func(t *testing.T, c *conversion) {
 			if !c.Conversion.Disk.AllowDiscards {
@@ -155,7 +155,7 @@ func TestNoEncryption(t *testing.T) {
 	} {
 		l := build(t)
 		t.Run(name, func(t *testing.T) {
-			c := convertOdd(t, l.raw, "--no-encryption")
+			c := convertOdd(t, l.raw, "--no-encryption", "--artifacts-size", "0")
 			output(t, "qemu-img", "check", c.Image)
 			output(t, "qemu-img", "compare", "-f", "raw", "-F", "qcow2", l.raw, c.Image)
 			if c.Conversion.Encrypted || strings.Contains(c.Conversion.Cmdline, "rdinit") || !strings.Contains(c.Conversion.Cmdline, "root=") {
@@ -163,7 +163,7 @@ func TestNoEncryption(t *testing.T) {
 			}
 		})
 		t.Run(name+", larger", func(t *testing.T) {
-			c := convertOdd(t, l.raw, "--no-encryption", "--size", "400M", "--format", "raw")
+			c := convertOdd(t, l.raw, "--no-encryption", "--size", "400M", "--artifacts-size", "16M", "--format", "raw")
 			output(t, "sfdisk", "--verify", c.Image)
 			if !l.mbr {
 				soundGPT(t, c.Image)

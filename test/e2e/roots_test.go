@@ -27,7 +27,7 @@ func TestOtherRoots(t *testing.T) {
 	for kind, fill := range map[string]func(t *testing.T, path, release string){"xfs": fillXFS, "btrfs": fillBtrfs} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			c := convertSmall(t, "debian", "root-"+kind, "--size", "512M")
+			c := convertSmall(t, "debian", "root-"+kind, "--size", "512M", "--artifacts-size", "16M")
 			root := filepath.Join(t.TempDir(), "root")
 			writeFile(t, root, "")
 			truncate(t, root, 384<<20)

@@ -32,7 +32,8 @@ func KernelReread(disk *os.File) error {
 // Grow extends the partition to the end of its disk when nothing lies behind it,
 // writes the partition table and has the kernel read it. It reports whether the
 // partition has grown; the caller then finds it anew. Nothing may be open on the
-// disk.
+// disk. A cut at any moment leaves a table that Linux reads, with the old end or the
+// new one.
 func (p *Partition) Grow(reread Reread) (bool, error) {
 	for i := range p.table.Partitions {
 		if p.table.Partitions[i].First > p.entry.Last {
@@ -50,7 +51,7 @@ func (p *Partition) Grow(reread Reread) (bool, error) {
 	}
 	defer f.Close()
 	p.entry.Last = last - 1
-	if err := p.table.Write(f, p.disk.size); err != nil {
+	if err := p.table.Replace(f, p.disk.size); err != nil {
 		return false, fmt.Errorf("write partition table of %s: %w", p.disk.name, err)
 	}
 	if err := f.Sync(); err != nil {

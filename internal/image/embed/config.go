@@ -31,7 +31,7 @@ const optionTrial option.Name = "trial"
 // *option.Error.
 func (c *Config) Check() error {
 	if c.Trial && !c.Update {
-		return option.Errorf(optionTrial, "it needs update: otherwise there is no slot to return to")
+		return option.Errorf(optionTrial, "it needs %s: otherwise there is no slot to return to", option.Name("update"))
 	}
 	return nil
 }

@@ -22,6 +22,8 @@ var (
 	ErrNone = errors.New("the disk has no " + slots.Label + " partition; convert the source again, without --artifacts-size 0")
 	// ErrArtifacts: what is in the partition is damaged or hostile.
 	ErrArtifacts = errors.New("unusable " + slots.Label + " partition")
+	// ErrEmpty: a slot holds nothing. It comes with ErrArtifacts.
+	ErrEmpty = errors.New("is empty")
 	// ErrDisk: the disk cannot have such a partition.
 	ErrDisk = errors.New("cannot embed into this disk")
 	// ErrTrial: a slot is on trial, and the other one is what to return to.

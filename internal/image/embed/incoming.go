@@ -93,7 +93,7 @@ func (sink) Close() error { return nil }
 
 // isIn reports whether a slot holds the same bundle. One that cannot be read does not.
 func (in *incoming) isIn(s *Slot) (bool, error) {
-	if s.err != nil || !maps.Equal(s.files, in.files) {
+	if !maps.Equal(s.files, in.files) {
 		return false, nil
 	}
 	for name, want := range in.manifest {

@@ -73,7 +73,7 @@ func (a *Artifacts) Slot(name string) (*Slot, error) {
 	case s.err != nil:
 		return nil, s.err
 	case s.Empty():
-		return nil, fmt.Errorf("%w: slot %s is empty", ErrArtifacts, name)
+		return nil, fmt.Errorf("%w: slot %s %w", ErrArtifacts, name, ErrEmpty)
 	}
 	return s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -26,6 +27,13 @@ func cuts(start []byte, ops []op, visit func(name string, m *memory)) {
 			copy(durable.b[last.at:], before)
 		}
 		if i < len(ops) && ops[i].data == nil {
+			for k := synced; k < i; k++ {
+				without := &memory{b: bytes.Clone(durable.b)}
+				for _, o := range slices.Concat(ops[synced:k], ops[k+1:i]) {
+					apply(without, o)
+				}
+				visit(fmt.Sprintf("%d operations without number %d", i, k+1), without)
+			}
 			for _, o := range ops[synced:i] {
 				apply(durable, o)
 			}

@@ -104,6 +104,15 @@ func (s *Slot) ReadFile(name string, limit int64) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
+// ReadFile is ReadFile of a slot as it is now.
+func (p *Partition) ReadFile(slot, name string, limit int64) ([]byte, error) {
+	s, err := p.Slot(slot)
+	if err != nil {
+		return nil, err
+	}
+	return s.ReadFile(name, limit)
+}
+
 // inUse refuses a slot with a bundle that may be needed: the active one, and what a
 // trial returns to.
 func (p *Partition) inUse(slot string) error {

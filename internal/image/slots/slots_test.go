@@ -48,6 +48,24 @@ func TestStory(t *testing.T) {
 	}
 }
 
+// TestReadFile reads what is there, bounded.
+func TestReadFile(t *testing.T) {
+	p := opened(t, made(t, 16))
+	must(t, p.Write(A, tree("one")))
+	if who, err := p.ReadFile(A, "who", 3); string(who) != "one" || err != nil {
+		t.Errorf("%q, %v", who, err)
+	}
+	for name, tc := range map[string]struct {
+		slot, name string
+		limit      int64
+		want       error
+	}{"longer": {A, "who", 2, ErrSlot}, "missing": {A, "none", 9, fs.ErrNotExist}, "a directory": {A, "variants", 9, fs.ErrNotExist}, "empty slot": {B, "who", 9, fs.ErrNotExist}, "no slot": {"..", "who", 9, ErrSlot}} {
+		if got, err := p.ReadFile(tc.slot, tc.name, tc.limit); !errors.Is(err, tc.want) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
 // TestSizes: from the smallest partition to the largest, and slots that are full to the
 // last block.
 func TestSizes(t *testing.T) {

@@ -11,9 +11,10 @@ const (
 	inlineExtents = 4 // that fit an inode
 	extentSpare   = extentWritten - 1
 
-	// MaxFile and MaxSpare bound the files of new file systems, in bytes: what an
-	// inode has room to map.
-	MaxFile  = inlineExtents * extentWritten * newBlockSize
+	// MaxFile bounds the files of new file systems, in bytes: what an inode has room to
+	// map.
+	MaxFile = inlineExtents * extentWritten * newBlockSize
+	// MaxSpare is MaxFile for spare files.
 	MaxSpare = inlineExtents * extentSpare * newBlockSize
 
 	deDirectory = 2

@@ -20,6 +20,9 @@ func oneArg(cmd *cobra.Command, args []string) error { return wantArgs(cmd, args
 // twoArgs wants two.
 func twoArgs(cmd *cobra.Command, args []string) error { return wantArgs(cmd, args, 2) }
 
+// threeArgs wants three.
+func threeArgs(cmd *cobra.Command, args []string) error { return wantArgs(cmd, args, 3) }
+
 func wantArgs(cmd *cobra.Command, args []string, count int) error {
 	if len(args) != count {
 		return usageErrorf("got %d arguments, want %q", len(args), cmd.UseLine())

@@ -29,7 +29,8 @@ type Config struct {
 
 	// UUID of the image.
 	ID string `mapstructure:"id"`
-	// Name of the image, exactly.
+	// Name of the image, exactly, or a channel such as `debian-13/stable`, with which
+	// `id` and `labels` cannot be used.
 	Name string `mapstructure:"name"`
 	// Labels that the image has, among others.
 	Labels map[string]string `mapstructure:"labels"`
@@ -56,6 +57,9 @@ type DatasourceOutput struct {
 	IDKeyDigest string `mapstructure:"id_key_digest"`
 	// SHA-384 digest of the author key, in hexadecimal.
 	AuthorKeyDigest string `mapstructure:"author_key_digest"`
+	// UUID of the release in force: that of the channel, or the newest that is approved.
+	// Empty when there is none.
+	ReleaseID string `mapstructure:"release_id"`
 	// Releases of the image, the newest first.
 	Releases []Release `mapstructure:"releases"`
 }
@@ -110,6 +114,9 @@ func (d *Datasource) Configure(raws ...any) error {
 	}
 	if c.ID == "" && c.Name == "" && len(c.Labels) == 0 {
 		return option.Missingf("name", "give %s, %s or %s to select the image", option.Name("id"), option.Name("name"), option.Name("labels"))
+	}
+	if client.IsChannel(c.Name) && (c.ID != "" || len(c.Labels) > 0) {
+		return option.Errorf("name", "%q is a channel, and names one image: leave out %s and %s", c.Name, option.Name("id"), option.Name("labels"))
 	}
 	if c.ID == "" {
 		return nil

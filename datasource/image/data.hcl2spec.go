@@ -55,6 +55,7 @@ type FlatDatasourceOutput struct {
 	CreatedAt       *string           `mapstructure:"created_at" cty:"created_at" hcl:"created_at"`
 	IDKeyDigest     *string           `mapstructure:"id_key_digest" cty:"id_key_digest" hcl:"id_key_digest"`
 	AuthorKeyDigest *string           `mapstructure:"author_key_digest" cty:"author_key_digest" hcl:"author_key_digest"`
+	ReleaseID       *string           `mapstructure:"release_id" cty:"release_id" hcl:"release_id"`
 	Releases        []FlatRelease     `mapstructure:"releases" cty:"releases" hcl:"releases"`
 }
 
@@ -78,6 +79,7 @@ func (*FlatDatasourceOutput) HCL2Spec() map[string]hcldec.Spec {
 		"created_at":        &hcldec.AttrSpec{Name: "created_at", Type: cty.String, Required: false},
 		"id_key_digest":     &hcldec.AttrSpec{Name: "id_key_digest", Type: cty.String, Required: false},
 		"author_key_digest": &hcldec.AttrSpec{Name: "author_key_digest", Type: cty.String, Required: false},
+		"release_id":        &hcldec.AttrSpec{Name: "release_id", Type: cty.String, Required: false},
 		"releases":          &hcldec.BlockListSpec{TypeName: "releases", Nested: hcldec.ObjectSpec((*FlatRelease)(nil).HCL2Spec())},
 	}
 	return s
@@ -108,7 +110,7 @@ func (*Release) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec 
 func (*FlatRelease) HCL2Spec() map[string]hcldec.Spec {
 	s := map[string]hcldec.Spec{
 		"id":           &hcldec.AttrSpec{Name: "id", Type: cty.String, Required: false},
-		"enabled":      &hcldec.AttrSpec{Name: "enabled", Type: cty.Bool, Required: false},
+		"state":        &hcldec.AttrSpec{Name: "state", Type: cty.String, Required: false},
 		"created_at":   &hcldec.AttrSpec{Name: "created_at", Type: cty.String, Required: false},
 		"cmdline":      &hcldec.AttrSpec{Name: "cmdline", Type: cty.String, Required: false},
 		"guest_policy": &hcldec.AttrSpec{Name: "guest_policy", Type: cty.String, Required: false},

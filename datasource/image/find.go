@@ -14,10 +14,13 @@ import (
 )
 
 // find returns the image that matches, with its releases.
-func (c *Config) find(ctx context.Context) (*wire.Image, error) {
+func (c *Config) find(ctx context.Context) (*client.Found, error) {
 	service, _, err := c.Connect(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if client.IsChannel(c.Name) {
+		return service.FindImage(ctx, c.Name)
 	}
 	filter := client.ImageFilter{Name: c.Name}
 	for key, value := range c.Labels {
@@ -34,7 +37,8 @@ func (c *Config) find(ctx context.Context) (*wire.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return service.Image(ctx, chosen.ID)
+	image, err := service.Image(ctx, chosen.ID)
+	return &client.Found{Image: image}, err
 }
 
 func (c *Config) choose(images []wire.Image) (*wire.Image, error) {
@@ -50,10 +54,13 @@ func (c *Config) choose(images []wire.Image) (*wire.Image, error) {
 	return &newest, nil
 }
 
-func output(i *wire.Image) *DatasourceOutput {
+func output(i *client.Found) *DatasourceOutput {
 	out := &DatasourceOutput{
 		ID: i.ID.String(), Name: i.Name, Labels: i.Labels, Enabled: i.Enabled, Simulated: i.Simulated,
 		CreatedAt: i.CreatedAt.UTC().Format(time.RFC3339), IDKeyDigest: i.IDKeyDigest, AuthorKeyDigest: i.AuthorKeyDigest,
+	}
+	if release, err := i.Release(); err == nil { // none has no ID
+		out.ReleaseID = release.ID.String()
 	}
 	for _, r := range i.Releases {
 		release := Release{

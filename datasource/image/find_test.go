@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
@@ -27,6 +28,42 @@ func TestChoose(t *testing.T) {
 	}
 	if _, err := newest.choose(nil); err == nil {
 		t.Error("none is one")
+	}
+}
+
+// TestReleaseInForce takes the release that a channel names, and else the newest that
+// is approved.
+func TestReleaseInForce(t *testing.T) {
+	image := wire.Image{ID: wire.NewUUID(), Releases: []wire.Release{
+		{ID: wire.NewUUID(), State: wire.StateProposed}, {ID: wire.NewUUID(), State: wire.StateApproved},
+		{ID: wire.NewUUID(), State: wire.StateApproved}, {ID: wire.NewUUID(), State: wire.StateRetired},
+	}}
+	for _, tc := range []struct {
+		channel *wire.Channel
+		want    string
+	}{
+		{nil, image.Releases[1].ID.String()},
+		{&wire.Channel{}, image.Releases[1].ID.String()},
+		{&wire.Channel{ReleaseID: &image.Releases[2].ID}, image.Releases[2].ID.String()},
+		{&wire.Channel{ReleaseID: &image.Releases[3].ID}, ""},
+	} {
+		if got := output(&client.Found{Image: &image, Channel: tc.channel}); got.ReleaseID != tc.want || got.Releases[3].State != "retired" {
+			t.Errorf("got %q, want %q", got.ReleaseID, tc.want)
+		}
+	}
+}
+
+func TestChannelAlone(t *testing.T) {
+	for name, config := range map[string]map[string]any{
+		"id":     {"name": "debian-13/stable", "id": wire.NewUUID().String()},
+		"labels": {"name": "debian-13/stable", "labels": map[string]string{"a": "b"}},
+	} {
+		if err := new(Datasource).Configure(config); err == nil {
+			t.Errorf("a channel and %s", name)
+		}
+	}
+	if err := new(Datasource).Configure(map[string]any{"name": "debian-13/stable"}); err != nil {
+		t.Error(err)
 	}
 }
 

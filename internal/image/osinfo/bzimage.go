@@ -29,13 +29,23 @@ func kernelRelease(fsys fs.FS, name string) (string, error) {
 		return "", fmt.Errorf("open %s: %w", name, err)
 	}
 	defer f.Close()
-	start, err := io.ReadAll(io.LimitReader(f, 0x200+1<<16+maxVersion))
+	release, err := KernelRelease(f)
 	if err != nil {
-		return "", fmt.Errorf("read %s: %w", name, err)
+		return "", fmt.Errorf("kernel %s: %w", path.Base(name), err)
+	}
+	return release, nil
+}
+
+// KernelRelease reads the release of a bzImage, such as 6.12.121+deb13-cloud-amd64. The
+// error wraps ErrMalformed.
+func KernelRelease(kernel io.Reader) (string, error) {
+	start, err := io.ReadAll(io.LimitReader(kernel, 0x200+1<<16+maxVersion))
+	if err != nil {
+		return "", err
 	}
 	release, err := parseRelease(start)
 	if err != nil {
-		return "", fmt.Errorf("%w: kernel %s: %w", ErrMalformed, path.Base(name), err)
+		return "", fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return release, nil
 }

@@ -26,7 +26,12 @@ func wireImage(i store.Image) wire.Image {
 }
 
 func (a *API) wireRelease(ctx context.Context, r store.Release) (wire.Release, error) {
-	verified, err := a.cfg.Registry.Verified(ctx, &r)
+	return WireRelease(ctx, a.cfg.Registry, r)
+}
+
+// WireRelease returns a release as the API shows it.
+func WireRelease(ctx context.Context, of *registry.Registry, r store.Release) (wire.Release, error) {
+	verified, err := of.Verified(ctx, &r)
 	if err != nil {
 		return wire.Release{}, err
 	}

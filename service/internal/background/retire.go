@@ -5,12 +5,10 @@ import (
 	"errors"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
-
-// reasonRetired is that of a retirement by an operator, too.
-const reasonRetired audit.Reason = "release.retired"
 
 // retire retires the releases beyond those that their images keep, each with its
 // record. One that a launch has needed meanwhile stays.
@@ -23,7 +21,7 @@ func (j *Janitor) retire(ctx context.Context) (retired int, err error) {
 	for _, r := range stale {
 		_, err := j.Store.Audited(ctx, func(ctx context.Context) (audit.Record, error) {
 			return audit.Record{
-				Kind: audit.KindAdmin, Outcome: audit.OutcomeDone, Reason: reasonRetired, Actor: wire.PartyService,
+				Kind: audit.KindAdmin, Outcome: audit.OutcomeDone, Reason: access.RetireRelease.Rule().Reason, Actor: wire.PartyService,
 				ImageID: r.Image, ReleaseID: r.Release, Details: map[string]string{"reason": "keep_releases"},
 			}, j.Store.RetireStale(ctx, r, store.Verdict{By: wire.PartyService, Reason: "keep_releases"})
 		})

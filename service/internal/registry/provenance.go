@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
@@ -15,7 +16,7 @@ func Provenance(r store.Release) (*wire.Provenance, error) {
 		return nil, nil
 	}
 	var p wire.Provenance
-	if err := json.Unmarshal(r.Provenance, &p); err != nil {
+	if err := strictjson.Decode(r.Provenance, &p); err != nil {
 		return nil, fmt.Errorf("provenance of release %s: %w: %w", r.ID, store.ErrCorrupt, err)
 	}
 	return &p, nil

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -65,7 +66,7 @@ func (r *Registry) Verified(ctx context.Context, release *store.Release) ([]wire
 	shown := []wire.Verified{}
 	for _, v := range found {
 		one := wire.Verified{By: v.By, At: v.At, Agent: v.Agent}
-		if err := json.Unmarshal(v.Packages, &one.Packages); err != nil {
+		if err := strictjson.Decode(v.Packages, &one.Packages); err != nil {
 			return nil, fmt.Errorf("verification of release %s: %w: %w", release.ID, store.ErrCorrupt, err)
 		}
 		shown = append(shown, one)

@@ -29,6 +29,7 @@ func TestAskedFirst(t *testing.T) {
 	must(t, err)
 	second, err := w.store.AddRelease(t.Context(), image.ID, storetest.Release("f", "k3", "i"), storetest.Present)
 	must(t, err)
+	must(t, w.store.SetChannel(t.Context(), store.Channel{Name: "debian-13/stable", Target: store.Target{Image: image.ID}, ChangedBy: storetest.Approver}, nil))
 	content := fmt.Sprintf("%x", further.ContentHash())
 	for _, tc := range []struct {
 		path, title string
@@ -44,6 +45,7 @@ func TestAskedFirst(t *testing.T) {
 			"release.approved", url.Values{"content": {content}}},
 		{"/images/" + image.ID.String() + "/releases/" + second.ID.String() + "/rejection", "Reject release " + second.ID.String()[:8] + " of payments?",
 			"release.rejected", url.Values{}},
+		{"/channels/delete", "Delete debian-13/stable?", "channel.deleted", url.Values{"name": {"debian-13/stable"}}},
 		{"/tokens/" + token.ID.String() + "/revoke", "Revoke packer?", "token.revoked", url.Values{}},
 	} {
 		before := w.recorded()

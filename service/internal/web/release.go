@@ -121,6 +121,15 @@ func (w *Web) renderRelease(rw http.ResponseWriter, r *request, status int, p pa
 	if err != nil {
 		return err
 	}
+	releases, err := w.cfg.Store.ListReleases(r.Context(), image.ID)
+	if err != nil {
+		return err
+	}
+	for _, other := range releases {
+		if other.ID != id {
+			body.Others = append(body.Others, other)
+		}
+	}
 	if r.Method == http.MethodPost && r.PostForm.Has("policy") {
 		body.PolicyText = r.PostForm.Get("policy")
 	}

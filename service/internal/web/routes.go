@@ -48,10 +48,15 @@ func (w *Web) table() []route {
 		{method: "POST", path: release + "/restoration", op: access.RestoreRelease, handle: w.decide(w.restore())},
 		{method: "POST", path: release + "/policy", op: access.ChangeRelease, handle: w.changeReleasePolicy},
 		{method: "POST", path: release + "/delete", timeout: time.Minute, op: access.DeleteRelease, handle: w.deleteRelease},
+		{method: "GET", path: release + "/diff", op: access.ReadImages, handle: w.showDiff},
 		{method: "GET", path: release + "/bundle", timeout: slow, op: access.ExportRelease, handle: w.downloadBundle},
 		{method: "GET", path: release + "/artifacts/:name", timeout: slow, op: access.ExportRelease, handle: w.downloadArtifact},
 		{method: "GET", path: "/register", op: access.RegisterImage, handle: w.showRegister},
 		{method: "POST", path: "/register", stream: true, timeout: time.Hour, op: access.RegisterImage, handle: w.register},
+
+		{method: "GET", path: "/channels", op: access.ReadImages, handle: w.listChannels},
+		{method: "POST", path: "/channels", op: access.SetChannel, handle: w.setChannel},
+		{method: "POST", path: "/channels/delete", op: access.DeleteChannel, handle: w.deleteChannel},
 
 		{method: "GET", path: "/audit", op: access.ReadAudit, handle: w.listAudit},
 		{method: "GET", path: "/audit/export", timeout: slow, op: access.ExportAudit, handle: w.exportAudit},

@@ -215,6 +215,30 @@ func twoFacedCalls() []twoFaced {
 	remove := func(path func(*fixture) string) func(*fixture) answer {
 		return func(f *fixture) answer { return f.ask(http.MethodDelete, "/v1"+path(f), "", nil) }
 	}
+	channeled := func(then func(*fixture) answer) func(*fixture) answer {
+		return func(f *fixture) answer {
+			must(f.t, f.store.SetChannel(f.t.Context(), store.Channel{Name: "a/b", Target: store.Target{Image: f.image.ID}, ChangedBy: storetest.Approver}, nil))
+			return then(f)
+		}
+	}
+	setChannel := func(name string, move bool) func(*fixture) answer {
+		return func(f *fixture) answer {
+			change := wire.ChannelChange{Target: wire.ChannelTarget{ImageID: f.image.ID, ReleaseID: &f.release.ID}}
+			if move {
+				change.Previous = &wire.ChannelTarget{ImageID: f.image.ID}
+			}
+			return f.askJSON(http.MethodPut, wire.PathChannels+"/"+name, change)
+		}
+	}
+	clickChannel := func(name string, move bool) func(*fixture) answer {
+		return func(f *fixture) answer {
+			form := url.Values{"name": {name}, "image": {f.image.ID.String()}, "release": {f.release.ID.String()}}
+			if move {
+				form.Set("previous_image", f.image.ID.String())
+			}
+			return f.click("/channels", form)
+		}
+	}
 	tokens := func(name string) func(*fixture) answer {
 		return func(f *fixture) answer {
 			return f.askJSON(http.MethodPost, wire.PathTokens, wire.TokenRequest{Name: name, Role: wire.RoleRegister, ExpiresIn: 86400})
@@ -286,6 +310,12 @@ func twoFacedCalls() []twoFaced {
 		{"approve another", access.ApproveRelease, func(f *fixture) answer {
 			return f.askJSON(http.MethodPost, "/v1"+proposed(f)+"/approval", wire.Approval{ContentHash: strings.Repeat("0", 64)})
 		}, click(proposed, "/approval", url.Values{"content": {strings.Repeat("0", 64)}, fieldSure: {"yes"}}), true},
+		{"channel", access.SetChannel, setChannel("a/b", false), clickChannel("a/b", false), false},
+		{"channel of no family", access.SetChannel, setChannel("A/b", false), clickChannel("A/b", false), true},
+		{"move a channel", access.SetChannel, channeled(setChannel("a/b", true)), channeled(clickChannel("a/b", true)), false},
+		{"make a channel twice", access.SetChannel, channeled(setChannel("a/b", false)), channeled(clickChannel("a/b", false)), true},
+		{"delete channel", access.DeleteChannel, channeled(remove(func(*fixture) string { return "/channels/a/b" })),
+			channeled(click(func(*fixture) string { return "/channels" }, "/delete", url.Values{"name": {"a/b"}, fieldSure: {"yes"}})), false},
 		{"delete release", access.DeleteRelease, remove(release), func(f *fixture) answer { return f.click(release(f)+"/delete", typedID(f)) }, false},
 		{"register", access.RegisterImage, func(f *fixture) answer { return f.askRegister(wire.PathImages, "new", f.newImage, f.files()) },
 			func(f *fixture) answer { return f.clickRegister("", "new", f.newImage, f.files()) }, false},
@@ -382,6 +412,11 @@ func (f *fixture) effect() string {
 		for _, r := range releases {
 			fmt.Fprintf(&b, "release %s %s %s %q %s %q %x\n", r.State, r.ApprovedBy, r.DecidedBy, r.Reason, r.Policy, r.Cmdline, r.Kernel.SHA256)
 		}
+	}
+	channels, err := f.store.Channels(f.t.Context())
+	must(f.t, err)
+	for _, c := range channels {
+		fmt.Fprintf(&b, "channel %s %s %s\n", c.Name, c.Image, c.Release)
 	}
 	tokens, err := f.store.ListTokens(f.t.Context(), store.TokenFilter{})
 	must(f.t, err)

@@ -3,7 +3,9 @@ package main
 import (
 	"crypto/ecdsa"
 	"crypto/sha512"
+	"encoding/json"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -114,6 +116,55 @@ func BenchmarkRatioUnlocks(b *testing.B) {
 	var took, bound time.Duration
 	for b.Loop() {
 		took += l.unlocks(b, n, 32)
+		bound += l.bound(b, n)
+	}
+	ratio.Report(b, "x-cryptography", 1/0.6, float64(took)/float64(bound))
+}
+
+// updates has n guests ask for an update and returns how long the service took, as
+// unlocks does.
+func (l *load) updates(b *testing.B, n, parallel int) time.Duration {
+	b.Helper()
+	challenges, calls := make([]*wire.Challenge, n), make([]*wire.GuestCall, n)
+	start := time.Now()
+	each(b, n, parallel, func(i int) (err error) {
+		challenges[i], err = l.client.Challenge(b.Context())
+		return err
+	})
+	took := time.Since(start)
+	each(b, n, 2, func(i int) error {
+		g, err := l.image.newGuest(l.host)
+		if err != nil {
+			return err
+		}
+		asks := wire.UpdateRequest{Machine: wire.NewUUID(), Running: "6.12.1", Kernels: []wire.InstalledKernel{
+			{Release: "6.12.1", SHA256: strings.Repeat("0a", 32), Modules: true}, {Release: "6.12.2", SHA256: strings.Repeat("0b", 32), Modules: true},
+		}}
+		body, err := json.Marshal(asks)
+		if err != nil {
+			return err
+		}
+		calls[i], err = g.NewCall(wire.CallUpdate, challenges[i].Nonce, body)
+		return err
+	})
+	start = time.Now()
+	each(b, n, parallel, func(i int) error {
+		_, err := l.client.Update(b.Context(), calls[i])
+		return err
+	})
+	return took + time.Since(start)
+}
+
+// BenchmarkRatioUpdates reports how long the service takes for guests that ask for an
+// update, each a machine of its own that is kept durably, as a multiple of the
+// cryptography of as many unlocks: the bound that unlocks are held to.
+func BenchmarkRatioUpdates(b *testing.B) {
+	l := newLoad(b)
+	l.updates(b, 100, 16) // connections, caches
+	const n = 400
+	var took, bound time.Duration
+	for b.Loop() {
+		took += l.updates(b, n, 32)
 		bound += l.bound(b, n)
 	}
 	ratio.Report(b, "x-cryptography", 1/0.6, float64(took)/float64(bound))

@@ -25,7 +25,7 @@ exact name. A release is given by its ID; the default is the newest.`,
 	}
 	cmd.AddCommand(
 		newImageListCommand(), newImageShowCommand(), newImageSwitchCommand("enable", true), newImageSwitchCommand("disable", false),
-		newImageDeleteCommand(), newImageExportCommand(), newImagePolicyCommand(), newImageLimitCommand(),
+		newImageDeleteCommand(), newImageExportCommand(), newImagePolicyCommand(), newImageLimitCommand(), newImageMachinesCommand(),
 	)
 	return cmd
 }

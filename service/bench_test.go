@@ -3,7 +3,9 @@ package main
 import (
 	"crypto/ecdsa"
 	"crypto/sha512"
+	"encoding/json"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -117,6 +119,72 @@ func BenchmarkRatioUnlocks(b *testing.B) {
 		bound += l.bound(b, n)
 	}
 	ratio.Report(b, "x-cryptography", 1/0.6, float64(took)/float64(bound))
+}
+
+// updates has n guests ask for an update and returns how long the service took, as
+// unlocks does.
+func (l *load) updates(b *testing.B, n, parallel int) time.Duration {
+	b.Helper()
+	challenges, calls := make([]*wire.Challenge, n), make([]*wire.GuestCall, n)
+	start := time.Now()
+	each(b, n, parallel, func(i int) (err error) {
+		challenges[i], err = l.client.Challenge(b.Context())
+		return err
+	})
+	took := time.Since(start)
+	each(b, n, 2, func(i int) error {
+		g, err := l.image.newGuest(l.host)
+		if err != nil {
+			return err
+		}
+		asks := wire.UpdateRequest{Machine: wire.UUID{1, byte(i >> 8), byte(i)}, Running: "6.12.1", Kernels: []wire.InstalledKernel{
+			{Release: "6.12.1", SHA256: strings.Repeat("0a", 32), Modules: true}, {Release: "6.12.2", SHA256: strings.Repeat("0b", 32), Modules: true},
+		}}
+		body, err := json.Marshal(asks)
+		if err != nil {
+			return err
+		}
+		calls[i], err = g.NewCall(wire.CallUpdate, challenges[i].Nonce, body)
+		return err
+	})
+	start = time.Now()
+	each(b, n, parallel, func(i int) error {
+		_, err := l.client.Update(b.Context(), calls[i])
+		return err
+	})
+	return took + time.Since(start)
+}
+
+// verifications returns how long it takes to verify n signatures of reports.
+func (l *load) verifications(b *testing.B, n int) time.Duration {
+	b.Helper()
+	key, digest := l.host.VEK.Key, sha512.Sum384([]byte("report"))
+	signature, err := ecdsa.SignASN1(nil, key, digest[:])
+	if err != nil {
+		b.Fatal(err)
+	}
+	start := time.Now()
+	for range n {
+		if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) {
+			b.Fatal("not verified")
+		}
+	}
+	return time.Since(start)
+}
+
+// BenchmarkRatioUpdates reports how long the service takes for guests that ask for an
+// update over HTTPS, as they do every day: each is a machine of its own, which is kept
+// durably, and there is none. It is a multiple of one signature verification each.
+func BenchmarkRatioUpdates(b *testing.B) {
+	l := newLoad(b)
+	const n = 400
+	l.updates(b, n, 16) // connections, caches, machines
+	var took, bound time.Duration
+	for b.Loop() {
+		took += l.updates(b, n, 32)
+		bound += l.verifications(b, n)
+	}
+	ratio.Report(b, "x-verifications", 1/0.6, float64(took)/float64(bound))
 }
 
 // BenchmarkRatioGuestMemory reports the service's largest resident set while a

@@ -24,7 +24,7 @@ channel, or the newest approved one.`,
 	}
 	cmd.AddCommand(
 		newImageListCommand(), newImageShowCommand(), newImageSwitchCommand("enable", true), newImageSwitchCommand("disable", false),
-		newImageDeleteCommand(), newImageExportCommand(), newImagePolicyCommand(), newImageLimitCommand(), newImageKeepCommand(),
+		newImageDeleteCommand(), newImageExportCommand(), newImagePolicyCommand(), newImageLimitCommand(), newImageKeepCommand(), newImageMachinesCommand(),
 	)
 	return cmd
 }

@@ -24,3 +24,12 @@ func (c *Client) Unlock(ctx context.Context, r *wire.UnlockRequest) (*wire.Grant
 	}
 	return &grant, grant.Validate()
 }
+
+// Update asks for a newer release, as a running guest. It needs no token.
+func (c *Client) Update(ctx context.Context, call *wire.GuestCall) (*wire.GuestAnswer, error) {
+	var answer wire.GuestAnswer
+	if err := c.call(ctx, request{method: http.MethodPost, path: wire.PathUpdate}, call, &answer); err != nil {
+		return nil, err
+	}
+	return &answer, answer.Validate()
+}

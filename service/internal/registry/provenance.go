@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"

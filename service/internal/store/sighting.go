@@ -257,15 +257,24 @@ func (s *Store) writeFleet(ctx context.Context, q querier, b *fleetBatch) error 
 	return s.appendConfirmations(ctx, q, b.records)
 }
 
-// writeKernels replaces the lists of machines.
+// writeKernels replaces the lists of machines, whose rows are locked.
 func writeKernels(ctx context.Context, q querier, lists map[machineKey][]MachineKernel) error {
-	var rows [][]any
+	var keys, rows [][]any
 	for _, k := range slices.SortedFunc(maps.Keys(lists), machineKey.compare) {
-		if _, err := q.ExecContext(ctx, `DELETE FROM machine_kernels WHERE image_id = $1 AND machine = $2`, k.image[:], k.machine[:]); err != nil {
-			return err
-		}
+		keys = append(keys, []any{k.image[:], k.machine[:]})
 		for i, kernel := range lists[k] {
-			rows = append(rows, []any{bytes.Clone(k.image[:]), bytes.Clone(k.machine[:]), int64(i), kernel.Release, kernel.SHA256[:], kernel.Newer})
+			rows = append(rows, []any{k.image[:], k.machine[:], int64(i), kernel.Release, kernel.SHA256[:], kernel.Newer})
+		}
+	}
+	for _, run := range runs(keys) {
+		var ask builder
+		ask.add("DELETE FROM machine_kernels WHERE FALSE")
+		for _, k := range run {
+			ask.add(" OR image_id = ? AND machine = ?", k...)
+		}
+		done := ask.query()
+		if _, err := q.ExecContext(ctx, done.text, done.args...); err != nil {
+			return err
 		}
 	}
 	for _, run := range runs(rows) {

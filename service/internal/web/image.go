@@ -22,6 +22,7 @@ type imagePage struct {
 	Labels   []string // NAME=CONTENT
 	Releases []store.Release
 	Latest   *releasePage // nil: there is no release
+	Fleet    store.Fleet
 	Events   []shownRecord
 	Name     string // in the form, as it was given
 	LabelBox string // likewise
@@ -75,6 +76,9 @@ func (w *Web) renderImage(rw http.ResponseWriter, r *request, status int, p page
 		if body.Latest, err = w.releasePage(ctx, image, body.Releases[0].ID); err != nil {
 			return err
 		}
+	}
+	if body.Fleet, err = w.cfg.Store.Fleet(ctx, id); err != nil {
+		return err
 	}
 	events, err := w.cfg.Store.ListAudit(ctx, store.AuditFilter{ImageID: id}, store.AuditRange{Limit: shownEvents})
 	if err != nil {

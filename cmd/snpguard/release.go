@@ -19,7 +19,7 @@ the image.`,
 		Args:    wantsCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newReleaseApproveCommand())
+	cmd.AddCommand(newReleaseAddCommand(), newReleaseVerifyCommand(), newReleaseApproveCommand())
 	return cmd
 }
 

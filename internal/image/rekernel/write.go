@@ -1,6 +1,7 @@
 package rekernel
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -44,7 +45,11 @@ func writeNew(path string, write func(io.Writer) error) error {
 		return err
 	}
 	defer f.Close()
-	if err := write(f); err != nil {
+	buffered := bufio.NewWriterSize(f, 1<<20)
+	if err := write(buffered); err != nil {
+		return err
+	}
+	if err := buffered.Flush(); err != nil {
 		return err
 	}
 	return f.Close()

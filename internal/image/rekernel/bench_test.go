@@ -23,7 +23,7 @@ import (
 
 // noise is bytes that compress to three quarters or so, as programs do by halves.
 func noise(seed uint64, size int) []byte {
-	r := rand.New(rand.NewPCG(seed, 1)) //nolint:forbidigo // nobody has to guess it
+	r := rand.New(rand.NewPCG(seed, 1))
 	b := make([]byte, size)
 	for i := range b {
 		b[i] = byte(r.Uint32() % 96)
@@ -41,7 +41,7 @@ func debianKernel(b *testing.B) (file string) {
 	copy(image, files[1].Content)
 	files[1].Content = string(image)
 	for i := range 1100 {
-		r := rand.New(rand.NewPCG(uint64(i), 2)) //nolint:forbidigo // nobody has to guess it
+		r := rand.New(rand.NewPCG(uint64(i), 2))
 		content := make([]byte, 18<<10)
 		for j := range content {
 			content[j] = byte(r.Uint32())
@@ -79,12 +79,12 @@ func BenchmarkRatioReleaseAdd(b *testing.B) {
 	if err := set.Close(); err != nil {
 		b.Fatal(err)
 	}
-	clear := func() {
+	forget := func() {
 		for _, name := range []string{"vmlinuz", "initrd.img"} {
 			os.Remove(filepath.Join(dir, name)) //nolint:errcheck // it may not be there
 		}
 	}
-	ratio.Pair{Clear: clear, Reference: func() { least(b, file, dir, s) }, Subject: func() {
+	ratio.Pair{Clear: forget, Reference: func() { least(b, file, dir, s) }, Subject: func() {
 		set, err := linuxpkg.Open(dir, linuxpkg.Source{Path: file})
 		if err != nil {
 			b.Fatal(err)

@@ -22,7 +22,7 @@ retired. An admin can restore a retired or rejected one.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		newReleaseListCommand(), newReleaseShowCommand(), newReleaseDiffCommand(),
+		newReleaseListCommand(), newReleaseShowCommand(), newReleaseDiffCommand(), newReleaseAddCommand(), newReleaseVerifyCommand(),
 		newReleaseApproveCommand(), newReleaseRejectCommand(), newReleaseRetireCommand(), newReleaseRestoreCommand(),
 	)
 	return cmd

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/bootdiff"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/releasediff"
@@ -47,7 +44,7 @@ service tells only. The exit code is 1 when they differ.`,
 			}
 			changes := releasediff.Compare(a, b)
 			if !shallow && !sameBoot(a, b) {
-				inside, err := service.compareFiles(cmd.Context(), image.ID, [2]wire.UUID{a.ID, b.ID})
+				inside, err := service.compareFiles(cmd, image, [2]*wire.Release{a, b})
 				if err != nil {
 					return err
 				}
@@ -70,20 +67,17 @@ func sameBoot(a, b *wire.Release) bool {
 }
 
 // compareFiles looks into the bundles of two releases.
-func (c *connected) compareFiles(ctx context.Context, image wire.UUID, releases [2]wire.UUID) ([]releasediff.Change, error) {
-	scratch, err := os.MkdirTemp("", "snpguard-")
+func (c *connected) compareFiles(cmd *cobra.Command, image *wire.Image, releases [2]*wire.Release) ([]releasediff.Change, error) {
+	scratch, remove, err := scratchDir()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(scratch) //nolint:errcheck // nothing is left to do about it
+	defer remove()
 	var boots [2]bootdiff.Boot
 	for i, release := range releases {
-		dir := filepath.Join(scratch, release.String())
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
-		if err := c.extract(ctx, client.BundleRequest{Image: image, Release: release, Format: bundle.Tar}, dir); err != nil {
-			return nil, fmt.Errorf("bundle of release %s: %w", release, err)
+		dir, _, err := c.extract(cmd, image, release, scratch)
+		if err != nil {
+			return nil, fmt.Errorf("bundle of release %s: %w", release.ID, err)
 		}
 		boot, closeFiles, err := openBoot(dir)
 		if err != nil {
@@ -93,15 +87,6 @@ func (c *connected) compareFiles(ctx context.Context, image wire.UUID, releases 
 		boots[i] = boot
 	}
 	return bootdiff.Compare(boots[0], boots[1])
-}
-
-// extract writes a bundle to a directory, as it comes and checked.
-func (c *connected) extract(ctx context.Context, request client.BundleRequest, dir string) error {
-	r, w := io.Pipe()
-	go func() { w.CloseWithError(c.Bundle(ctx, request, w)) }()
-	_, err := bundle.Extract(r, dir, c.identity())
-	r.CloseWithError(err)
-	return err
 }
 
 func openBoot(dir string) (bootdiff.Boot, func(), error) {

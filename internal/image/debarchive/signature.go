@@ -15,10 +15,10 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
-const (
-	messageStart = "-----BEGIN PGP SIGNED MESSAGE-----"
-	armorStart   = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
-)
+// MessageStart is how an InRelease begins (RFC 9580, section 7).
+const MessageStart = "-----BEGIN PGP SIGNED MESSAGE-----"
+
+const armorStart = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
 // Keyring is the keys that are trusted to sign.
 type Keyring struct{ entities openpgp.EntityList }
@@ -48,8 +48,8 @@ func errEmpty(n int) error {
 // and the fingerprint of the primary key that has signed it. Expired and revoked keys
 // count for nothing. The error wraps ErrSignature.
 func (k *Keyring) verify(message []byte, now time.Time) (text []byte, signer string, err error) {
-	if !bytes.HasPrefix(message, []byte(messageStart)) {
-		return nil, "", fmt.Errorf("%w: want an InRelease, which begins with %q", ErrSignature, messageStart)
+	if !bytes.HasPrefix(message, []byte(MessageStart)) {
+		return nil, "", fmt.Errorf("%w: want an InRelease, which begins with %q", ErrSignature, MessageStart)
 	}
 	block, rest := clearsign.Decode(message)
 	if block == nil || len(bytes.TrimSpace(rest)) > 0 {

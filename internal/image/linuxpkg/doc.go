@@ -18,7 +18,9 @@ var ErrPackage = errors.New("malformed package")
 // compressed one by one, 100 MB.
 const (
 	maxFiles     = 20000
-	maxSize      = 2 << 30 // of all files that are kept, in bytes
+	maxNodes     = 2 * maxFiles // with directories
+	maxName      = 1024         // of a file, in bytes
+	maxSize      = 2 << 30      // of all files that are kept, in bytes
 	maxFile      = 64 << 20
 	maxKernel    = 256 << 20 // as much as the service takes
 	maxControl   = 1 << 20   // of a .deb's control file

@@ -32,8 +32,7 @@ type Set struct {
 	Packages []Package
 	Releases []string // of the kernels that they have files of, sorted
 
-	root *os.Root
-	dir  string
+	spool *spool
 }
 
 // Source is the file of a package.
@@ -43,27 +42,25 @@ type Source struct {
 }
 
 // Open reads packages; what kind each is, its first bytes tell. Their files are unpacked
-// into a temporary directory below dir ("" for the system's), which Close removes. The
-// error wraps ErrPackage for a package that is malformed, has another hash, holds
-// nothing of a kernel, or has a file that one before it has.
+// into a temporary file in dir ("" for the system's), which Close removes. The error wraps
+// ErrPackage for a package that is malformed, has another hash, holds nothing of a kernel,
+// or has a file that one before it has.
 func Open(dir string, sources ...Source) (*Set, error) {
-	tmp, err := os.MkdirTemp(dir, "snpguard-packages-")
+	files, err := newSpool(dir)
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(tmp)
-	if err != nil {
-		os.RemoveAll(tmp) //nolint:errcheck // an empty directory of our own
-		return nil, err
-	}
-	s := &Set{FS: root.FS(), root: root, dir: tmp}
-	kept := &sink{root: root}
+	s := &Set{FS: files, spool: files}
+	kept := &sink{spool: files}
 	for _, source := range sources {
 		p, err := read(source, kept)
 		if err != nil {
 			return nil, closeAfter(s, fmt.Errorf("read package %s: %w", source.Path, err))
 		}
 		s.Packages = append(s.Packages, *p)
+	}
+	if err := files.w.Flush(); err != nil {
+		return nil, closeAfter(s, err)
 	}
 	s.Releases = slices.Sorted(slices.Values(kept.releases))
 	return s, nil
@@ -77,12 +74,7 @@ func closeAfter(s *Set, err error) error {
 }
 
 // Close removes the files.
-func (s *Set) Close() error {
-	if err := s.root.Close(); err != nil {
-		return err
-	}
-	return os.RemoveAll(s.dir)
-}
+func (s *Set) Close() error { return s.spool.close() }
 
 // read gives the files of one package to the sink.
 func read(source Source, kept *sink) (*Package, error) {
@@ -93,7 +85,7 @@ func read(source Source, kept *sink) (*Package, error) {
 	defer f.Close()
 	hash := sha256.New()
 	before := kept.files
-	r := bufio.NewReader(io.TeeReader(f, hash))
+	r := bufio.NewReaderSize(io.TeeReader(f, hash), 64<<10)
 	p, err := unpack(r, kept)
 	if err != nil {
 		return nil, err

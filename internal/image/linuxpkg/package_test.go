@@ -178,6 +178,7 @@ func TestHostilePackagesAreRefused(t *testing.T) {
 		"release of odd letters":   with(pkgtest.File{Name: "./lib/modules/6.1 2/a.ko", Content: "x"}),
 		"path that leads up":       with(a, pkgtest.File{Name: at + "../../../../evil.ko", Content: "x"}),
 		"other path that leads up": with(a, pkgtest.File{Name: "./usr/../../etc/passwd", Content: "x"}),
+		"long name":                with(a, pkgtest.File{Name: at + strings.Repeat("a/", 1000) + "a.ko", Content: "x"}),
 		"directory that leads up":  with(a, pkgtest.File{Name: "./../evil/"}),
 		"link in a module's place": with(a, pkgtest.File{Name: at + "kernel/b.ko", Target: "/etc/shadow"}),
 		"link on the way":          with(pkgtest.File{Name: at + "kernel", Target: "/tmp"}, a),

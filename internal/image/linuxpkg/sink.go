@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -21,11 +20,10 @@ const (
 
 // sink takes the files of packages and keeps those of kernels.
 type sink struct {
-	root     *os.Root
+	spool    *spool
 	releases []string
 	files    int
 	size     int64
-	last     string // directory that was made
 }
 
 // put keeps a regular file if it belongs to a kernel.
@@ -44,30 +42,18 @@ func (s *sink) put(name string, content io.Reader) error {
 	if err := s.note(release); err != nil {
 		return err
 	}
-	if dir := path.Dir(name); dir != s.last {
-		if err := s.root.MkdirAll(dir, 0o755); err != nil {
-			return fmt.Errorf("%w: %w", ErrPackage, err)
-		}
-		s.last = dir
-	}
-	f, err := s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrPackage, err)
-	}
-	defer f.Close()
 	most := int64(maxFile)
 	if isKernel(name) {
 		most = maxKernel
 	}
-	n, err := io.Copy(f, io.LimitReader(blame{content}, most+1))
+	n, err := s.spool.add(name, content, most)
 	if err != nil {
-		return fmt.Errorf("unpack %s: %w", name, err)
+		return err
 	}
-	s.size += n
-	if n > most || s.size > maxSize {
+	if s.size += n; s.size > maxSize {
 		return fmt.Errorf("%w: %s is too large", ErrPackage, name)
 	}
-	return f.Close()
+	return nil
 }
 
 func (s *sink) note(release string) error {
@@ -110,7 +96,7 @@ func cleanName(name string) (string, error) {
 	if name == "" {
 		return ".", nil
 	}
-	if !fs.ValidPath(name) || strings.ContainsAny(name, "\\\x00") {
+	if len(name) > maxName || !fs.ValidPath(name) || strings.ContainsAny(name, "\\\x00") {
 		return "", fmt.Errorf("%w: file name %.100q", ErrPackage, name)
 	}
 	return strings.TrimPrefix(name, "usr/"), nil

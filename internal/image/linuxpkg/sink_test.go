@@ -3,7 +3,6 @@ package linuxpkg
 import (
 	"bytes"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 
@@ -12,12 +11,12 @@ import (
 
 // TestSinkIsBounded has packages of which nearly too much was kept already.
 func TestSinkIsBounded(t *testing.T) {
-	root, err := os.OpenRoot(t.TempDir())
+	files, err := newSpool(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := root.Close(); err != nil {
+		if err := files.close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -32,7 +31,7 @@ func TestSinkIsBounded(t *testing.T) {
 		"one file":    {sink{}, maxFile + 1, "one-file.ko is too large"},
 	} {
 		s := tc.before
-		s.root = root
+		s.spool = files
 		err := s.put(kmod.Dir+"/6.1/"+strings.ReplaceAll(name, " ", "-")+".ko", bytes.NewReader(make([]byte, tc.content)))
 		if (err == nil) != (tc.want == "") || err != nil && (!errors.Is(err, ErrPackage) || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s: %v", name, err)

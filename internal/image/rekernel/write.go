@@ -1,6 +1,7 @@
 package rekernel
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -44,8 +45,34 @@ func writeNew(path string, write func(io.Writer) error) error {
 		return err
 	}
 	defer f.Close()
-	if err := write(f); err != nil {
+	buffered := bufio.NewWriterSize(f, 1<<20)
+	if err := write(buffered); err != nil {
+		return err
+	}
+	if err := buffered.Flush(); err != nil {
 		return err
 	}
 	return f.Close()
+}
+
+// WithFiles makes a release of a kernel and a complete initrd as they are, the rest as
+// the bundle that was extracted to dir has it. The initrd must have an agent. The error
+// wraps ErrRelease where it has none.
+func WithFiles(dir, kernel, ramdisk string) (*Files, error) {
+	f, err := os.Open(ramdisk)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := initrd.Inspect(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ramdisk, err)
+	}
+	if !info.Agent {
+		return nil, fmt.Errorf("%w: %s has no agent, so nothing would open the root", ErrRelease, ramdisk)
+	}
+	return &Files{
+		Firmware: filepath.Join(dir, bundle.NameFirmware), Cmdline: filepath.Join(dir, bundle.NameCmdline),
+		Kernel: kernel, Initrd: ramdisk,
+	}, nil
 }

@@ -100,6 +100,7 @@ func everyPage(image *registered, denied, password string, b *tab) []shownPage {
 		{"retire", path + "/releases/" + image.answer.Release.ID.String(), func(b *tab) { b.press(`form[action$="/retirement"] button`) }},
 		{"diff", path + "/releases/" + image.answer.Release.ID.String() + "/diff", nil},
 		{"channels", "/channels", nil},
+		{"move", "/channels?move=payments-api/stable", nil},
 		{"register", "/register", nil},
 		{"register-release", "/register?image_id=" + image.ID.String(), nil},
 		{"audit", "/audit", nil},

@@ -155,14 +155,14 @@ func (w *world) grant(r wire.Registered) {
 func TestProvenance(t *testing.T) {
 	w := newWorld(t)
 	first := w.registered("a")
-	said := wire.Provenance{Packages: []wire.Package{{Name: "linux-image", Version: "6.12", Architecture: "amd64", SHA256: strings.Repeat("a", 64)}}}
+	said := wire.Provenance{Packages: []wire.ProvenancePackage{{Name: "linux-image", Version: "6.12", Architecture: "amd64", SHA256: strings.Repeat("a", 64)}}}
 	further := w.further(first).change(func(r *wire.Registration) { r.Provenance = &said })
 	releases := "/v1/images/" + first.Image.ID.String() + "/releases"
 	got := into[wire.Registered](w.register(further, releases).want(201)).Release
 	if got.Provenance == nil || len(got.Provenance.Packages) != 1 || got.Provenance.Packages[0] != said.Packages[0] {
 		t.Errorf("got %+v", got.Provenance)
 	}
-	said.Packages = make([]wire.Package, 65)
+	said.Packages = make([]wire.ProvenancePackage, 65)
 	w.register(w.further(first).set("kernel", []byte("third")).change(func(r *wire.Registration) { r.Provenance = &said }), releases).problem(wire.CodeUnprocessable)
 	w.register(w.further(first).set("kernel", []byte("third")).change(func(r *wire.Registration) { r.Disabled = true }), releases).problem(wire.CodeUnprocessable)
 }

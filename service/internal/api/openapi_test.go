@@ -100,7 +100,7 @@ func wireTypes() map[string]reflect.Type {
 	for _, v := range []any{
 		wire.Challenge{}, wire.UnlockRequest{}, wire.Grant{}, wire.PublicInfo{},
 		wire.Image{}, wire.LaunchLimit{}, wire.Release{}, wire.Approval{}, wire.Rejection{}, wire.Retirement{}, wire.Restoration{}, wire.ReleaseUse{},
-		wire.Verification{}, wire.Verified{}, wire.Provenance{}, wire.Package{}, wire.Archive{}, wire.Artifact{}, wire.Variant{}, wire.ImageList{},
+		wire.Verification{}, wire.Verified{}, wire.Provenance{}, wire.ProvenancePackage{}, wire.ProvenanceArchive{}, wire.Artifact{}, wire.Variant{}, wire.ImageList{},
 		wire.Channel{}, wire.ChannelTarget{}, wire.ChannelList{}, wire.ChannelChange{},
 		wire.Registration{}, wire.Finding{}, wire.ReleaseFinding{}, wire.Registered{}, wire.ImagePatch{}, wire.ReleasePatch{},
 		wire.Token{}, wire.TokenRequest{}, wire.NewToken{}, wire.TokenList{},

@@ -46,8 +46,8 @@ func (r *Registry) Verify(ctx context.Context, actor access.Actor, image, id wir
 
 // packageHashes checks hashes of packages and returns them as they are kept.
 func packageHashes(all []string) ([]byte, error) {
-	if len(all) > maxPackages {
-		return nil, refused("packages: %d exceed the limit of %d", len(all), maxPackages)
+	if len(all) > wire.MaxProvenancePackages {
+		return nil, refused("packages: %d exceed the limit of %d", len(all), wire.MaxProvenancePackages)
 	}
 	for _, text := range all {
 		if hash, err := hex.DecodeString(text); err != nil || len(hash) != 32 {

@@ -212,29 +212,32 @@ func (o *operator) download(image *registered) {
 	}
 }
 
-// disable disables image and release, and enables both again.
+// disable disables the image and retires its release, and takes both back.
 func (o *operator) disable(image *registered) {
 	o.t.Helper()
-	for path, denied := range map[string]string{
-		"/images/" + image.ID.String(): "Image disabled",
-		"/images/" + image.ID.String() + "/releases/" + image.answer.Release.ID.String(): "Release disabled",
+	path := "/images/" + image.ID.String()
+	for _, tc := range []struct{ path, off, on, asks, isOff, isOn, denied string }{
+		{path, "/enabled", "/enabled", "Disable ", "It is disabled", "It is enabled", "Image disabled"},
+		{path + "/releases/" + image.answer.Release.ID.String(), "/retirement", "/restoration", "Retire ", "The release is retired", "The release is restored", "Release retired"},
 	} {
-		o.visit(path)
-		o.press(`form[action$="/enabled"] button`)
-		o.shows("Disable ", "get no key", "Cancel")
+		o.visit(tc.path)
+		o.press(`form[action$="` + tc.off + `"] button`)
+		o.shows(tc.asks, "get no key", "Cancel")
 		o.press(".actions a")
-		o.await(`location.pathname === "` + path + `"`)
-		o.shows("enabled")
-		o.press(`form[action$="/enabled"] button`)
-		o.press(`form[action$="/enabled"] .destroy`)
-		o.shows("It is disabled")
+		o.await(`location.pathname === "` + tc.path + `"`)
+		o.press(`form[action$="` + tc.off + `"] button`)
+		o.press(`form[action$="` + tc.off + `"] .destroy`)
+		o.shows(tc.isOff)
 		_, err := boot(o.t.Context(), o.client, image.launch(o.t, o.simulation.host), o.login.IdentityKey)
 		checkDenied(o.t, err)
 		o.visit("/")
-		o.shows(denied)
-		o.visit(path)
-		o.press(`form[action$="/enabled"] button`)
-		o.shows("It is enabled")
+		o.shows(tc.denied)
+		o.visit(tc.path)
+		o.press(`form[action$="` + tc.on + `"] button`)
+		if tc.on != tc.off {
+			o.press(`form[action$="` + tc.on + `"] button.primary`)
+		}
+		o.shows(tc.isOn)
 	}
 	if _, err := boot(o.t.Context(), o.client, image.launch(o.t, o.simulation.host), o.login.IdentityKey); err != nil {
 		o.t.Error(err)

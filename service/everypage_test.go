@@ -97,6 +97,10 @@ func everyPage(image *registered, denied, password string, b *tab) []shownPage {
 		{"image", path, nil},
 		{"disable", path, func(b *tab) { b.press(`form[action$="/enabled"] button`) }},
 		{"release", path + "/releases/" + image.answer.Release.ID.String(), nil},
+		{"retire", path + "/releases/" + image.answer.Release.ID.String(), func(b *tab) { b.press(`form[action$="/retirement"] button`) }},
+		{"diff", path + "/releases/" + image.answer.Release.ID.String() + "/diff", nil},
+		{"channels", "/channels", nil},
+		{"move", "/channels?move=payments-api/stable", nil},
 		{"register", "/register", nil},
 		{"register-release", "/register?image_id=" + image.ID.String(), nil},
 		{"audit", "/audit", nil},
@@ -138,6 +142,10 @@ func act(t *testing.T, p *process, s *simulation) (*registered, string) {
 		if _, err := c.CreateToken(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
+	}
+	channel := wire.ChannelChange{Target: wire.ChannelTarget{ImageID: image.ID}}
+	if _, err := c.SetChannel(t.Context(), "payments-api/stable", channel); err != nil {
+		t.Fatal(err)
 	}
 	return image, jsonNumber(records[0].Seq)
 }

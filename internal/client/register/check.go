@@ -36,6 +36,9 @@ func (c *Config) complete() error {
 	if c.Name == "" && !c.AddRelease {
 		problems = append(problems, option.Missingf("image_name", "the name of the image, for example debian-13"))
 	}
+	if c.Disabled && c.AddRelease {
+		problems = append(problems, option.Errorf("disabled", "a release that is added unlocks nothing until it is approved: leave out %s", option.Name("disabled")))
+	}
 	if len(c.VCPUs) == 0 {
 		problems = append(problems, option.Missingf("vcpus", "it says, with the vCPU types, which sizes may be launched"))
 	}

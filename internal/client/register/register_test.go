@@ -45,6 +45,7 @@ func TestCheck(t *testing.T) {
 		want   []option.Name
 	}{
 		{"nothing", func(*register.Config) {}, nil},
+		{"a disabled release", func(c *register.Config) { c.AddRelease, c.Disabled = true, true }, []option.Name{"disabled"}},
 		{"release needs no name", func(c *register.Config) { c.Name, c.AddRelease = "", true }, nil},
 		{"all of it", func(c *register.Config) {
 			c.GuestPolicy, c.ImageID, c.TCBFloors = "abi=0.31,smt", imageID, []string{"Milan:bootloader=4,tee=0,snp=24,microcode=217"}

@@ -14,7 +14,7 @@ func release() *wire.Release {
 		ID: wire.NewUUID(), State: wire.StateApproved, Cmdline: "root=/dev/sda ro quiet", GuestPolicy: "0x30000", Policy: []byte("null"),
 		Artifacts:  []wire.Artifact{{Name: "vmlinuz", Size: 1, SHA256: "a"}, {Name: "initrd.img", Size: 2, SHA256: "b"}},
 		Variants:   []wire.Variant{{VCPUs: 1, VCPUType: "EPYC-Milan", Measurement: "m"}},
-		Provenance: &wire.Provenance{Packages: []wire.Package{{Name: "linux-image", Version: "1", Architecture: "amd64", SHA256: "p"}}},
+		Provenance: &wire.Provenance{Packages: []wire.ProvenancePackage{{Name: "linux-image", Version: "1", Architecture: "amd64", SHA256: "p"}}},
 		Findings:   []wire.ReleaseFinding{{Code: "kdump", Severity: "warning", Text: "t"}},
 	}
 }
@@ -49,7 +49,7 @@ func TestCompare(t *testing.T) {
 			{What: "package", Name: "linux-image", Old: "1 amd64, SHA-256 p", New: "2 amd64, SHA-256 p"},
 		}},
 		"archive": {func(r *wire.Release) {
-			r.Provenance.Archive = &wire.Archive{Origin: "Debian", Suite: "trixie", SignedBy: "k", Date: time.Unix(0, 0)}
+			r.Provenance.Archive = &wire.ProvenanceArchive{Origin: "Debian", Suite: "trixie", SignedBy: "k", Date: time.Unix(0, 0)}
 		}, []releasediff.Change{{What: "archive", New: "Debian trixie of 1970-01-01 00:00:00Z, signed by k"}}},
 		"findings": {func(r *wire.Release) { r.Findings = nil }, []releasediff.Change{{What: "finding", Name: "kdump", Old: "warning: t"}}},
 		"state":    {func(r *wire.Release) { r.State, r.ApprovedBy = wire.StateRetired, "somebody" }, nil},

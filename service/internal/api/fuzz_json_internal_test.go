@@ -14,6 +14,7 @@ import (
 func requests() []any {
 	return []any{
 		&wire.UnlockRequest{}, &wire.Registration{}, &wire.ImagePatch{}, &wire.ReleasePatch{}, &wire.TokenRequest{},
+		&wire.Approval{}, &wire.Rejection{}, &wire.Retirement{}, &wire.Restoration{}, &wire.Verification{}, &wire.ChannelChange{},
 		&wire.Login{}, &wire.PasswordChange{}, &wire.AuditHead{},
 	}
 }

@@ -49,7 +49,7 @@ func TestRetire(t *testing.T) {
 		r, err := s.ReleaseByID(t.Context(), id)
 		must(t, err)
 		if r.State != want {
-			t.Errorf("%s is %s, want %s", r.Kernel.SHA256[:4], r.State, want)
+			t.Errorf("%x is %s, want %s", r.Kernel.SHA256[:4], r.State, want)
 		}
 	}
 	entries, err := s.ListAudit(t.Context(), store.AuditFilter{Reason: "release.retired"}, store.AuditRange{})

@@ -49,7 +49,7 @@ func (s *Store) scanChannel(row scanner) (Channel, error) {
 }
 
 // MaxChannels is how many channels there are at most.
-const MaxChannels = 1000
+const MaxChannels = 200
 
 // ChannelError is a deletion of what a channel stands for. It wraps ErrChanged.
 type ChannelError struct{ Name string }

@@ -43,9 +43,21 @@ func (w *Web) renderChannels(rw http.ResponseWriter, r *request, status int, p p
 		}
 		shown.ImageName = image.Name
 		body.Channels = append(body.Channels, shown)
+		if r.Method == http.MethodGet && c.Name == r.URL.Query().Get("move") {
+			body.Fields = moving(c)
+		}
 	}
 	p.Name, p.Title, p.Nav, p.Body = "channels.html", "Channels", "channels", body
 	return w.render(rw, r, status, p)
+}
+
+// moving returns the fields with which a channel is moved from where it is.
+func moving(c store.Channel) url.Values {
+	fields := url.Values{"name": {c.Name}, "image": {c.Image.String()}, "previous_image": {c.Image.String()}}
+	if !c.Release.IsZero() {
+		fields["release"], fields["previous_release"] = []string{c.Release.String()}, []string{c.Release.String()}
+	}
+	return fields
 }
 
 // setChannel makes a channel, or moves it from what its page showed.

@@ -13,6 +13,7 @@ type question struct {
 	Yes           string // on the button that does it
 	Grants        bool   // it lets somebody in rather than cut somebody off
 	Uses          bool   // it says whom a release is needed by
+	Reasoned      bool   // it takes a reason
 	Back          string // path of the page where nothing is done
 
 	// Set by ask.

@@ -56,7 +56,7 @@ func (w *Web) approve() decision {
 
 func (w *Web) reject() decision {
 	return decision{
-		question{Title: "Reject", Yes: "Reject the release", Detail: "It never unlocks anything, and nobody can add the same files again, unless an admin restores it."},
+		question{Title: "Reject", Yes: "Reject the release", Reasoned: true, Detail: "It never unlocks anything, and nobody can add the same files again, unless an admin restores it."},
 		"rejected",
 		func(r *request, image, release wire.UUID) error {
 			return w.cfg.Registry.Reject(r.Context(), r.who(), image, release, wire.Rejection{Reason: r.PostForm.Get("reason")})
@@ -68,7 +68,7 @@ func (w *Web) reject() decision {
 func (w *Web) retire() decision {
 	return decision{
 		question{
-			Title: "Retire", Yes: "Retire the release", Uses: true,
+			Title: "Retire", Yes: "Retire the release", Uses: true, Reasoned: true,
 			Detail: "Guests of this release that start or restart get no key, also those that are powered off now, until an admin restores it. Running guests are not affected.",
 		},
 		"retired",
@@ -80,7 +80,7 @@ func (w *Web) retire() decision {
 
 func (w *Web) restore() decision {
 	return decision{
-		question{Title: "Restore", Yes: "Restore the release", Grants: true, Detail: "A retired release is in force again, a rejected one waits for approval again."},
+		question{Title: "Restore", Yes: "Restore the release", Grants: true, Reasoned: true, Detail: "A retired release is in force again, a rejected one waits for approval again."},
 		"restored",
 		func(r *request, image, release wire.UUID) error {
 			return w.cfg.Registry.Restore(r.Context(), r.who(), image, release, wire.Restoration{Reason: r.PostForm.Get("reason")})

@@ -60,7 +60,7 @@ func (g *Guest) Update(ctx context.Context, o Options) error {
 		asks.Failed = g.failed(t)
 	}
 	var answer wire.UpdateAnswer
-	at, err := g.session.Call(ctx, wire.CallUpdate, wire.PathUpdate, &asks, &answer)
+	at, err := g.session.Call(ctx, wire.CallUpdate, &asks, &answer)
 	if err != nil {
 		return fmt.Errorf("ask for an update: %w", err)
 	}
@@ -73,7 +73,7 @@ func (g *Guest) Update(ctx context.Context, o Options) error {
 	} else if err := g.install(ctx, at, answer.Available); err != nil {
 		return fmt.Errorf("change to release %s: %w", answer.Available.Release, err)
 	}
-	return g.reboot(o, settings)
+	return g.reboot(ctx, o, settings)
 }
 
 // failed returns the release that another boot wrote and that does not run now, or zero.
@@ -172,7 +172,7 @@ func (g *Guest) download(ctx context.Context, at string, a *wire.AvailableReleas
 	if err != nil {
 		return fmt.Errorf("fetch the bundle: %w", err)
 	}
-	defer body.Close() //nolint:errcheck // it was read
+	defer body.Close()
 	m, err := bundle.Extract(io.LimitReader(body, a.Size+room), dir, g.session.identity)
 	if err != nil {
 		return fmt.Errorf("fetch the bundle: %w", err)
@@ -189,13 +189,13 @@ func (g *Guest) download(ctx context.Context, at string, a *wire.AvailableReleas
 }
 
 // reboot restarts the machine as its owner wants.
-func (g *Guest) reboot(o Options, s Settings) error {
+func (g *Guest) reboot(ctx context.Context, o Options, s Settings) error {
 	switch {
 	case o.Reboot:
-		return g.Reboot(RebootNow)
+		return g.Reboot(ctx, RebootNow)
 	case s.Reboot == RebootNever:
 		g.Log("reboot to change to it")
 		return nil
 	}
-	return g.Reboot(s.Reboot)
+	return g.Reboot(ctx, s.Reboot)
 }

@@ -62,7 +62,7 @@ func TestAttacks(t *testing.T) {
 		{"no ID block", guest(func(g *guesttest.Guest) { g.Report.AuthorKeyEn = false }), none, audit.ReasonLaunchUnknown},
 		{"another image's report", guest(func(g *guesttest.Guest) { g.Report.FamilyID[0]++; g.Image[0]++ }), none, audit.ReasonFamilyID},
 		{"bound to another image", guest(func(g *guesttest.Guest) { g.Image[0]++ }), none, audit.ReasonBinding},
-		{"a release that it does not run", func(_ *testing.T, w *world, g *guesttest.Guest) { g.Report.ImageID = wire.NewUUID() }, none, audit.ReasonLaunchUnknown},
+		{"a release that it does not run", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.ImageID = wire.NewUUID() }, none, audit.ReasonLaunchUnknown},
 		{"wrong measurement", guest(func(g *guesttest.Guest) { g.Report.Measurement[0]++ }), none, audit.ReasonMeasurement},
 		{"debug added", guest(func(g *guesttest.Guest) { g.Report.Policy |= 1 << 19 }), none, audit.ReasonGuestPolicy},
 		{"proposed release", func(t *testing.T, w *world, g *guesttest.Guest) {

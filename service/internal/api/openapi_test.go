@@ -101,7 +101,7 @@ func wireTypes() map[string]reflect.Type {
 		wire.Challenge{}, wire.UnlockRequest{}, wire.Grant{}, wire.PublicInfo{},
 		wire.GuestCall{}, wire.GuestAnswer{}, wire.UpdateRequest{}, wire.InstalledKernel{}, wire.UpdateAnswer{}, wire.AvailableRelease{},
 		wire.ConfirmRequest{}, wire.ConfirmAnswer{}, wire.BundleRequest{},
-		wire.Machine{}, wire.MachineKernel{}, wire.MachineList{}, wire.Fleet{}, wire.ReleaseUse{}, wire.WaitingKernel{},
+		wire.Machine{}, wire.MachineKernel{}, wire.MachineList{}, wire.Fleet{}, wire.ReleaseGuests{}, wire.WaitingKernel{},
 		wire.Image{}, wire.LaunchLimit{}, wire.Release{}, wire.Approval{}, wire.Artifact{}, wire.Variant{}, wire.ImageList{},
 		wire.Registration{}, wire.Finding{}, wire.ReleaseFinding{}, wire.Registered{}, wire.ImagePatch{}, wire.ReleasePatch{},
 		wire.Token{}, wire.TokenRequest{}, wire.NewToken{}, wire.TokenList{},

@@ -69,8 +69,8 @@ func TestAttacks(t *testing.T) {
 			g.Report.ImageID = w.propose(t, "6.12.2").ID
 		}, none, audit.ReasonReleaseProposed},
 		{"release out of force", func(t *testing.T, w *world, _ *guesttest.Guest) {
-			must(t, w.database.SetReleaseEnabled(t.Context(), w.running.ID, false))
-		}, none, audit.ReasonReleaseDisabled},
+			w.withdraw(t, w.running.ID)
+		}, none, outOfForce},
 		{"disabled image", func(t *testing.T, w *world, _ *guesttest.Guest) {
 			must(t, w.database.SetImageEnabled(t.Context(), w.image.ID, false))
 		}, none, audit.ReasonImageDisabled},
@@ -228,10 +228,10 @@ func TestHostileBodies(t *testing.T) {
 // TestDeniedGuestsDoNotFillTheLog asks many times with a release that is out of force.
 func TestDeniedGuestsDoNotFillTheLog(t *testing.T) {
 	w := newWorld(t)
-	must(t, w.database.SetReleaseEnabled(t.Context(), w.running.ID, false))
+	w.withdraw(t, w.running.ID)
 	for range 100 {
 		g := w.guest(t, w.running)
-		if _, err := w.service.Update(t.Context(), w.call(t, g, wire.CallUpdate, installed()), caller()); !isDenied(err, audit.ReasonReleaseDisabled) {
+		if _, err := w.service.Update(t.Context(), w.call(t, g, wire.CallUpdate, installed()), caller()); !isDenied(err, outOfForce) {
 			t.Fatal(err)
 		}
 	}
@@ -260,9 +260,9 @@ func TestTickets(t *testing.T) {
 	}
 	denied("short", w.service, ticket[1:])
 	denied("a nonce", w.service, append(w.unlocker.Challenge().Nonce, make([]byte, 8)...))
-	must(t, w.database.SetReleaseEnabled(t.Context(), second.ID, false))
+	w.withdraw(t, second.ID)
 	denied("release out of force", w.service, ticket)
-	must(t, w.database.SetReleaseEnabled(t.Context(), second.ID, true))
+	w.putBack(t, second.ID)
 	must(t, w.database.SetImageEnabled(t.Context(), w.image.ID, false))
 	denied("disabled image", w.service, ticket)
 	must(t, w.database.SetImageEnabled(t.Context(), w.image.ID, true))

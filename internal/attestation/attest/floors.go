@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
@@ -120,16 +119,14 @@ type ShippedLine struct {
 	Sources []string    `json:"sources"`
 }
 
-// ShippedFloors returns the floors that are part of the program. Callers share them.
-func ShippedFloors() Shipped { return shipped() }
-
-// shipped reads the floors once: every report is held against them.
-var shipped = sync.OnceValue(func() (s Shipped) {
+// ShippedFloors returns the floors that are part of the program.
+func ShippedFloors() Shipped {
+	var s Shipped
 	if err := strictjson.Decode(shippedFloors, &s); err != nil {
 		panic(fmt.Sprintf("embedded floors: %v", err))
 	}
 	return s
-})
+}
 
 // For returns the floors of some product lines, of all where none is named.
 func (s Shipped) For(products []snp.Product) TCBFloors {

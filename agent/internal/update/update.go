@@ -129,7 +129,10 @@ func (g *Guest) fill(ctx context.Context, s Slots, at string, a *wire.AvailableR
 	if err := g.returnToRunning(s); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(filepath.Join(g.Root, dirState), "bundle-")
+	if err := g.removeBundles(); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(filepath.Join(g.Root, dirState), bundlePrefix)
 	if err != nil {
 		return err
 	}
@@ -153,11 +156,23 @@ func (g *Guest) fill(ctx context.Context, s Slots, at string, a *wire.AvailableR
 	return nil
 }
 
-// returnToRunning ends a trial that has failed: the slot that is on trial does not
-// run, and the other one does.
+// bundlePrefix begins the names of directories with bundles that come in.
+const bundlePrefix = "bundle-"
+
+// removeBundles deletes what an update left that was cut.
+func (g *Guest) removeBundles() error {
+	left, err := filepath.Glob(filepath.Join(g.Root, dirState, bundlePrefix+"*"))
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
+}
+
+// returnToRunning makes the slot of the release that runs the active one, so that it is
+// not the one that is written: after a trial that failed, or when the host has switched.
 func (g *Guest) returnToRunning(s Slots) error {
 	state := s.State()
-	if !state.Trial || g.slotRelease(s, state.Active) == g.release || g.slotRelease(s, state.Other()) != g.release {
+	if g.slotRelease(s, state.Active) == g.release || g.slotRelease(s, state.Other()) != g.release {
 		return nil
 	}
 	return s.Switch(state.Other(), false)

@@ -123,11 +123,7 @@ func (g *runningGuest) call(t *testing.T, call wire.Call, body, out any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := wire.PathUpdate
-	if call == wire.CallConfirm {
-		path = wire.PathConfirm
-	}
-	response := g.post(t, path, request)
+	response := g.post(t, call.Path(), request)
 	defer response.Body.Close()
 	var answer wire.GuestAnswer
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || response.StatusCode != http.StatusOK {

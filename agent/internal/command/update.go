@@ -55,8 +55,8 @@ func (p *Program) guest() *update.Guest {
 
 // reboot has the system's own program restart the machine, which ends services and
 // warns who is logged in.
-func reboot(at string) error {
-	out, err := exec.Command("shutdown", "-r", at).CombinedOutput()
+func reboot(ctx context.Context, at string) error {
+	out, err := exec.CommandContext(ctx, "shutdown", "-r", at).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("shutdown -r %s: %w: %s", at, err, strings.TrimSpace(string(out)))
 	}

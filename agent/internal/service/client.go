@@ -94,7 +94,7 @@ func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	defer body.Close() //nolint:errcheck // it was read
+	defer body.Close()
 	answer, err := readAnswer(body)
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func (c *Client) send(ctx context.Context, path string, in any, contentType stri
 	if response.StatusCode == http.StatusOK && kind == contentType {
 		return response.Body, nil
 	}
-	defer response.Body.Close() //nolint:errcheck // nothing is wanted of it
+	defer response.Body.Close()
 	if response.StatusCode == http.StatusOK {
 		return nil, fmt.Errorf("%w: content type %.60q", ErrAnswer, kind)
 	}

@@ -55,7 +55,7 @@ type answer interface{ Validate() error }
 
 // Call makes a call to one service after the other until one answers, and returns
 // which did. The error may wrap service.ErrDenied.
-func (s *Session) Call(ctx context.Context, call wire.Call, path string, body any, out answer) (string, error) {
+func (s *Session) Call(ctx context.Context, call wire.Call, body any, out answer) (string, error) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return "", err
@@ -64,7 +64,7 @@ func (s *Session) Call(ctx context.Context, call wire.Call, path string, body an
 	for _, at := range s.services {
 		client, err := service.New(s.roots, at, (&net.Dialer{}).DialContext, service.CallTimeout)
 		if err == nil {
-			err = s.call(ctx, client, call, path, encoded, out)
+			err = s.call(ctx, client, call, encoded, out)
 		}
 		if err == nil {
 			return at, nil
@@ -75,7 +75,7 @@ func (s *Session) Call(ctx context.Context, call wire.Call, path string, body an
 }
 
 // call makes a call to one service.
-func (s *Session) call(ctx context.Context, client *service.Client, call wire.Call, path string, body []byte, out answer) error {
+func (s *Session) call(ctx context.Context, client *service.Client, call wire.Call, body []byte, out answer) error {
 	nonce, err := client.Challenge(ctx)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (s *Session) call(ctx context.Context, client *service.Client, call wire.Ca
 		return fmt.Errorf("get attestation report: %w", err)
 	}
 	var signed wire.GuestAnswer
-	if err := client.Post(ctx, path, &wire.GuestCall{Report: evidence.Report, Certificates: evidence.Certificates, Nonce: nonce, Body: body}, &signed); err != nil {
+	if err := client.Post(ctx, call.Path(), &wire.GuestCall{Report: evidence.Report, Certificates: evidence.Certificates, Nonce: nonce, Body: body}, &signed); err != nil {
 		return err
 	}
 	return s.open(call, data, &signed, out)

@@ -54,7 +54,7 @@ func (g *Guest) confirmSlot() error {
 
 func (g *Guest) confirmService(ctx context.Context) error {
 	var answer wire.ConfirmAnswer
-	at, err := g.session.Call(ctx, wire.CallConfirm, wire.PathConfirm, &wire.ConfirmRequest{Machine: g.machine}, &answer)
+	at, err := g.session.Call(ctx, wire.CallConfirm, &wire.ConfirmRequest{Machine: g.machine}, &answer)
 	if err != nil {
 		return fmt.Errorf("confirm: %w", err)
 	}

@@ -1,6 +1,7 @@
 package update
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -30,7 +31,7 @@ type Guest struct {
 	Open func() (Slots, func() error, error)
 
 	// Reboot restarts the machine, at once or at a time of day such as "04:30".
-	Reboot func(at string) error
+	Reboot func(ctx context.Context, at string) error
 
 	Attest Attest
 	Log    func(format string, args ...any)

@@ -60,7 +60,7 @@ func (g *Guest) Update(ctx context.Context, o Options) error {
 		asks.Failed = g.failed(t)
 	}
 	var answer wire.UpdateAnswer
-	at, err := g.session.Call(ctx, wire.CallUpdate, wire.PathUpdate, &asks, &answer)
+	at, err := g.session.Call(ctx, wire.CallUpdate, &asks, &answer)
 	if err != nil {
 		return fmt.Errorf("ask for an update: %w", err)
 	}
@@ -73,7 +73,7 @@ func (g *Guest) Update(ctx context.Context, o Options) error {
 	} else if err := g.install(ctx, at, answer.Available); err != nil {
 		return fmt.Errorf("change to release %s: %w", answer.Available.Release, err)
 	}
-	return g.reboot(o, settings)
+	return g.reboot(ctx, o, settings)
 }
 
 // failed returns the release that another boot wrote and that does not run now, or zero.
@@ -129,7 +129,10 @@ func (g *Guest) fill(ctx context.Context, s Slots, at string, a *wire.AvailableR
 	if err := g.returnToRunning(s); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(filepath.Join(g.Root, dirState), "bundle-")
+	if err := g.removeBundles(); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(filepath.Join(g.Root, dirState), bundlePrefix)
 	if err != nil {
 		return err
 	}
@@ -153,11 +156,23 @@ func (g *Guest) fill(ctx context.Context, s Slots, at string, a *wire.AvailableR
 	return nil
 }
 
-// returnToRunning ends a trial that has failed: the slot that is on trial does not
-// run, and the other one does.
+// bundlePrefix begins the names of directories with bundles that come in.
+const bundlePrefix = "bundle-"
+
+// removeBundles deletes what an update left that was cut.
+func (g *Guest) removeBundles() error {
+	left, err := filepath.Glob(filepath.Join(g.Root, dirState, bundlePrefix+"*"))
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
+}
+
+// returnToRunning makes the slot of the release that runs the active one, so that it is
+// not the one that is written: after a trial that failed, or when the host has switched.
 func (g *Guest) returnToRunning(s Slots) error {
 	state := s.State()
-	if !state.Trial || g.slotRelease(s, state.Active) == g.release || g.slotRelease(s, state.Other()) != g.release {
+	if g.slotRelease(s, state.Active) == g.release || g.slotRelease(s, state.Other()) != g.release {
 		return nil
 	}
 	return s.Switch(state.Other(), false)
@@ -172,7 +187,7 @@ func (g *Guest) download(ctx context.Context, at string, a *wire.AvailableReleas
 	if err != nil {
 		return fmt.Errorf("fetch the bundle: %w", err)
 	}
-	defer body.Close() //nolint:errcheck // it was read
+	defer body.Close()
 	m, err := bundle.Extract(io.LimitReader(body, a.Size+room), dir, g.session.identity)
 	if err != nil {
 		return fmt.Errorf("fetch the bundle: %w", err)
@@ -189,13 +204,13 @@ func (g *Guest) download(ctx context.Context, at string, a *wire.AvailableReleas
 }
 
 // reboot restarts the machine as its owner wants.
-func (g *Guest) reboot(o Options, s Settings) error {
+func (g *Guest) reboot(ctx context.Context, o Options, s Settings) error {
 	switch {
 	case o.Reboot:
-		return g.Reboot(RebootNow)
+		return g.Reboot(ctx, RebootNow)
 	case s.Reboot == RebootNever:
 		g.Log("reboot to change to it")
 		return nil
 	}
-	return g.Reboot(s.Reboot)
+	return g.Reboot(ctx, s.Reboot)
 }

@@ -271,6 +271,21 @@ func TestForgedSlot(t *testing.T) {
 	}
 }
 
+// TestSwitchedSlots has the host make the other slot active, without a trial: the
+// release that runs is not overwritten.
+func TestSwitchedSlots(t *testing.T) {
+	w := newWorld(t)
+	w.fill(slots.B, w.release(wire.NewUUID(), []byte("kernel 0")))
+	w.slots.state.Active = slots.B
+	w.write("var/lib/snpguard/bundle-cut/vmlinuz", "half")
+	w.offer(wire.NewUUID(), "kernel 2")
+	must(t, w.guest().Update(t.Context(), update.Options{}))
+	if want := []string{"switch A false", "write B", "switch B true"}; !slices.Equal(w.slots.did, want) {
+		t.Errorf("did %q", w.slots.did)
+	}
+	w.nothingIsLeft()
+}
+
 // TestBrokenDisk fails in each step of the slots: nothing reboots.
 func TestBrokenDisk(t *testing.T) {
 	broken := errors.New("broken")

@@ -2,6 +2,7 @@ package update_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -168,7 +169,7 @@ func (w *world) guest() *update.Guest {
 	return &update.Guest{
 		Root: w.root,
 		Open: func() (update.Slots, func() error, error) { return w.slots, func() error { return nil }, w.none },
-		Reboot: func(at string) error {
+		Reboot: func(_ context.Context, at string) error {
 			w.rebooted = append(w.rebooted, at)
 			return nil
 		},

@@ -31,13 +31,13 @@ type MachineList struct {
 // Fleet counts the machines of an image.
 type Fleet struct {
 	Machines int64           `json:"machines"`
-	Releases []ReleaseMachines    `json:"releases"` // the most used first
+	Releases []ReleaseGuests `json:"releases"` // the most used first
 	Waiting  []WaitingKernel `json:"waiting"`  // on most machines first
 }
 
-// ReleaseMachines is how many machines ran a release when they were last seen, and for how
+// ReleaseGuests is how many machines ran a release when they were last seen, and for how
 // many it is the last one that booted completely.
-type ReleaseMachines struct {
+type ReleaseGuests struct {
 	Release   UUID  `json:"release"`
 	Running   int64 `json:"running"`
 	Confirmed int64 `json:"confirmed"`

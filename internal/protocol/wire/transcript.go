@@ -44,6 +44,14 @@ const (
 	CallConfirm Call = "snpguard/v1/confirm"
 )
 
+// Path returns where the call is posted.
+func (c Call) Path() string {
+	if c == CallConfirm {
+		return PathConfirm
+	}
+	return PathUpdate
+}
+
 // transcript encodes a domain tag and fields so that different lists never give
 // the same bytes: each is preceded by its length, 32 bits, big-endian.
 func transcript(tag string, fields ...[]byte) []byte {

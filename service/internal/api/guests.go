@@ -102,9 +102,9 @@ func (a *API) showFleet(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	out := wire.Fleet{Machines: fleet.Machines, Releases: []wire.ReleaseMachines{}, Waiting: []wire.WaitingKernel{}}
+	out := wire.Fleet{Machines: fleet.Machines, Releases: []wire.ReleaseGuests{}, Waiting: []wire.WaitingKernel{}}
 	for _, u := range fleet.Releases {
-		out.Releases = append(out.Releases, wire.ReleaseMachines{Release: u.Release, Running: u.Running, Confirmed: u.Confirmed})
+		out.Releases = append(out.Releases, wire.ReleaseGuests{Release: u.Release, Running: u.Running, Confirmed: u.Confirmed})
 	}
 	for _, k := range fleet.Waiting {
 		out.Waiting = append(out.Waiting, wire.WaitingKernel{Kernel: k.Kernel, SHA256: hex.EncodeToString(k.SHA256[:]), Machines: k.Machines})

@@ -32,9 +32,6 @@ const (
 	ReasonPublicKey        Reason = "public_key"         // the guest's HPKE key is malformed
 )
 
-// ReasonConfirmed is of the record that a machine has booted a release completely.
-const ReasonConfirmed Reason = "release.confirmed"
-
 // What an unlock is counted under that was not denied. No record has these.
 const (
 	ReasonGranted      Reason = "granted"

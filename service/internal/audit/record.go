@@ -19,6 +19,9 @@ const (
 	KindGuest  = "guest"  // a running guest said something of itself
 )
 
+// ReasonConfirmed is of the record that a guest has booted a release completely.
+const ReasonConfirmed Reason = "release.confirmed"
+
 // Outcomes of what a record is about.
 const (
 	OutcomeGranted = "granted" // the key was released

@@ -98,13 +98,13 @@ func loadKernels(ctx context.Context, q querier, image wire.UUID, machines []Mac
 // Fleet counts the machines of an image.
 type Fleet struct {
 	Machines int64
-	Releases []ReleaseMachines // the most used first
-	Waiting  []WaitingKernel   // on most machines first, MaxWaiting at most
+	Releases []ReleaseGuests // the most used first
+	Waiting  []WaitingKernel // on most machines first, MaxWaiting at most
 }
 
-// ReleaseMachines is how many machines ran a release when they were last seen, and for how
+// ReleaseGuests is how many machines ran a release when they were last seen, and for how
 // many it is the last one that they confirmed.
-type ReleaseMachines struct {
+type ReleaseGuests struct {
 	Release            wire.UUID
 	Running, Confirmed int64
 }
@@ -132,7 +132,7 @@ func (s *Store) Fleet(ctx context.Context, image wire.UUID) (Fleet, error) {
 				SELECT release_id, 1 AS running, 0 AS confirmed FROM machines WHERE image_id = $1
 				UNION ALL SELECT confirmed_id, 0, 1 FROM machines WHERE image_id = $1 AND confirmed_at <> 0) uses
 			GROUP BY release_id ORDER BY 2 DESC, release_id LIMIT $2`, []any{image[:], MaxReleases},
-		}, func(row scanner) (u ReleaseMachines, err error) {
+		}, func(row scanner) (u ReleaseGuests, err error) {
 			err = row.Scan(exactly(u.Release[:]), &u.Running, &u.Confirmed)
 			return u, err
 		}); err != nil {

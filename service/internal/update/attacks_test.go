@@ -13,7 +13,6 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/guesttest"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/update"
 )
@@ -63,15 +62,15 @@ func TestAttacks(t *testing.T) {
 		{"no ID block", guest(func(g *guesttest.Guest) { g.Report.AuthorKeyEn = false }), none, audit.ReasonLaunchUnknown},
 		{"another image's report", guest(func(g *guesttest.Guest) { g.Report.FamilyID[0]++; g.Image[0]++ }), none, audit.ReasonFamilyID},
 		{"bound to another image", guest(func(g *guesttest.Guest) { g.Image[0]++ }), none, audit.ReasonBinding},
-		{"a release that it does not run", func(_ *testing.T, w *world, g *guesttest.Guest) { g.Report.ImageID = wire.NewUUID() }, none, audit.ReasonLaunchUnknown},
+		{"a release that it does not run", func(_ *testing.T, _ *world, g *guesttest.Guest) { g.Report.ImageID = wire.NewUUID() }, none, audit.ReasonLaunchUnknown},
 		{"wrong measurement", guest(func(g *guesttest.Guest) { g.Report.Measurement[0]++ }), none, audit.ReasonMeasurement},
 		{"debug added", guest(func(g *guesttest.Guest) { g.Report.Policy |= 1 << 19 }), none, audit.ReasonGuestPolicy},
 		{"proposed release", func(t *testing.T, w *world, g *guesttest.Guest) {
 			g.Report.ImageID = w.propose(t, "6.12.2").ID
 		}, none, audit.ReasonReleaseProposed},
 		{"release out of force", func(t *testing.T, w *world, _ *guesttest.Guest) {
-			must(t, w.database.RetireRelease(t.Context(), w.running.ID, store.Verdict{By: "retirer"}))
-		}, none, audit.ReasonReleaseRetired},
+			w.withdraw(t, w.running.ID)
+		}, none, outOfForce},
 		{"disabled image", func(t *testing.T, w *world, _ *guesttest.Guest) {
 			must(t, w.database.SetImageEnabled(t.Context(), w.image.ID, false))
 		}, none, audit.ReasonImageDisabled},
@@ -229,10 +228,10 @@ func TestHostileBodies(t *testing.T) {
 // TestDeniedGuestsDoNotFillTheLog asks many times with a release that is out of force.
 func TestDeniedGuestsDoNotFillTheLog(t *testing.T) {
 	w := newWorld(t)
-	must(t, w.database.RetireRelease(t.Context(), w.running.ID, store.Verdict{By: "retirer"}))
+	w.withdraw(t, w.running.ID)
 	for range 100 {
 		g := w.guest(t, w.running)
-		if _, err := w.service.Update(t.Context(), w.call(t, g, wire.CallUpdate, installed()), caller()); !isDenied(err, audit.ReasonReleaseRetired) {
+		if _, err := w.service.Update(t.Context(), w.call(t, g, wire.CallUpdate, installed()), caller()); !isDenied(err, outOfForce) {
 			t.Fatal(err)
 		}
 	}
@@ -261,9 +260,9 @@ func TestTickets(t *testing.T) {
 	}
 	denied("short", w.service, ticket[1:])
 	denied("a nonce", w.service, append(w.unlocker.Challenge().Nonce, make([]byte, 8)...))
-	must(t, w.database.RetireRelease(t.Context(), second.ID, store.Verdict{By: "retirer"}))
+	w.withdraw(t, second.ID)
 	denied("release out of force", w.service, ticket)
-	must(t, w.database.RestoreRelease(t.Context(), second.ID, store.Verdict{By: "restorer"}))
+	w.putBack(t, second.ID)
 	must(t, w.database.SetImageEnabled(t.Context(), w.image.ID, false))
 	denied("disabled image", w.service, ticket)
 	must(t, w.database.SetImageEnabled(t.Context(), w.image.ID, true))

@@ -7,7 +7,6 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
-	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
 
 // TestUpdate tells guests of the newest release whose kernel they have.
@@ -50,7 +49,7 @@ func TestUpdate(t *testing.T) {
 			t.Errorf("%s: %+v", name, answer)
 		}
 	}
-	must(t, w.database.ApproveRelease(t.Context(), proposed.ID, store.Verdict{By: "approver", Content: proposed.ContentHash()}))
+	w.approve(t, proposed)
 	if answer := w.update(t, g, installed("6.12.11")); answer.Available == nil || answer.Available.Release != proposed.ID || answer.Available.Kernel != "6.12.11" {
 		t.Errorf("approved: %+v", answer)
 	}
@@ -59,7 +58,7 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("the newest: %+v", answer)
 	}
 	// A release that is not in force is not offered.
-	must(t, w.database.RetireRelease(t.Context(), third.ID, store.Verdict{By: "retirer"}))
+	w.withdraw(t, third.ID)
 	if answer := w.update(t, g, installed("6.12.10", "6.12.2")); answer.Available == nil || answer.Available.Release != second.ID {
 		t.Errorf("disabled: %+v", answer)
 	}

@@ -91,10 +91,29 @@ func newRelease(kernel string) store.Release {
 func (w *world) release(t *testing.T, kernel string) store.Release {
 	t.Helper()
 	r := w.propose(t, kernel)
-	must(t, w.database.ApproveRelease(t.Context(), r.ID, store.Verdict{By: "approver", Content: r.ContentHash()}))
+	w.approve(t, r)
 	r, err := w.database.ReleaseByID(t.Context(), r.ID)
 	must(t, err)
 	return r
+}
+
+func (w *world) approve(t *testing.T, r store.Release) {
+	t.Helper()
+	must(t, w.database.ApproveRelease(t.Context(), r.ID, store.Verdict{By: "approver", Content: r.ContentHash()}))
+}
+
+// outOfForce is why guests of a release that was withdrawn are denied.
+const outOfForce = audit.ReasonReleaseRetired
+
+// withdraw takes a release out of force, putBack puts it back.
+func (w *world) withdraw(t *testing.T, id wire.UUID) {
+	t.Helper()
+	must(t, w.database.RetireRelease(t.Context(), id, store.Verdict{By: "approver"}))
+}
+
+func (w *world) putBack(t *testing.T, id wire.UUID) {
+	t.Helper()
+	must(t, w.database.RestoreRelease(t.Context(), id, store.Verdict{By: "admin"}))
 }
 
 func (w *world) propose(t *testing.T, kernel string) store.Release {

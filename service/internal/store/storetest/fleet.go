@@ -110,7 +110,7 @@ func testConfirmations(t *testing.T, d Database) {
 		t.Errorf("kept %+v", m)
 	}
 	fleet, err := s.Fleet(t.Context(), image.ID)
-	uses := map[wire.UUID]store.ReleaseMachines{}
+	uses := map[wire.UUID]store.ReleaseGuests{}
 	for _, u := range fleet.Releases {
 		uses[u.Release] = u
 	}

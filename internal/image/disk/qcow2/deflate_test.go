@@ -115,7 +115,7 @@ func TestCodes(t *testing.T) {
 		{[]uint8{1, 1, 1}, false}, {[]uint8{1, 1, 15}, false}, {[]uint8{1, 2, 2, 2}, false},
 		{[]uint8{2}, false}, {[]uint8{1, 2}, false}, {[]uint8{2, 2, 2}, false}, {[]uint8{1, 2, 15}, false},
 	} {
-		if err := build(table, literalBits, c.sizes, literalSymbols[:]); (err == nil) != c.good {
+		if err := build(table, literalBits, c.sizes, literal); (err == nil) != c.good {
 			t.Errorf("codes of %d bits: %v", c.sizes, err)
 		}
 	}

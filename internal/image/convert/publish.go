@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // publish gives what is finished its final name: the staging directory first,
@@ -13,10 +15,8 @@ import (
 // What is replaced stays until then, and comes back when the image cannot be put
 // in place.
 func (c *conversion) publish() error {
-	for _, path := range []string{c.image(), c.staged()} {
-		if err := syncTree(path); err != nil {
-			return err
-		}
+	if err := syncTrees(c.image(), c.staged()); err != nil {
+		return err
 	}
 	aside := c.stage.path("replaced")
 	if c.Replace {
@@ -33,7 +33,12 @@ func (c *conversion) publish() error {
 	if err != nil {
 		return errors.Join(err, putBack(aside, c.Staging))
 	}
-	return errors.Join(syncFile(filepath.Dir(c.Output)), syncFile(filepath.Dir(c.Staging)))
+	// The names.
+	var group errgroup.Group
+	for _, path := range []string{c.Output, c.Staging} {
+		group.Go(func() error { return syncFile(filepath.Dir(path)) })
+	}
+	return group.Wait()
 }
 
 // putImage moves the image to its final name. One that has come to be there in
@@ -64,14 +69,22 @@ func putBack(aside, path string) error {
 	return nil
 }
 
-// syncTree makes a file, or a directory and the files in it, survive a power cut.
-func syncTree(path string) error {
-	return filepath.WalkDir(path, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
+// syncTrees makes files, and directories with all in them, survive a power cut. They
+// wait together for the disk, which has to flush once or twice for all of them.
+func syncTrees(paths ...string) error {
+	var group errgroup.Group
+	for _, path := range paths {
+		err := filepath.WalkDir(path, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				group.Go(func() error { return syncFile(path) })
+			}
 			return err
+		})
+		if err != nil {
+			return errors.Join(err, group.Wait())
 		}
-		return syncFile(path)
-	})
+	}
+	return group.Wait()
 }
 
 // syncFile makes one file or the names in one directory survive a power cut.

@@ -116,7 +116,7 @@ func TestExtentsEndWithTheContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	t.Cleanup(func() { _ = d.Close() })
 	cancel()
 	if _, err := d.Extents(0, 512); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)

@@ -24,55 +24,42 @@ const (
 	entryLiteral = 1 << 31
 )
 
-// Symbols without the bits of their codes.
-var (
-	literalSymbols  = newLiteralSymbols()
-	distanceSymbols = newDistanceSymbols()
-	lengthSymbols   = newLengthSymbols()
-)
-
-func newLiteralSymbols() (symbols [maxLiterals]uint32) {
-	for i := range 256 {
-		symbols[i] = entryLiteral | uint32(i)<<16
+// literal, distance and length are the entries of symbols, without the bits of their
+// codes; section 3.2.5 has the tables.
+func literal(symbol uint32) uint32 {
+	switch {
+	case symbol < 256:
+		return entryLiteral | symbol<<16
+	case symbol == 256:
+		return entryStop | entryEnd
+	case symbol < 265:
+		return (symbol - 254) << 16
+	case symbol < 285: // four of each number of bits
+		extra := (symbol - 261) / 4
+		return (3+(4+(symbol-265)%4)<<extra)<<16 | extra
+	case symbol == 285:
+		return 258 << 16
 	}
-	symbols[256] = entryStop | entryEnd
-	// From 265 on there are four of each number of extra bits, and 285 is 258 alone.
-	base := uint32(3)
-	for i := 257; i < 285; i++ {
-		extra := uint32(0)
-		if i >= 265 {
-			extra = uint32(i-261) / 4
-		}
-		symbols[i] = base<<16 | extra
-		base += 1 << extra
-	}
-	symbols[285] = 258 << 16
-	symbols[286], symbols[287] = entryStop, entryStop
-	return symbols
+	return entryStop
 }
 
-func newDistanceSymbols() (symbols [maxDistances]uint32) {
-	base := uint32(1)
-	for i := range 30 {
-		extra := uint32(max(0, i/2-1))
-		symbols[i] = base<<16 | extra
-		base += 1 << extra
+func distance(symbol uint32) uint32 {
+	switch {
+	case symbol < 4:
+		return (symbol + 1) << 16
+	case symbol < 30: // two of each number of bits
+		extra := symbol/2 - 1
+		return (1+(2+symbol%2)<<extra)<<16 | extra
 	}
-	symbols[30], symbols[31] = entryStop, entryStop
-	return symbols
+	return entryStop
 }
 
-func newLengthSymbols() (symbols [19]uint32) {
-	for i := range symbols {
-		symbols[i] = uint32(i) << 16
-	}
-	return symbols
-}
+func length(symbol uint32) uint32 { return symbol << 16 }
 
 // build makes the table for codes of the given sizes. Codes of more than so many bits
 // are found in a second step, in a part of the table that is theirs. A set that is not
 // complete is damaged, but for none at all and for a single code of one bit.
-func build(table []uint32, first int, sizes []uint8, symbols []uint32) error {
+func build(table []uint32, first int, sizes []uint8, entry func(symbol uint32) uint32) error {
 	var many, next [maxCodeBits + 1]int
 	for _, size := range sizes {
 		many[size]++
@@ -108,7 +95,7 @@ func build(table []uint32, first int, sizes []uint8, symbols []uint32) error {
 		}
 		code := int(bits.Reverse16(uint16(next[size])) >> (16 - size))
 		next[size]++
-		e := symbols[symbol]
+		e := entry(uint32(symbol))
 		if int(size) <= first {
 			spread(table[:1<<first], code, int(size), e+uint32(size)<<8+uint32(size))
 			continue
@@ -149,8 +136,8 @@ func (f *inflater) fixed() {
 		}
 	}
 	// They are complete.
-	_ = build(f.literals[:], literalBits, sizes[:maxLiterals], literalSymbols[:])
-	_ = build(f.distances[:], distanceBits, sizes[maxLiterals:], distanceSymbols[:])
+	_ = build(f.literals[:], literalBits, sizes[:maxLiterals], literal)
+	_ = build(f.distances[:], distanceBits, sizes[maxLiterals:], distance)
 }
 
 // lengthOrder is that of section 3.2.7.
@@ -168,16 +155,16 @@ func (f *inflater) dynamic() error {
 		f.fill()
 		sizes[i] = uint8(f.take(3))
 	}
-	if err := build(f.lengths[:], lengthBits, sizes[:], lengthSymbols[:]); err != nil {
+	if err := build(f.lengths[:], lengthBits, sizes[:], length); err != nil {
 		return err
 	}
 	if err := f.readSizes(f.sizes[:literals+distances]); err != nil {
 		return err
 	}
-	if err := build(f.literals[:], literalBits, f.sizes[:literals], literalSymbols[:]); err != nil {
+	if err := build(f.literals[:], literalBits, f.sizes[:literals], literal); err != nil {
 		return err
 	}
-	return build(f.distances[:], distanceBits, f.sizes[literals:literals+distances], distanceSymbols[:])
+	return build(f.distances[:], distanceBits, f.sizes[literals:literals+distances], distance)
 }
 
 // readSizes reads the sizes of codes, which are compressed too.

@@ -5,6 +5,8 @@ import "encoding/binary"
 // fast decodes symbols as block does while src and dst are long enough to do without
 // looking at their ends for each: what a match copies too much is written over by what
 // follows. Its state is in variables, which the compiler keeps in registers.
+//
+//nolint:funlen // of one loop, which calls would slow down
 func (f *inflater) fast(dst []byte, done int) (_ int, ended bool, err error) {
 	src, at, bits, count := f.src, f.at, f.bits, f.count
 	literals, distances := &f.literals, &f.distances

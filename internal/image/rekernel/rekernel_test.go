@@ -326,3 +326,64 @@ func TestWithFiles(t *testing.T) {
 		t.Errorf("no initrd: %v", err)
 	}
 }
+
+// A distribution's initrd gets the agent and configuration of the release before, and
+// the modules of the packages.
+func TestDistribution(t *testing.T) {
+	var original bytes.Buffer
+	w := cpio.NewWriter(&original)
+	if err := errors.Join(w.Add(cpio.Header{Name: "init", Mode: cpio.ModeRegular | 0o755}, []byte("init")), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	appended := func(c []byte) []byte {
+		var b bytes.Buffer
+		s := segment(t)
+		s.Config = c
+		if _, err := initrd.Append(&b, bytes.NewReader(original.Bytes()), s, decompress.Zstd); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	good := config(t, func(c *bootconf.Config) { c.Initrd = bootconf.InitrdDistribution })
+	open := func(ramdisk []byte) (*rekernel.Release, error) {
+		dir := t.TempDir()
+		b := launchtest.Bundle(t, launchtest.Release{Kernel: []byte("old"), Initrd: ramdisk, Cmdline: cmdline})
+		m, err := bundle.Extract(bytes.NewReader(b), dir, launchtest.Identity().Public().(ed25519.PublicKey))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rekernel.OpenDistribution(dir, m)
+	}
+	base, err := open(appended(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "initrd")
+	if err := os.WriteFile(file, original.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, err := base.WriteAppended(t.TempDir(), kernel(t, base, second), nil, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := os.ReadFile(files.Initrd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := initrd.ReadAppended(bytes.NewReader(made))
+	if err != nil || !bytes.HasPrefix(made, original.Bytes()) || string(s.Agent) != "the agent" || !bytes.Equal(s.Config, good) {
+		t.Errorf("made %+v, %v", s, err)
+	}
+	if _, err := base.WriteAppended(t.TempDir(), kernel(t, base, second), nil, files.Initrd); !errors.Is(err, rekernel.ErrRelease) {
+		t.Errorf("an initrd with an agent: %v", err)
+	}
+	for name, ramdisk := range map[string][]byte{
+		"no agent":           original.Bytes(),
+		"of a minimal image": appended(config(t, unchanged)),
+		"not an initrd":      []byte("initrd"),
+	} {
+		if r, err := open(ramdisk); !errors.Is(err, rekernel.ErrRelease) {
+			t.Errorf("%s: got %+v, %v", name, r, err)
+		}
+	}
+}

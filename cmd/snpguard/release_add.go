@@ -62,8 +62,9 @@ Packages are files, or URLs that end in #sha256=HEX. With --signed-by and --inde
 must stand in the index of a Debian archive that a key of the keyring has signed and
 that is not old; the release tells which archive it was.
 
-An image that was converted with --initrd distribution needs a complete kernel and
-initrd in place of packages: --kernel and --initrd.
+An image that was converted with --initrd distribution also needs the initrd that the
+distribution makes for this kernel, to which agent and modules are appended: --initrd.
+With --kernel in place of packages, kernel and initrd are taken as they are.
 
 The release unlocks nothing until "snpguard release approve".`,
 		Example: `  snpguard release add debian-13 --kernel-package linux-image-6.12.121+deb13-cloud-amd64_6.12.121-1_amd64.deb \
@@ -75,8 +76,8 @@ The release unlocks nothing until "snpguard release approve".`,
 	f := cmd.Flags()
 	f.StringVar(&o.from, "from", "", "release to take the rest from (default the newest in force)")
 	f.StringVar(&o.agent, "agent", agentRegistered, "registered: the agent of that release; current: the one in this program")
-	f.StringVar(&o.kernel, "kernel", "", "kernel, in place of packages; needs --initrd")
-	f.StringVar(&o.initrd, "initrd", "", "complete initrd with the agent, in place of packages; needs --kernel")
+	f.StringVar(&o.kernel, "kernel", "", "kernel, in place of packages; needs --initrd with the agent in it")
+	f.StringVar(&o.initrd, "initrd", "", "initrd of the distribution for the kernel of the packages; or, with --kernel, a complete one")
 	option.Flags(f, &o.releaseSizes)
 	addJSONFlag(cmd, &o.json)
 	return cmd
@@ -84,8 +85,8 @@ The release unlocks nothing until "snpguard release approve".`,
 
 func (o *releaseAddOptions) checkFlags() error {
 	switch {
-	case (o.kernel == "") != (o.initrd == ""):
-		return usageErrorf("--kernel and --initrd must be given together")
+	case o.kernel != "" && o.initrd == "":
+		return usageErrorf("--kernel needs --initrd: a complete initrd with the agent")
 	case o.kernel != "" && len(o.packages) > 0:
 		return usageErrorf("--kernel-package and --kernel exclude each other: either is where the kernel comes from")
 	case o.kernel == "" && len(o.packages) == 0:
@@ -156,9 +157,9 @@ func (o *releaseAddOptions) build(cmd *cobra.Command, service *connected, image 
 		files, err := rekernel.WithFiles(out, o.kernel, o.initrd)
 		return files, nil, err
 	}
-	base, err := service.openRelease(cmd, image, from, dir)
+	base, err := o.openBase(cmd, service, image, from, dir)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w; where it was converted with --initrd distribution, give --kernel and --initrd", err)
+		return nil, nil, err
 	}
 	set, err := o.open(cmd.Context(), dir)
 	if err != nil {
@@ -180,8 +181,29 @@ func (o *releaseAddOptions) build(cmd *cobra.Command, service *connected, image 
 		}
 	}
 	note(cmd, "Linux %s, %d modules; the rest from release %s", kernel.Release, len(kernel.Modules), from.ID)
-	files, err := base.Write(dir, kernel, agent)
+	var files *rekernel.Files
+	if o.initrd != "" {
+		files, err = base.WriteAppended(dir, kernel, agent, o.initrd)
+	} else {
+		files, err = base.Write(dir, kernel, agent)
+	}
 	return files, provenance, err
+}
+
+// openBase opens the release that the rest comes from.
+func (o *releaseAddOptions) openBase(cmd *cobra.Command, service *connected, image *wire.Image, from *wire.Release, dir string) (*rekernel.Release, error) {
+	out, m, err := service.extract(cmd, image, from, dir)
+	if err != nil {
+		return nil, err
+	}
+	if o.initrd != "" {
+		return rekernel.OpenDistribution(out, m)
+	}
+	base, err := rekernel.Open(out, m)
+	if err != nil {
+		return nil, fmt.Errorf("%w; where the image was converted with --initrd distribution, give its initrd for the new kernel with --initrd", err)
+	}
+	return base, nil
 }
 
 // request proposes the files as the release before was registered: with its sizes, guest

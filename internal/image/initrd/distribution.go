@@ -6,6 +6,8 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/cpio"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/decompress"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // minPadding are the zeros that always lie between original and segment. The
@@ -50,3 +52,40 @@ func Append(w io.Writer, original io.Reader, s Segment, how decompress.Format) (
 	}
 	return n + padding, s.write(w, how, distributionItems()...)
 }
+
+// ReadAppended takes agent and configuration out of an initrd that Append wrote, by the
+// kernel's rule that later files win. What else is in there is not looked at. The error
+// wraps ErrMalformed, also where either is missing.
+func ReadAppended(r io.Reader) (*Segment, error) {
+	s := &Segment{}
+	err := Walk(r, func(h *cpio.Header, content io.Reader) (err error) {
+		if h.Mode&cpio.ModeType != cpio.ModeRegular {
+			return nil
+		}
+		switch "/" + h.Name {
+		case bootconf.PathAgent:
+			s.Agent, err = readPart(content)
+		case bootconf.PathConfig:
+			s.Config, err = readPart(content)
+		}
+		return err
+	}, func(SegmentInfo) {})
+	if err != nil {
+		return nil, err
+	}
+	if len(s.Agent) == 0 || len(s.Config) == 0 {
+		return nil, fmt.Errorf("%w: it has no agent, or no configuration for it", ErrMalformed)
+	}
+	return s, nil
+}
+
+func readPart(r io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, maxAgent+1))
+	if err == nil && len(content) > maxAgent {
+		err = fmt.Errorf("%w: an agent of more than %s", ErrMalformed, size.Text(maxAgent))
+	}
+	return content, err
+}
+
+// maxAgent bounds an agent, in bytes.
+const maxAgent = 64 << 20

@@ -25,7 +25,7 @@ func OpenPackaged(packages fs.FS, release string) (*Tree, error) {
 	if err := t.overlay(packages); err != nil {
 		return nil, fmt.Errorf("modules of Linux %s: %w", release, err)
 	}
-	if len(t.files) == 0 {
+	if len(t.files) == 0 && len(t.builtin) == 0 {
 		return nil, fmt.Errorf("%w: the packages have none of Linux %s", ErrNoTree, release)
 	}
 	t.unread, err = t.order(packages)

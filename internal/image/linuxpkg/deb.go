@@ -35,13 +35,11 @@ func readDeb(r io.Reader, s *sink) (*Package, error) {
 		return nil, err
 	}
 	p := &Package{}
-	if err := member(r, "control.tar", p.readControl); err != nil {
+	if err := member(r, "control.tar", func(content io.Reader) error { return p.readControl(content, s) }); err != nil {
 		return nil, err
 	}
 	if err := member(r, "data.tar", func(content io.Reader) error {
-		return eachFile(content, "data.tar", func(h *tar.Header, content io.Reader) error {
-			return s.putTar(h, content)
-		})
+		return s.eachFile(content, "data.tar", s.putTar)
 	}); err != nil {
 		return nil, err
 	}
@@ -104,9 +102,9 @@ func readFormat(content io.Reader) error {
 }
 
 // readControl learns what the package is from the file control of control.tar.
-func (p *Package) readControl(content io.Reader) error {
+func (p *Package) readControl(content io.Reader, s *sink) error {
 	seen := false
-	err := eachFile(content, "control.tar", func(h *tar.Header, file io.Reader) error {
+	err := s.eachFile(content, "control.tar", func(h *tar.Header, file io.Reader) error {
 		if strings.TrimPrefix(h.Name, "./") != "control" {
 			return nil
 		}
@@ -164,13 +162,13 @@ func arMember(r io.Reader) (name string, size int64, err error) {
 
 // eachFile reads a tar archive, all of it: a plain one that is cut off between two
 // files is an archive that ends there, to the reader of archives.
-func eachFile(r io.Reader, what string, file func(*tar.Header, io.Reader) error) error {
+func (s *sink) eachFile(r io.Reader, what string, file func(*tar.Header, io.Reader) error) error {
 	content, _, err := decompress.NewReader(bufio.NewReader(r))
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrPackage, what, err)
 	}
 	defer content.Close()
-	archive := tar.NewReader(content)
+	archive := tar.NewReader(&bounded{content, s})
 	for {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {

@@ -21,6 +21,7 @@ const (
 	maxNodes     = 2 * maxFiles // with directories
 	maxName      = 1024         // of a file, in bytes
 	maxSize      = 2 << 30      // of all files that are kept, in bytes
+	maxUnpacked  = 8 << 30      // of all archives, kept or not
 	maxFile      = 64 << 20
 	maxKernel    = 256 << 20 // as much as the service takes
 	maxControl   = 1 << 20   // of a .deb's control file

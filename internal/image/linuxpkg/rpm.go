@@ -61,7 +61,7 @@ func readRPM(r *bufio.Reader, s *sink) (*Package, error) {
 		return nil, fmt.Errorf("%w: payload: %w", ErrPackage, err)
 	}
 	defer content.Close()
-	return p, readCpio(content, s)
+	return p, readCpio(&bounded{content, s}, s)
 }
 
 // rpmHeader is a header: an index, and the store that its entries point into.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/kmod"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // Where distributions put a kernel and its configuration outside of its modules'
@@ -24,6 +25,21 @@ type sink struct {
 	releases []string
 	files    int
 	size     int64
+	unpacked int64 // bytes, also of what is not kept
+}
+
+// bounded ends archives without end.
+type bounded struct {
+	r io.Reader
+	s *sink
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.s.unpacked += int64(n); b.s.unpacked > maxUnpacked {
+		return 0, fmt.Errorf("%w: it unpacks to more than %s", ErrPackage, size.Text(maxUnpacked))
+	}
+	return n, err
 }
 
 // put keeps a regular file if it belongs to a kernel.

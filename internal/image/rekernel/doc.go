@@ -10,7 +10,7 @@ import "errors"
 
 var (
 	// ErrRelease is a release of which no other can be made.
-	ErrRelease = errors.New("not a release of an image with a minimal initrd")
+	ErrRelease = errors.New("no other release can be made of this one, and it cannot be recomputed")
 	// ErrKernel is a kernel that cannot be an SNP guest with the agent.
 	ErrKernel = errors.New("the kernel cannot run as an SNP guest with the agent")
 )

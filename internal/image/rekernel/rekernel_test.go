@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/cpio"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/decompress"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/initrd"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/kmod"
@@ -95,7 +96,7 @@ func registered(tb testing.TB) *rekernel.Release {
 func openSet(tb testing.TB, files ...pkgtest.File) *linuxpkg.Set {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), "kernel.deb")
-	if err := os.WriteFile(file, pkgtest.Deb(tb, "linux-image", "1", ".xz", files...), 0o600); err != nil {
+	if err := os.WriteFile(file, pkgtest.Deb(tb, "linux-image", "1", ".gz", files...), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	set, err := linuxpkg.Open(tb.TempDir(), linuxpkg.Source{Path: file})
@@ -274,6 +275,115 @@ func TestUnfitKernelsAreRefused(t *testing.T) {
 	} {
 		if _, err := rekernel.OfPackages(openSet(t, changed...), base.Config); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+func TestOtherArchitecturesAreRefused(t *testing.T) {
+	control := bytes.ReplaceAll(pkgtest.Control(t, "linux-image", "1"), []byte("amd64"), []byte("arm64"))
+	file := filepath.Join(t.TempDir(), "kernel.deb")
+	content := pkgtest.Ar(pkgtest.File{Name: "debian-binary", Content: "2.0\n"}, pkgtest.File{Name: "control.tar", Content: string(control)},
+		pkgtest.File{Name: "data.tar", Content: string(pkgtest.Tar(t, pkgtest.Kernel(second, "./")...))})
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := linuxpkg.Open(t.TempDir(), linuxpkg.Source{Path: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close() //nolint:errcheck // the directory goes with the test
+	if _, err := rekernel.OfPackages(set, registered(t).Config); !errors.Is(err, rekernel.ErrKernel) || !strings.Contains(err.Error(), "linux-image is for arm64") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A kernel and an initrd that are given as they are need an agent, or no root opens.
+func TestWithFiles(t *testing.T) {
+	base, dir := registered(t), t.TempDir()
+	good, bad := filepath.Join(dir, "good"), filepath.Join(dir, "bad")
+	if err := os.WriteFile(good, packed(t, segment(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, err := rekernel.WithFiles(base.Dir, "vmlinuz", good)
+	if err != nil || files.Kernel != "vmlinuz" || files.Initrd != good || files.Firmware != filepath.Join(base.Dir, bundle.NameFirmware) || files.Cmdline != filepath.Join(base.Dir, bundle.NameCmdline) {
+		t.Errorf("got %+v, %v", files, err)
+	}
+	var empty bytes.Buffer
+	w := cpio.NewWriter(&empty)
+	if err := errors.Join(w.Add(cpio.Header{Name: "init", Mode: cpio.ModeRegular | 0o755}, []byte("init")), w.Close(), os.WriteFile(bad, empty.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rekernel.WithFiles(base.Dir, "vmlinuz", bad); !errors.Is(err, rekernel.ErrRelease) {
+		t.Errorf("no agent: %v", err)
+	}
+	if err := os.WriteFile(bad, []byte("initrd"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rekernel.WithFiles(base.Dir, "vmlinuz", bad); !errors.Is(err, initrd.ErrMalformed) {
+		t.Errorf("not an initrd: %v", err)
+	}
+	if _, err := rekernel.WithFiles(base.Dir, "vmlinuz", filepath.Join(dir, "absent")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no initrd: %v", err)
+	}
+}
+
+// A distribution's initrd gets the agent and configuration of the release before, and
+// the modules of the packages.
+func TestDistribution(t *testing.T) {
+	var original bytes.Buffer
+	w := cpio.NewWriter(&original)
+	if err := errors.Join(w.Add(cpio.Header{Name: "init", Mode: cpio.ModeRegular | 0o755}, []byte("init")), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	appended := func(c []byte) []byte {
+		var b bytes.Buffer
+		s := segment(t)
+		s.Config = c
+		if _, err := initrd.Append(&b, bytes.NewReader(original.Bytes()), s, decompress.Zstd); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	good := config(t, func(c *bootconf.Config) { c.Initrd = bootconf.InitrdDistribution })
+	open := func(ramdisk []byte) (*rekernel.Release, error) {
+		dir := t.TempDir()
+		b := launchtest.Bundle(t, launchtest.Release{Kernel: []byte("old"), Initrd: ramdisk, Cmdline: cmdline})
+		m, err := bundle.Extract(bytes.NewReader(b), dir, launchtest.Identity().Public().(ed25519.PublicKey))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rekernel.OpenDistribution(dir, m)
+	}
+	base, err := open(appended(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "initrd")
+	if err := os.WriteFile(file, original.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, err := base.WriteAppended(t.TempDir(), kernel(t, base, second), nil, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := os.ReadFile(files.Initrd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := initrd.ReadAppended(bytes.NewReader(made))
+	if err != nil || !bytes.HasPrefix(made, original.Bytes()) || string(s.Agent) != "the agent" || !bytes.Equal(s.Config, good) {
+		t.Errorf("made %+v, %v", s, err)
+	}
+	if _, err := base.WriteAppended(t.TempDir(), kernel(t, base, second), nil, files.Initrd); !errors.Is(err, rekernel.ErrRelease) {
+		t.Errorf("an initrd with an agent: %v", err)
+	}
+	for name, ramdisk := range map[string][]byte{
+		"no agent":           original.Bytes(),
+		"of a minimal image": appended(config(t, unchanged)),
+		"not an initrd":      []byte("initrd"),
+	} {
+		if r, err := open(ramdisk); !errors.Is(err, rekernel.ErrRelease) {
+			t.Errorf("%s: got %+v, %v", name, r, err)
 		}
 	}
 }

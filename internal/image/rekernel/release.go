@@ -30,6 +30,11 @@ func Open(dir string, m *bundle.Manifest) (*Release, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: release %s: %w", ErrRelease, m.Release, err)
 	}
+	return newRelease(dir, m, segment, bootconf.InitrdMinimal)
+}
+
+// newRelease wants the segment to be of the bundle's image, and of this kind of initrd.
+func newRelease(dir string, m *bundle.Manifest, segment *initrd.Segment, kind string) (*Release, error) {
 	config, err := bootconf.Parse(segment.Config)
 	if err != nil {
 		return nil, fmt.Errorf("%w: release %s: %s: %w", ErrRelease, m.Release, bootconf.PathConfig, err)
@@ -37,7 +42,7 @@ func Open(dir string, m *bundle.Manifest) (*Release, error) {
 	switch {
 	case config.ImageID != m.Image:
 		return nil, fmt.Errorf("%w: release %s of image %s has the configuration of image %s", ErrRelease, m.Release, m.Image, config.ImageID)
-	case config.Initrd != bootconf.InitrdMinimal:
+	case config.Initrd != kind:
 		return nil, fmt.Errorf("%w: release %s was converted with --initrd %s", ErrRelease, m.Release, config.Initrd)
 	}
 	return &Release{Dir: dir, Manifest: m, Segment: segment, Config: config}, nil

@@ -17,10 +17,19 @@ type Files struct{ Firmware, Kernel, Initrd, Cmdline string }
 // Write makes a release with another kernel: vmlinuz and initrd.img in dir, the rest as
 // the bundle has it. The initrd gets another agent where one is given.
 func (r *Release) Write(dir string, k *Kernel, agent []byte) (*Files, error) {
-	segment := initrd.Segment{Agent: r.Segment.Agent, Config: r.Segment.Config, Modules: k.Modules}
+	return r.write(dir, k, func(w io.Writer) error { return initrd.Write(w, r.segment(k, agent), k.Compression) })
+}
+
+// segment is what goes into the new initrd; agent is nil for the one of the release.
+func (r *Release) segment(k *Kernel, agent []byte) initrd.Segment {
+	s := initrd.Segment{Agent: r.Segment.Agent, Config: r.Segment.Config, Modules: k.Modules}
 	if agent != nil {
-		segment.Agent = agent
+		s.Agent = agent
 	}
+	return s
+}
+
+func (r *Release) write(dir string, k *Kernel, ramdisk func(io.Writer) error) (*Files, error) {
 	files := &Files{
 		Firmware: r.file(bundle.NameFirmware), Cmdline: r.file(bundle.NameCmdline),
 		Kernel: filepath.Join(dir, bundle.NameKernel), Initrd: filepath.Join(dir, bundle.NameInitrd),
@@ -36,7 +45,7 @@ func (r *Release) Write(dir string, k *Kernel, agent []byte) (*Files, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("write kernel: %w", err)
 	}
-	return files, writeNew(files.Initrd, func(w io.Writer) error { return initrd.Write(w, segment, k.Compression) })
+	return files, writeNew(files.Initrd, ramdisk)
 }
 
 func writeNew(path string, write func(io.Writer) error) error {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/client"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/test/e2e/vm"
 )
 
@@ -197,7 +199,7 @@ func TestNextKernel(t *testing.T) {
 	t.Logf("the root has %s MiB", grown)
 	s.run(t, "mount -o ro /dev/vdb /mnt && dpkg -i /mnt/*.deb && umount /mnt")
 	wants(t, s.run(t, "/run/snpguard/agent update"), kernel.version)
-	waiting(t, name, kernel.version)
+	wants(t, snpguard(t, "image", "machines", name), kernel.version)
 
 	signed := []string{"--signed-by", keyring, "--index", kernel.release, "--index", kernel.index}
 	snpguard(t, slices.Concat([]string{"release", "add", name}, kernel.flags(), signed)...)

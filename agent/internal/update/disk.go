@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/artifacts"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
@@ -21,19 +20,7 @@ func OpenSlots(machine artifacts.Machine) (Slots, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return disk{found}, closer.Close, nil
-}
-
-// disk is LAUNCH_ARTIFACTS of the disk that the guest runs from.
-type disk struct{ *slots.Partition }
-
-// ReadFile returns a file of a slot, of at most limit bytes.
-func (d disk) ReadFile(slot, name string, limit int64) ([]byte, error) {
-	s, err := d.Slot(slot)
-	if err != nil {
-		return nil, err
-	}
-	return s.ReadFile(name, limit)
+	return found, closer.Close, nil
 }
 
 // rootPartition returns the name of the partition below the dm-crypt device of the

@@ -5,11 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"strconv"
 	"time"
-
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // Writable is an image that is being changed in place. What was written is durable
@@ -54,9 +50,6 @@ func (s *Source) changeable() error {
 // WriteAt writes as io.WriterAt does; the disk does not grow.
 func (w *Writable) WriteAt(p []byte, off int64) (int, error) { return w.served.WriteAt(p, off) }
 
-// Zero makes a range read as zeros.
-func (w *Writable) Zero(off, length int64) error { return w.served.Zero(off, length) }
-
 // Sync makes what was written durable, the tables of a qcow2 included.
 func (w *Writable) Sync() error { return w.served.Flush() }
 
@@ -71,34 +64,4 @@ func (w *Writable) Close() error {
 	}
 	w.served.server.stop()
 	return errors.Join(err, os.RemoveAll(w.served.server.dir))
-}
-
-// Resize makes the virtual disk larger, to so many bytes; what is new reads as
-// zeros. A disk is never made smaller. A cut leaves it with the old or the new
-// size.
-func Resize(ctx context.Context, source *Source, to int64) error {
-	if err := source.changeable(); err != nil {
-		return err
-	}
-	if to < source.VirtualSize || to > maxSize {
-		return fmt.Errorf("resize image %s: to %s, want %s at least, which it has, and %s at most",
-			source.Path, size.Text(to), size.Text(source.VirtualSize), size.Text(maxSize))
-	}
-	name, err := source.name(readWrite)
-	if err != nil {
-		return err
-	}
-	cmd, words, err := program(ctx, "qemu-img", "resize", "-q", name, strconv.FormatInt(to, 10))
-	if err != nil {
-		return err
-	}
-	err = run(ctx, cmd)
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return fmt.Errorf("resize image %s: qemu-img: %s: %w", source.Path, words, err)
-	}
-	if err != nil {
-		return fmt.Errorf("resize image %s: %w", source.Path, err)
-	}
-	source.VirtualSize = to
-	return nil
 }

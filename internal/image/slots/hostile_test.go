@@ -74,16 +74,17 @@ func TestHostilePartitions(t *testing.T) {
 	}
 }
 
-// step is 1 in the sector with the links, and elsewhere such that all kinds of fields
-// are met.
+// step is small in the sector with the links, and elsewhere such that all kinds of
+// fields are met.
 func step(at, sector int) int {
-	if at >= sector-1009 && at < sector {
+	const far = 3001
+	if at >= sector-far && at < sector {
 		return sector - at
 	}
 	if at >= sector && at < sector+512 {
-		return 1
+		return 3
 	}
-	return 1009
+	return far
 }
 
 // TestOtherPartitions: another size, another UUID in half of the places, noise.
@@ -100,6 +101,20 @@ func TestOtherPartitions(t *testing.T) {
 	}
 	if _, err := Open(&memory{b: m.b[:1000]}, 16<<20); err == nil {
 		t.Error("a partition that ends early was taken")
+	}
+}
+
+// TestHostileLinks have the right checksums, and say what is never written.
+func TestHostileLinks(t *testing.T) {
+	m := made(t, 16)
+	p := opened(t, m)
+	for _, s := range []State{{Active: "C"}, {Active: "a"}, {Active: "../A"}, {Active: "A/"}, {Active: A, Trial: true, Launches: maxLaunches + 1}, {Active: B, Trial: true, Launches: -1}} {
+		sector, err := p.encode(s)
+		must(t, err)
+		copy(m.b[links(p.empty).at:], sector)
+		if p, err := Open(m, int64(len(m.b))); !errors.Is(err, ErrLayout) {
+			t.Errorf("%+v: %+v, %v", s, p, err)
+		}
 	}
 }
 

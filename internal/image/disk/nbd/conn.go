@@ -18,10 +18,7 @@ const (
 	commandWrite  = 1
 	commandClose  = 2
 	commandFlush  = 3
-	commandZero   = 6 // NBD_CMD_WRITE_ZEROES
 	commandStatus = 7
-
-	flagSendZeroes = 1 << 6 // transmission flag: commandZero is known
 )
 
 // maxRequest bounds one request, in bytes; what is larger is split. Servers
@@ -128,37 +125,6 @@ func (c *Conn) WriteAt(p []byte, off int64) (int, error) {
 		n += len(piece)
 	}
 	return n, nil
-}
-
-// maxZero bounds one request for zeros, in bytes: qemu-nbd takes no more than an
-// int32 of them.
-const maxZero = 1 << 30
-
-// Zero makes a range read as zeros, without storing them where the server can.
-func (c *Conn) Zero(off, length int64) error {
-	if off < 0 || length < 0 || length > c.export.size-off {
-		return fmt.Errorf("zero %d bytes at %d: the export has %d", length, off, c.export.size)
-	}
-	var zeros []byte
-	limit := int64(maxZero)
-	if c.export.flags&flagSendZeroes == 0 {
-		limit = maxRequest
-		zeros = make([]byte, min(limit, length))
-	}
-	for length > 0 {
-		n := min(length, limit)
-		var err error
-		if zeros == nil {
-			_, err = c.do(commandZero, off, nil, uint32(n))
-		} else {
-			_, err = c.do(commandWrite, off, zeros[:n], uint32(n))
-		}
-		if err != nil {
-			return fmt.Errorf("zero %d bytes at %d: %w", n, off, err)
-		}
-		off, length = off+n, length-n
-	}
-	return nil
 }
 
 // Flush makes what was written durable.

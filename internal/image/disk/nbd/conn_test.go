@@ -20,9 +20,9 @@ func connect(conn net.Conn, e *export) *Conn {
 	return c
 }
 
-// TestZerosThatAreSent has a server that knows no request for zeros; it refuses the
-// third request, which is in the second call.
-func TestZerosThatAreSent(t *testing.T) {
+// TestWritesInPieces has a server that refuses the third request, which is in the second
+// call.
+func TestWritesInPieces(t *testing.T) {
 	ours, theirs := net.Pipe()
 	c := connect(ours, &export{size: 8 << 20, flags: 1})
 	var heads []string
@@ -44,11 +44,11 @@ func TestZerosThatAreSent(t *testing.T) {
 			_, _ = io.WriteString(theirs, u32(magicSimple)+u32(uint32(28*(len(heads)/3)))+string(head[8:16]))
 		}
 	}()
-	if err := c.Zero(512, maxRequest+1024); err != nil {
+	if _, err := c.WriteAt(make([]byte, maxRequest+1024), 512); err != nil {
 		t.Error(err)
 	}
 	refused := &ServerError{}
-	if err := c.Zero(4096, 100); !errors.As(err, &refused) || refused.Code != 28 || !strings.HasPrefix(err.Error(), "zero 100 bytes at 4096: ") {
+	if _, err := c.WriteAt(make([]byte, 100), 4096); !errors.As(err, &refused) || refused.Code != 28 || !strings.HasPrefix(err.Error(), "write 100 bytes at 4096: ") {
 		t.Errorf("refused: %v", err)
 	}
 	if err := errors.Join(c.Close(), <-served); err != nil {

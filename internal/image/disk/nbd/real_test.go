@@ -132,15 +132,6 @@ func TestWriting(t *testing.T) {
 	if _, err := c.WriteAt(piece, size-100); err == nil {
 		t.Error("written behind the end")
 	}
-	clear(want[8<<20:])
-	if err := c.Zero(8<<20, size-8<<20); err != nil {
-		t.Fatal(err)
-	}
-	for _, bad := range [][2]int64{{-1, 1}, {0, -1}, {size - 1, 2}} {
-		if err := c.Zero(bad[0], bad[1]); err == nil {
-			t.Errorf("zeroed %v", bad)
-		}
-	}
 	if err := c.Flush(); err != nil {
 		t.Error(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	mathrand "math/rand/v2"
 	"sync"
 	"testing"
@@ -43,9 +44,7 @@ func newDisk(size int64) *simDisk {
 // clone copies the durable part.
 func (d *simDisk) clone() *simDisk {
 	c := newDisk(d.size)
-	for at, s := range d.durable {
-		c.durable[at] = s
-	}
+	c.durable = maps.Clone(d.durable)
 	return c
 }
 
@@ -156,7 +155,7 @@ type world struct {
 	golden, target []byte
 	extents        []Extent
 	before         *simDisk // as the conversion left it
-	want           []byte   // payload that is wanted in the extents
+	plain, want    []byte   // the payload in clear, and as it is wanted in the extents
 }
 
 // newWorld makes a payload that the golden key encrypts, all of it.
@@ -171,11 +170,11 @@ func newWorld(tb testing.TB, size, chunk int64, extents ...Extent) *world {
 		Device: w.disk, PayloadOffset: instancedisk.End, PayloadSize: size, SectorSize: xts.SmallSector,
 		Image: wire.NewUUID(), Instance: wire.NewUUID(), Sealed: sha256.Sum256([]byte("sealed")), chunk: chunk,
 	}
-	plain := make([]byte, size)
-	for i := 0; i < len(plain); i += 16 {
-		binary.LittleEndian.PutUint64(plain[i:], uint64(i))
+	w.plain = make([]byte, size)
+	for i := 0; i < len(w.plain); i += 16 {
+		binary.LittleEndian.PutUint64(w.plain[i:], uint64(i))
 	}
-	copy(plain, "the file system")
+	copy(w.plain, "the file system")
 	old, err := xts.New(w.golden, xts.SmallSector)
 	if err != nil {
 		tb.Fatal(err)
@@ -185,10 +184,11 @@ func newWorld(tb testing.TB, size, chunk int64, extents ...Extent) *world {
 		tb.Fatal(err)
 	}
 	w.want = make([]byte, size)
-	next.Encrypt(w.want, plain, 0)
-	old.Encrypt(plain, plain, 0)
-	for i := 0; i < len(plain); i += sectorSize {
-		w.disk.durable[instancedisk.End+int64(i)] = sector(plain[i:])
+	next.Encrypt(w.want, w.plain, 0)
+	cipher := make([]byte, size)
+	old.Encrypt(cipher, w.plain, 0)
+	for i := 0; i < len(cipher); i += sectorSize {
+		w.disk.durable[instancedisk.End+int64(i)] = sector(cipher[i:])
 	}
 	w.before = w.disk.clone()
 	return w

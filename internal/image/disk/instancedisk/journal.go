@@ -67,7 +67,8 @@ func DecodeJournal(b []byte, id ID, key func(Kind) []byte) (JournalRecord, error
 	r := JournalRecord{
 		Kind: Kind(word), Sealed: [32]byte(b[journalSealed:]), Sequence: binary.LittleEndian.Uint64(b[sequenceOffset:]),
 		Place:  int64(binary.LittleEndian.Uint64(b[placeOffset:])),
-		Length: int64(binary.LittleEndian.Uint64(b[lengthOffset:])), Buffer: [32]byte(b[bufferHash:]),
+		Length: int64(binary.LittleEndian.Uint64(b[lengthOffset:])),
+		Buffer: [32]byte(b[bufferHash:]),
 	}
 	if err := r.check(); err != nil {
 		return JournalRecord{}, err

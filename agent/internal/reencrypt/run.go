@@ -38,7 +38,7 @@ func (w *Work) Run(ctx context.Context, extents []Extent, completed func(done, a
 	go w.prepare(ctx, extents, ready, free)
 	defer func() { // its end, before anybody wipes the keys
 		cancel()
-		for range ready { //nolint:revive // nobody wants them any more
+		for range ready {
 		}
 	}()
 	done, all := below(extents, w.boundary), below(extents, w.volume.PayloadSize)

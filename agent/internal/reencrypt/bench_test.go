@@ -17,10 +17,10 @@ type fileDisk struct{ *os.File }
 
 func (d fileDisk) Flush() error { return syscall.Fdatasync(int(d.Fd())) }
 
-// BenchmarkRatioReencrypt holds the re-encryption of a payload of 64 MiB against moving the
+// BenchmarkRatioReencrypt holds the re-encryption of a payload of 256 MiB against moving the
 // same bytes: each chunk is read once, written to a buffer and in its place, and flushed.
 func BenchmarkRatioReencrypt(b *testing.B) {
-	const size = 64 << 20
+	const size = 256 << 20
 	disk, volume := benchDisk(b, size)
 	golden, target := make([]byte, xts.KeySize), make([]byte, xts.KeySize)
 	rand.Read(golden)

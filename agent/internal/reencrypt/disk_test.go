@@ -161,7 +161,18 @@ type world struct {
 // newWorld makes a payload that the golden key encrypts, all of it.
 func newWorld(tb testing.TB, size, chunk int64, extents ...Extent) *world {
 	tb.Helper()
-	w := &world{extents: extents}
+	plain := make([]byte, size)
+	for i := 0; i < len(plain); i += 16 {
+		binary.LittleEndian.PutUint64(plain[i:], uint64(i))
+	}
+	copy(plain, "the file system")
+	return worldOf(tb, plain, chunk, extents...)
+}
+
+// worldOf is the same of a given payload.
+func worldOf(tb testing.TB, plain []byte, chunk int64, extents ...Extent) *world {
+	tb.Helper()
+	w, size := &world{extents: extents, plain: plain}, int64(len(plain))
 	w.golden, w.target = make([]byte, wire.VMKSize), make([]byte, wire.VMKSize)
 	rand.Read(w.golden)
 	rand.Read(w.target)
@@ -170,11 +181,6 @@ func newWorld(tb testing.TB, size, chunk int64, extents ...Extent) *world {
 		Device: w.disk, PayloadOffset: instancedisk.End, PayloadSize: size, SectorSize: xts.SmallSector,
 		Image: wire.NewUUID(), Instance: wire.NewUUID(), Sealed: sha256.Sum256([]byte("sealed")), chunk: chunk,
 	}
-	w.plain = make([]byte, size)
-	for i := 0; i < len(w.plain); i += 16 {
-		binary.LittleEndian.PutUint64(w.plain[i:], uint64(i))
-	}
-	copy(w.plain, "the file system")
 	old, err := xts.New(w.golden, xts.SmallSector)
 	if err != nil {
 		tb.Fatal(err)

@@ -112,7 +112,8 @@ func useText(u *wire.ReleaseUse) string {
 	if u.GrantedAt == nil {
 		return "no launch of it has had a key"
 	}
-	return fmt.Sprintf("%d launches had keys in the last %d days, the last launch on %s", u.Launches, u.Days, stamp(*u.GrantedAt))
+	return fmt.Sprintf("%d launches had keys in the last %d days, the last launch on %s; %d machines ran it when they were last seen",
+		u.Launches, u.Days, stamp(*u.GrantedAt), u.Machines)
 }
 
 func newReleaseRestoreCommand() *cobra.Command {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -64,7 +63,7 @@ func (o *releaseVerifyOptions) run(cmd *cobra.Command, name, release string) err
 		return err
 	}
 	defer remove()
-	parts, err := o.compare(cmd, service, image, found, dir)
+	outcome, err := o.compare(cmd, service, image, found, dir)
 	if errors.Is(err, rekernel.ErrRelease) || errors.Is(err, rekernel.ErrKernel) || badPackages(err) {
 		note(cmd, "snpguard: %s", safe(err.Error()))
 		return errNo
@@ -72,18 +71,24 @@ func (o *releaseVerifyOptions) run(cmd *cobra.Command, name, release string) err
 	if err != nil {
 		return err
 	}
-	if err := o.show(cmd, parts); err != nil {
+	if err := o.show(cmd, outcome.parts); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(parts, func(p rekernel.Part) bool { return p.State == rekernel.Differs }) {
+	if slices.ContainsFunc(outcome.parts, func(p rekernel.Part) bool { return p.State == rekernel.Differs }) {
 		note(cmd, "snpguard: release %s is not what the packages give", found.ID)
 		return errNo
 	}
-	return record(cmd.Context(), service.Client, image.ID, found, parts)
+	return record(cmd, service.Client, image.ID, found, outcome)
+}
+
+// outcome is what a verification has found.
+type outcome struct {
+	parts    []rekernel.Part
+	packages []string // SHA-256 of each
 }
 
 // compare holds the release against the packages, and against the release before it.
-func (o *releaseVerifyOptions) compare(cmd *cobra.Command, service *connected, image *wire.Image, found *wire.Release, dir string) ([]rekernel.Part, error) {
+func (o *releaseVerifyOptions) compare(cmd *cobra.Command, service *connected, image *wire.Image, found *wire.Release, dir string) (*outcome, error) {
 	r, err := service.openRelease(cmd, image, found, dir)
 	if err != nil {
 		return nil, err
@@ -115,7 +120,11 @@ func (o *releaseVerifyOptions) compare(cmd *cobra.Command, service *connected, i
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(packageParts(provenance), parts, []rekernel.Part{compareRecord(found, r)}), nil
+	out := &outcome{parts: slices.Concat(packageParts(provenance), parts, []rekernel.Part{compareRecord(found, r)})}
+	for _, p := range provenance.Packages {
+		out.packages = append(out.packages, p.SHA256)
+	}
+	return out, nil
 }
 
 // packageParts says what vouches for the packages.
@@ -177,8 +186,20 @@ func (o *releaseVerifyOptions) show(cmd *cobra.Command, parts []rekernel.Part) e
 	return t.Flush()
 }
 
-// record is where the outcome is to go once the service keeps verifications; it keeps
-// none yet.
-func record(context.Context, *client.Client, wire.UUID, *wire.Release, []rekernel.Part) error {
-	return nil
+// record tells the service that the release, as it was shown, was recomputed. Who
+// proposed it, or may only read, is told that this does not count.
+func record(cmd *cobra.Command, c *client.Client, image wire.UUID, found *wire.Release, o *outcome) error {
+	v := wire.Verification{ContentHash: found.ContentHash, Agent: wire.AgentUnchecked, Packages: o.packages}
+	if slices.ContainsFunc(o.parts, func(p rekernel.Part) bool { return p.Name == rekernel.PartAgent && p.State == rekernel.Same }) {
+		v.Agent = wire.AgentPublished
+	}
+	_, err := c.VerifyRelease(cmd.Context(), image, found.ID, v)
+	if problem := (*wire.Problem)(nil); errors.As(err, &problem) && problem.Code == wire.CodeForbidden {
+		note(cmd, "snpguard: the service does not record this: %s", safe(problem.Error()))
+		return nil
+	}
+	if err == nil {
+		note(cmd, "The service has recorded that you recomputed this content.")
+	}
+	return err
 }

@@ -27,6 +27,9 @@ const (
 	Unchecked State = "unchecked" // there was nothing to compare it with
 )
 
+// PartAgent is the name of the part that is the agent.
+const PartAgent = "agent"
+
 // Part is one thing of a release that was compared.
 type Part struct {
 	Name   string `json:"name"`
@@ -103,11 +106,11 @@ func compareModules(got, want []kmod.Module) Part {
 func (r *Release) compareAgent(with *Comparison) Part {
 	switch {
 	case with.Agent != nil && bytes.Equal(r.Segment.Agent, with.Agent):
-		return Part{"agent", Same, "as in this program"}
+		return Part{PartAgent, Same, "as in this program"}
 	case with.From != nil && bytes.Equal(r.Segment.Agent, with.From.Segment.Agent):
-		return Part{"agent", Unchecked, fmt.Sprintf("as in release %s, and not as in this program", with.From.Manifest.Release)}
+		return Part{PartAgent, Unchecked, fmt.Sprintf("as in release %s, and not as in this program", with.From.Manifest.Release)}
 	}
-	return Part{"agent", Unchecked, "neither as in this program nor as in the release it is compared with"}
+	return Part{PartAgent, Unchecked, "neither as in this program nor as in the release it is compared with"}
 }
 
 // compareInherited compares what a release takes over from the one before it.

@@ -194,6 +194,6 @@ func UseText(u store.ReleaseUse) string {
 	if u.GrantedAt.IsZero() {
 		return "no launch has had a key"
 	}
-	return fmt.Sprintf("%d launches in the last %d days, the last launch %s",
-		u.Launches, store.UsePeriod/(24*time.Hour), u.GrantedAt.Format(time.RFC3339))
+	return fmt.Sprintf("%d launches in the last %d days, the last launch %s; %d machines ran it when they were last seen",
+		u.Launches, store.UsePeriod/(24*time.Hour), u.GrantedAt.Format(time.RFC3339), u.Machines)
 }

@@ -402,6 +402,24 @@ func testStaleReleases(t *testing.T, d Database) {
 	if got := stale(); !slices.Equal(got, []wire.UUID{releases[1].ID, releases[0].ID}) {
 		t.Errorf("got %v", got)
 	}
+	// 199 machines that are powered off now ran it when they were last seen.
+	for machine := range byte(199) {
+		v := Sighting(image.ID, releases[1].ID, machine+1)
+		v.Nonce.Expires = clock.Now().Add(time.Minute)
+		sight(t, s, v)
+	}
+	clock.Advance(2 * store.UsePeriod)
+	if use, err := s.ReleaseUse(t.Context(), releases[1].ID); err != nil || use.Machines != 199 || use.Launches != 0 {
+		t.Errorf("got %+v, %v", use, err)
+	}
+	if got := stale(); !slices.Contains(got, releases[0].ID) || slices.Contains(got, releases[1].ID) {
+		t.Errorf("199 machines need it: got %v", got)
+	}
+	for machine := range byte(199) { // all have gone on to another
+		v := Sighting(image.ID, releases[3].ID, machine+1)
+		v.Nonce.Expires = clock.Now().Add(time.Minute)
+		sight(t, s, v)
+	}
 	launched(releases[0]) // a machine was powered on again
 	old := store.StaleRelease{Image: image.ID, Release: releases[0].ID}
 	if err := s.RetireStale(t.Context(), old, store.Verdict{By: wire.PartyService}); !errors.Is(err, store.ErrChanged) {

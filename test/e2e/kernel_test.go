@@ -127,6 +127,7 @@ func (s *shell) run(t *testing.T, command string) string {
 // runs it.
 func colleague(t *testing.T) []string {
 	t.Helper()
+	theService(t) // makes the login
 	login, err := client.ReadLogin(loginFile())
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
@@ -44,9 +45,11 @@ func optionalBody() body { return body{contentType: typeJSON, most: maxSmallBody
 
 // table is every path of the API.
 func (a *API) table() []route {
-	const images, releases = wire.PathImages, wire.PathImages + "/:id/releases"
-	const channel = wire.PathChannels + "/:family/:name"
-	upload := body{contentType: typeMultipart, most: a.cfg.Registry.MaxUpload() + maxMultipartOverhead}
+	return slices.Concat(a.guestTable(), a.imageTable(), a.operatorTable())
+}
+
+// guestTable is what guests ask.
+func (a *API) guestTable() []route {
 	return []route{
 		{method: "POST", path: wire.PathChallenge, attestation: true, timeout: quick, handle: a.challenge},
 		{
@@ -62,9 +65,15 @@ func (a *API) table() []route {
 			body: body{contentType: typeJSON, most: wire.MaxGuestCall},
 		},
 		{method: "POST", path: wire.PathBundle, attestation: true, body: small(), handle: a.guestBundle},
-		{method: "GET", path: wire.PathPublicInfo, timeout: quick, handle: a.publicInfo},
-		{method: "GET", path: wire.PathOpenAPI, timeout: quick, handle: a.openAPI},
+	}
+}
 
+// imageTable is what operators do with images, their releases and channels.
+func (a *API) imageTable() []route {
+	const images, releases = wire.PathImages, wire.PathImages + "/:id/releases"
+	const channel = wire.PathChannels + "/:family/:name"
+	upload := body{contentType: typeMultipart, most: a.cfg.Registry.MaxUpload() + maxMultipartOverhead}
+	return []route{
 		{method: "GET", path: images, op: access.ReadImages, timeout: quick, handle: a.listImages},
 		{method: "POST", path: images, op: access.RegisterImage, body: upload, handle: a.registerImage},
 		{method: "GET", path: images + "/:id", op: access.ReadImages, timeout: quick, handle: a.showImage},
@@ -92,6 +101,14 @@ func (a *API) table() []route {
 		{method: "GET", path: channel, op: access.ReadImages, timeout: quick, handle: a.showChannel},
 		{method: "PUT", path: channel, op: access.SetChannel, body: small(), timeout: quick, handle: a.setChannel},
 		{method: "DELETE", path: channel, op: access.DeleteChannel, timeout: quick, handle: a.deleteChannel},
+	}
+}
+
+// operatorTable is the rest: the public pages, and what operators do with the service.
+func (a *API) operatorTable() []route {
+	return []route{
+		{method: "GET", path: wire.PathPublicInfo, timeout: quick, handle: a.publicInfo},
+		{method: "GET", path: wire.PathOpenAPI, timeout: quick, handle: a.openAPI},
 
 		{method: "GET", path: wire.PathTokens, op: access.ReadTokens, timeout: quick, handle: a.listTokens},
 		{method: "POST", path: wire.PathTokens, op: access.CreateToken, body: small(), timeout: quick, handle: a.createToken},

@@ -362,6 +362,27 @@ func testReleaseUse(t *testing.T, d Database) {
 	}
 }
 
+// staleIDs returns the releases that are to retire by themselves.
+func staleIDs(t *testing.T, s *store.Store) (ids []wire.UUID) {
+	t.Helper()
+	found, err := s.StaleReleases(t.Context())
+	must(t, err)
+	for _, f := range found {
+		ids = append(ids, f.Release)
+	}
+	return ids
+}
+
+// seen has machines run a release.
+func seen(t *testing.T, s *store.Store, clock *Clock, r store.Release, count byte) {
+	t.Helper()
+	for machine := range count {
+		v := Sighting(r.ImageID, r.ID, machine+1)
+		v.Nonce.Expires = clock.Now().Add(time.Minute)
+		sight(t, s, v)
+	}
+}
+
 // Of five releases two are to stay: the newest that was launched is one of them, what
 // was launched lately stays too, and the first always.
 func testStaleReleases(t *testing.T, d Database) {
@@ -384,43 +405,26 @@ func testStaleReleases(t *testing.T, d Database) {
 	for _, r := range append([]store.Release{first}, releases[:4]...) {
 		launched(r)
 	}
-	stale := func() (ids []wire.UUID) {
-		t.Helper()
-		found, err := s.StaleReleases(t.Context())
-		must(t, err)
-		for _, f := range found {
-			ids = append(ids, f.Release)
-		}
-		return ids
-	}
 	clock.Advance(store.UsePeriod + time.Hour)
-	if got := stale(); got != nil {
+	if got := staleIDs(t, s); got != nil {
 		t.Errorf("all are kept: got %v", got)
 	}
 	must(t, s.SetKeepReleases(t.Context(), image.ID, 2))
 	image.KeepReleases = 2
-	if got := stale(); !slices.Equal(got, []wire.UUID{releases[1].ID, releases[0].ID}) {
+	if got := staleIDs(t, s); !slices.Equal(got, []wire.UUID{releases[1].ID, releases[0].ID}) {
 		t.Errorf("got %v", got)
 	}
 	// 199 machines that are powered off now ran it when they were last seen.
-	for machine := range byte(199) {
-		v := Sighting(image.ID, releases[1].ID, machine+1)
-		v.Nonce.Expires = clock.Now().Add(time.Minute)
-		sight(t, s, v)
-	}
+	seen(t, s, clock, releases[1], 199)
 	clock.Advance(2 * store.UsePeriod)
 	if use, err := s.ReleaseUse(t.Context(), releases[1].ID); err != nil || use.Machines != 199 || use.Launches != 0 {
 		t.Errorf("got %+v, %v", use, err)
 	}
-	if got := stale(); !slices.Contains(got, releases[0].ID) || slices.Contains(got, releases[1].ID) {
+	if got := staleIDs(t, s); !slices.Contains(got, releases[0].ID) || slices.Contains(got, releases[1].ID) {
 		t.Errorf("199 machines need it: got %v", got)
 	}
-	for machine := range byte(199) { // all have gone on to another
-		v := Sighting(image.ID, releases[3].ID, machine+1)
-		v.Nonce.Expires = clock.Now().Add(time.Minute)
-		sight(t, s, v)
-	}
-	launched(releases[0]) // a machine was powered on again
+	seen(t, s, clock, releases[3], 199) // all have gone on to another
+	launched(releases[0])               // a machine was powered on again
 	old := store.StaleRelease{Image: image.ID, Release: releases[0].ID}
 	if err := s.RetireStale(t.Context(), old, store.Verdict{By: wire.PartyService}); !errors.Is(err, store.ErrChanged) {
 		t.Errorf("launched meanwhile: got %v", err)
@@ -430,7 +434,7 @@ func testStaleReleases(t *testing.T, d Database) {
 		t.Errorf("got %+v", got.Decision)
 	}
 	must(t, s.RestoreRelease(t.Context(), releases[1].ID, store.Verdict{By: Approver}))
-	if got := stale(); got != nil {
+	if got := staleIDs(t, s); got != nil {
 		t.Errorf("restored: got %v", got)
 	}
 }

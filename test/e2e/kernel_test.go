@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,10 +34,12 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 func newerKernel(t *testing.T) *kernelPackages {
 	t.Helper()
 	dir := filepath.Join(filepath.Dir(image(t, "debian")), "kernel")
-	paths, err := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no kernel packages in %s, %v: run \"make images\" first", dir, err)
+	paths, err := filepath.Glob(filepath.Join(dir, "linux-b*-cloud-amd64_*.deb")) // linux-base-VERSION and linux-binary-VERSION
+	modules, errModules := filepath.Glob(filepath.Join(dir, "linux-modules-*.deb"))
+	if err := errors.Join(err, errModules); err != nil || len(paths) != 2 || len(modules) != 1 {
+		t.Fatalf("%d and %d kernel packages in %s, %v: run \"make images\" first", len(paths), len(modules), dir, err)
 	}
+	paths = append(paths, modules...)
 	base, _, _ := strings.Cut(filepath.Base(paths[0]), "_")
 	k := &kernelPackages{
 		paths: paths, version: strings.TrimPrefix(base, "linux-base-"),

@@ -159,7 +159,7 @@ func as(t *testing.T, env []string, args ...string) string {
 	return string(out)
 }
 
-var releaseID = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+var releaseID = regexp.MustCompile(`(?m)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
 // proposed returns the one release of an image that waits for approval.
 func proposed(t *testing.T, image string) string {
@@ -201,7 +201,7 @@ func TestNextKernel(t *testing.T) {
 	}
 	grown := s.run(t, "df --output=size -B1M / | tail -n 1")
 	t.Logf("the root has %s MiB", grown)
-	s.run(t, "mount -o ro /dev/vdb /mnt && dpkg -i /mnt/*.deb && umount /mnt")
+	s.run(t, "mount -o ro /dev/vdb /mnt && dpkg -i /mnt/linux-base_*.deb && dpkg -i /mnt/linux-*-*.deb && umount /mnt")
 	wants(t, s.run(t, "/run/snpguard/agent update"), kernel.version)
 	wants(t, snpguard(t, "image", "machines", name), kernel.version)
 

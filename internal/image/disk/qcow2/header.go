@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
 // Bounds of a header that is read.
@@ -150,16 +153,16 @@ func (h *Header) check(head []byte) error {
 	if crypt := be32(head, offCrypt); crypt != 0 {
 		return fmt.Errorf("%w: it is encrypted (method %d)", ErrImage, crypt)
 	}
-	size := be64(head, offSize)
-	if size == 0 {
+	total := be64(head, offSize)
+	if total == 0 {
 		return fmt.Errorf("%w: the virtual disk is empty", ErrImage)
 	}
-	if size > maxSize {
-		return fmt.Errorf("%w: a virtual disk of %d bytes, at most %d are taken", ErrImage, size, uint64(maxSize))
+	if total > maxSize {
+		return fmt.Errorf("%w: a virtual disk of %s, at most %s are taken", ErrImage, size.Text(int64(min(total, math.MaxInt64))), size.Text(maxSize))
 	}
-	h.Size = int64(size)
+	h.Size = int64(total)
 	perTable := h.perTable() * h.cluster()
-	need := (size + perTable - 1) / perTable
+	need := (total + perTable - 1) / perTable
 	if uint64(h.l1) < need || uint64(h.l1)*entryBytes > maxL1 || h.l1Offset%h.cluster() != 0 {
 		return fmt.Errorf("%w: L1 table of %d entries at %d, want %d to %d", ErrImage, h.l1, h.l1Offset, need, maxL1/entryBytes)
 	}

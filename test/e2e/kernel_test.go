@@ -222,9 +222,32 @@ func TestNextKernel(t *testing.T) {
 	wants(t, snpguard(t, "release", "show", name, second), "confirmed")
 
 	snpguard(t, "release", "retire", name, first, "--yes")
+	third := panicking(t, name, c, other)
+	send(t, v, "/run/snpguard/agent update --reboot")
+	expect(t, v, `Kernel panic`, untilLogin)
+	s = rootShell(t, v)
+	if running := s.run(t, "uname -r"); running != kernel.version {
+		t.Fatalf("after the panics the guest runs %s", running)
+	}
+	wants(t, s.run(t, "/run/snpguard/agent update"), third) // it is not tried again
+
 	v.Stop()
 	poweredOff(t, boot(t, c, bundle, "--snapshot"), `unlock: .*denied by the service`)
 	wants(t, snpguard(t, "audit", "list", "--reason", "release_retired"), "denied")
+}
+
+// panicking adds a release to an image whose kernel finds nothing to start, approves it
+// and returns its ID.
+func panicking(t *testing.T, name string, c *conversion, other []string) string {
+	t.Helper()
+	const start = "rdinit=/snpguard/agent"
+	cmdline := filepath.Join(t.TempDir(), "cmdline")
+	writeFile(t, cmdline, strings.Replace(c.Conversion.Cmdline, start, "rdinit=/nothing", 1))
+	snpguard(t, "register", "--add-release", "--staging", c.Staging, "--cmdline-file", cmdline, "--vcpus", "2", "--vcpu-type", variantType,
+		"--accept-finding", "empty-password")
+	release := proposed(t, name)
+	as(t, other, "release", "approve", name, release)
+	return release
 }
 
 // wants wants words in what a program printed.

@@ -47,7 +47,7 @@ switched off, or its host withholds updates from it.`,
 }
 
 func showFleet(cmd *cobra.Command, f *wire.Fleet) error {
-	fmt.Fprintf(cmd.OutOrStdout(), "%d guests\n", f.Machines)
+	fmt.Fprintf(cmd.OutOrStdout(), "guests  %d\n", f.Machines)
 	t := newTable(cmd)
 	if len(f.Releases) > 0 {
 		fmt.Fprintln(t, "\nRELEASE\tRUNNING\tCONFIRMED")

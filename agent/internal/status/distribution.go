@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
 
@@ -50,8 +52,33 @@ func Keep(root string) error {
 	if err != nil {
 		return err
 	}
+	if err := executable(filepath.Dir(filepath.Join(root, Path))); err != nil {
+		return err
+	}
 	if err := write(filepath.Join(root, Path), encoded); err != nil {
 		return err
 	}
 	return Leave(root)
+}
+
+// maxKept bounds the file system that executable mounts.
+const maxKept = "size=64m,mode=0700"
+
+// executable makes a directory in which programs can run. initramfs-tools mounts its
+// /run noexec; what is mounted below it moves to the real root with it.
+func executable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("keep the agent: %w", err)
+	}
+	var below unix.Statfs_t
+	if err := unix.Statfs(dir, &below); err != nil {
+		return fmt.Errorf("keep the agent: %s: %w", dir, err)
+	}
+	if below.Flags&unix.MS_NOEXEC == 0 {
+		return nil
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NODEV|unix.MS_NOSUID, maxKept); err != nil {
+		return fmt.Errorf("keep the agent: mount %s: %w", dir, err)
+	}
+	return nil
 }

@@ -120,7 +120,7 @@ func (o *releaseVerifyOptions) compare(cmd *cobra.Command, service *connected, i
 	if err != nil {
 		return nil, err
 	}
-	out := &outcome{parts: slices.Concat(packageParts(provenance), parts, []rekernel.Part{compareRecord(found, r)})}
+	out := &outcome{parts: slices.Concat(packageParts(provenance), []rekernel.Part{compareProvenance(found.Provenance, provenance)}, parts, []rekernel.Part{compareRecord(found, r)})}
 	for _, p := range provenance.Packages {
 		out.packages = append(out.packages, p.SHA256)
 	}
@@ -138,6 +138,28 @@ func packageParts(p *wire.Provenance) (parts []rekernel.Part) {
 		parts = append(parts, part)
 	}
 	return parts
+}
+
+// compareProvenance holds what the proposer says that the release was made of against
+// the packages that it was recomputed from. Others with the same kernel are no fault.
+func compareProvenance(said, used *wire.Provenance) rekernel.Part {
+	p := rekernel.Part{Name: "provenance", State: rekernel.Unchecked, Detail: "the proposer names no packages"}
+	if said == nil {
+		return p
+	}
+	hashes := func(of *wire.Provenance) (all []string) {
+		for _, k := range of.Packages {
+			all = append(all, k.SHA256)
+		}
+		slices.Sort(all)
+		return all
+	}
+	if !slices.Equal(hashes(said), hashes(used)) {
+		p.Detail = "the proposer names other packages than these"
+		return p
+	}
+	p.State, p.Detail = rekernel.Same, "the proposer names these packages"
+	return p
 }
 
 // compareRecord holds what the service says of the release, which is what is approved,

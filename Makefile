@@ -110,7 +110,7 @@ cover: deps ## how much of what faces an attacker the tests reach; fails under 8
 # that is refused waits before it asks again. They run programs that go test does not
 # know of: what it remembers of them does not count.
 CONVERSIONS := ^Test(Converted|Missing|Layouts|Source|Conversion|NoEncryption|HostileTrees|HostileInitrds|HostileDisks|HostileBoot|Edits|Further|Interrupted|Killed|FullDisk|Existing|Unwritable|SideBySide|Keep|Terminated)
-E2E := $(GO) test -tags e2e -count 1 -timeout 30m
+E2E := $(GO) test -tags e2e -count 1 -timeout 50m
 
 .PHONY: e2e-boots
 e2e-boots:

@@ -24,15 +24,33 @@ func TestMinimal(t *testing.T) {
 			c := converted(t, kind)
 			bundle, disk := registered(t, kind, c), *c
 			disk.Image = ownImage(t, c)
-			for range 2 {
+			for try := range 2 {
 				v := boot(t, &disk, bundle)
 				expect(t, v, `snpguard: .* root: mounted read-only`, untilAgent)
 				expect(t, v, `snpguard: .* hand-over: to the system's init`, untilAgent)
 				login(t, v)
+				if try == 0 {
+					settled(t, v, kind)
+				}
 				v.Stop()
 			}
 		})
 	}
+}
+
+// settled waits until the first boot has written what it makes, such as host keys: a cut
+// before that leaves empty files on any system. Linux writes pages back after 30 s.
+func settled(t *testing.T, v *vm.VM, kind string) {
+	t.Helper()
+	finished := regexp.MustCompile(`Cloud-init v\. .* finished at`) // perhaps before the prompt
+	for range 120 {
+		if kind == "sysvinit" || finished.MatchString(v.Log()) { // the former has no cloud-init
+			time.Sleep(40 * time.Second)
+			return
+		}
+		time.Sleep(5 * time.Second)
+	}
+	t.Fatal("cloud-init has not finished")
 }
 
 // told returns what the probe has told, by what it is about.

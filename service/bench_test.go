@@ -57,7 +57,21 @@ func each(b *testing.B, n, parallel int, work func(i int) error) {
 // guests themselves compute, keys and signed reports, is not counted.
 func (l *load) unlocks(b *testing.B, n, parallel int) time.Duration {
 	b.Helper()
-	challenges, requests := make([]*wire.Challenge, n), make([]*wire.UnlockRequest, n)
+	requests := make([]*wire.UnlockRequest, n)
+	return l.answered(b, n, parallel, func(i int, g *guesttest.Guest, nonce []byte) (err error) {
+		requests[i], err = g.NewRequest(nonce)
+		return err
+	}, func(i int) error {
+		_, err := l.client.Unlock(b.Context(), requests[i])
+		return err
+	})
+}
+
+// answered returns how long the service takes to give n guests a nonce each and to
+// answer what they send. How long they take to prepare that does not count.
+func (l *load) answered(b *testing.B, n, parallel int, prepare func(i int, g *guesttest.Guest, nonce []byte) error, send func(i int) error) time.Duration {
+	b.Helper()
+	challenges := make([]*wire.Challenge, n)
 	start := time.Now()
 	each(b, n, parallel, func(i int) (err error) {
 		challenges[i], err = l.client.Challenge(b.Context())
@@ -69,14 +83,10 @@ func (l *load) unlocks(b *testing.B, n, parallel int) time.Duration {
 		if err != nil {
 			return err
 		}
-		requests[i], err = g.NewRequest(challenges[i].Nonce)
-		return err
+		return prepare(i, g, challenges[i].Nonce)
 	})
 	start = time.Now()
-	each(b, n, parallel, func(i int) error {
-		_, err := l.client.Unlock(b.Context(), requests[i])
-		return err
-	})
+	each(b, n, parallel, send)
 	return took + time.Since(start)
 }
 
@@ -125,18 +135,8 @@ func BenchmarkRatioUnlocks(b *testing.B) {
 // unlocks does.
 func (l *load) updates(b *testing.B, n, parallel int) time.Duration {
 	b.Helper()
-	challenges, calls := make([]*wire.Challenge, n), make([]*wire.GuestCall, n)
-	start := time.Now()
-	each(b, n, parallel, func(i int) (err error) {
-		challenges[i], err = l.client.Challenge(b.Context())
-		return err
-	})
-	took := time.Since(start)
-	each(b, n, 2, func(i int) error {
-		g, err := l.image.newGuest(l.host)
-		if err != nil {
-			return err
-		}
+	calls := make([]*wire.GuestCall, n)
+	return l.answered(b, n, parallel, func(i int, g *guesttest.Guest, nonce []byte) error {
 		asks := wire.UpdateRequest{Machine: wire.UUID{1, byte(i >> 8), byte(i)}, Running: "6.12.1", Kernels: []wire.InstalledKernel{
 			{Release: "6.12.1", SHA256: strings.Repeat("0a", 32), Modules: true}, {Release: "6.12.2", SHA256: strings.Repeat("0b", 32), Modules: true},
 		}}
@@ -144,15 +144,12 @@ func (l *load) updates(b *testing.B, n, parallel int) time.Duration {
 		if err != nil {
 			return err
 		}
-		calls[i], err = g.NewCall(wire.CallUpdate, challenges[i].Nonce, body)
+		calls[i], err = g.NewCall(wire.CallUpdate, nonce, body)
 		return err
-	})
-	start = time.Now()
-	each(b, n, parallel, func(i int) error {
+	}, func(i int) error {
 		_, err := l.client.Update(b.Context(), calls[i])
 		return err
 	})
-	return took + time.Since(start)
 }
 
 // verifications returns how long it takes to verify n signatures of reports.

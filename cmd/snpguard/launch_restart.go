@@ -60,7 +60,7 @@ func (o *launchOptions) choose(cmd *cobra.Command) (string, error) {
 	case err != nil:
 		return "", err
 	case c.Failed != "":
-		note(cmd, "snpguard: slot %s was not confirmed in %d launches; returning to slot %s", c.Failed, o.trials, c.Active)
+		note(cmd, "snpguard: slot %s was not confirmed (launches: %d); returning to slot %s", c.Failed, o.trials, c.Active)
 	case c.Trial:
 		note(cmd, "snpguard: slot %s is on trial, launch %d of %d", c.Active, c.Launches, o.trials)
 	}

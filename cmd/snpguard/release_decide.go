@@ -109,11 +109,11 @@ with "snpguard release restore".`,
 
 // useText says whom a release is needed by.
 func useText(u *wire.ReleaseUse) string {
-	if u.GrantedAt == nil {
-		return "no launch of it has had a key"
+	last := "never"
+	if u.GrantedAt != nil {
+		last = stamp(*u.GrantedAt)
 	}
-	return fmt.Sprintf("%d launches had keys in the last %d days, the last launch on %s; %d machines ran it when they were last seen",
-		u.Launches, u.Days, stamp(*u.GrantedAt), u.Machines)
+	return fmt.Sprintf("launches in the last %d days: %d; last launch: %s; machines that ran it when last seen: %d", u.Days, u.Launches, last, u.Machines)
 }
 
 func newReleaseRestoreCommand() *cobra.Command {

@@ -13,6 +13,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
 
 // releaseVerifyOptions are the flags of "snpguard release verify".
@@ -34,8 +35,8 @@ agent and its configuration in one archive and nothing else; firmware, command l
 configuration with those of another release of the image (--from); and the launch digest
 of every variant with what the files of the bundle give.
 
-The agent is "unchecked" unless it is the one in this program: compare with the program
-of the release that built it. Exits with 1 when anything differs.`,
+The agent is "unchecked" unless it is the one in this program, and this program is a
+published build: compare with the program of the release that built it. Exits with 1 when anything differs.`,
 		Example: `  snpguard release verify debian-13 0f5b6b52-8f6c-4c8e-9d57-51f3f0a7a1b2 \
       --kernel-package linux-image-6.12.121+deb13-cloud-amd64_6.12.121-1_amd64.deb`,
 		Args: twoArgs,
@@ -106,6 +107,7 @@ func (o *releaseVerifyOptions) compare(cmd *cobra.Command, service *connected, i
 	if with.Kernel, err = rekernel.OfPackages(set, r.Config); err != nil {
 		return nil, err
 	}
+	with.Published = version.Prerelease == ""
 	if with.Agent, err = agentbin.Agent(r.Config.Simulated); err != nil && !errors.Is(err, agentbin.ErrMissing) {
 		return nil, err
 	}

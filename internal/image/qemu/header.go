@@ -28,14 +28,7 @@ type image struct {
 
 // read returns length bytes of the file at an offset, all of them.
 func (f *image) read(offset uint64, length int) ([]byte, error) {
-	if offset > uint64(f.size) || int64(length) > f.size-int64(offset) {
-		return nil, fmt.Errorf("%w: it ends before byte %d: truncated, or points outside of itself", ErrImage, offset+uint64(length))
-	}
-	b := make([]byte, length)
-	if n, err := f.r.ReadAt(b, int64(offset)); n < length {
-		return nil, fmt.Errorf("read at %d: %w", offset, err)
-	}
-	return b, nil
+	return qcow2.ReadWhole(f.r, f.size, offset, length)
 }
 
 // readHeader reads the head of an image of size bytes, as the given format or,

@@ -211,7 +211,7 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		states := compare(t, r, &rekernel.Comparison{Kernel: kernel(t, base, second), From: base, Agent: []byte("the agent")})
+		states := compare(t, r, &rekernel.Comparison{Kernel: kernel(t, base, second), From: base, Agent: []byte("the agent"), Published: true})
 		if got := strings.Join(differing(states), " "); got != tc.want || states["agent"] != rekernel.Same || states["firmware"] != rekernel.Same {
 			t.Errorf("%s: %q differs, want %q; %v", name, got, tc.want, states)
 		}
@@ -232,7 +232,11 @@ func TestUnchecked(t *testing.T) {
 			t.Errorf("%s is %s", name, alone[name])
 		}
 	}
-	if got := compare(t, r, &rekernel.Comparison{Kernel: kernel(t, base, second), From: base, Agent: []byte("the agent")}); got["agent"] != rekernel.Unchecked || got["configuration"] != rekernel.Same {
+	if got := compare(t, r, &rekernel.Comparison{Kernel: kernel(t, base, second), From: base, Agent: []byte("the agent"), Published: true}); got["agent"] != rekernel.Unchecked || got["configuration"] != rekernel.Same {
+		t.Errorf("got %v", got)
+	}
+	// The agent of a build that was not published vouches for nothing.
+	if got := compare(t, r, &rekernel.Comparison{Kernel: kernel(t, base, second), From: base, Agent: []byte("an agent of nobody")}); got["agent"] != rekernel.Unchecked {
 		t.Errorf("got %v", got)
 	}
 }

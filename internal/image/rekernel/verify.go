@@ -41,7 +41,10 @@ type Part struct {
 type Comparison struct {
 	Kernel *Kernel  // out of the packages
 	From   *Release // that the rest was taken from; nil where there is none
-	Agent  []byte   // of a published build; nil for none
+	Agent  []byte   // of this program; nil for none
+
+	// Published says that this program, and so its agent, is a published build.
+	Published bool
 }
 
 // Compare recomputes a release. What the initrd holds besides agent, configuration and
@@ -106,6 +109,9 @@ func compareModules(got, want []kmod.Module) Part {
 func (r *Release) compareAgent(with *Comparison) Part {
 	switch {
 	case with.Agent != nil && bytes.Equal(r.Segment.Agent, with.Agent):
+		if !with.Published {
+			return Part{PartAgent, Unchecked, "as in this program, which is not a published build"}
+		}
 		return Part{PartAgent, Same, "as in this program"}
 	case with.From != nil && bytes.Equal(r.Segment.Agent, with.From.Segment.Agent):
 		return Part{PartAgent, Unchecked, fmt.Sprintf("as in release %s, and not as in this program", with.From.Manifest.Release)}

@@ -121,14 +121,14 @@ func TestRetire(t *testing.T) {
 		t.Errorf("got %+v", use)
 	}
 	w.send("POST", path+"/retirement", wire.RoleRegister, wire.Retirement{InUse: true}).problem(wire.CodeForbidden)
-	if p := w.send("POST", path+"/retirement", wire.RoleApprove, wire.Retirement{}).problem(wire.CodeUnprocessable); !strings.Contains(p, "1 launches") {
+	if p := w.send("POST", path+"/retirement", wire.RoleApprove, wire.Retirement{}).problem(wire.CodeUnprocessable); !strings.Contains(p, "launches in the last 30 days: 1;") {
 		t.Errorf("got %q", p)
 	}
 	retired := into[wire.Release](w.send("POST", path+"/retirement", wire.RoleApprove, wire.Retirement{InUse: true, Reason: "old"}).want(200))
 	if retired.State != wire.StateRetired || retired.ApprovedAt == nil {
 		t.Errorf("got %+v", retired)
 	}
-	if r := w.lastAudit(); r.Reason != "release.retired" || !strings.Contains(r.Details["in_use"], "1 launches") {
+	if r := w.lastAudit(); r.Reason != "release.retired" || !strings.Contains(r.Details["in_use"], "launches in the last 30 days: 1;") {
 		t.Errorf("recorded %+v", r)
 	}
 	w.send("POST", path+"/retirement", wire.RoleApprove, wire.Retirement{InUse: true}).problem(wire.CodeUnprocessable)
@@ -137,6 +137,21 @@ func TestRetire(t *testing.T) {
 		t.Errorf("got %+v", restored)
 	}
 	w.send("POST", path+"/rejection", wire.RoleApprove, wire.Rejection{}).problem(wire.CodeUnprocessable)
+}
+
+// Machines count by themselves: what the service knew of their launches may be lost, as
+// in a restored database.
+func TestRetireWithMachines(t *testing.T) {
+	w := newWorld(t)
+	first := w.registered("a")
+	path := releasePath(first)
+	if _, err := w.store.RecordSighting(t.Context(), storetest.Sighting(first.Image.ID, first.Release.ID, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if p := w.send("POST", path+"/retirement", wire.RoleApprove, wire.Retirement{}).problem(wire.CodeUnprocessable); !strings.Contains(p, "last seen: 1") {
+		t.Errorf("got %q", p)
+	}
+	w.send("POST", path+"/retirement", wire.RoleApprove, wire.Retirement{InUse: true}).want(200)
 }
 
 // grant gives a launch of a release its key.

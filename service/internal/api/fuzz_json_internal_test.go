@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
@@ -16,6 +17,7 @@ func requests() []any {
 		&wire.UnlockRequest{}, &wire.Registration{}, &wire.ImagePatch{}, &wire.ReleasePatch{}, &wire.TokenRequest{},
 		&wire.Approval{}, &wire.Rejection{}, &wire.Retirement{}, &wire.Restoration{}, &wire.Verification{}, &wire.ChannelChange{},
 		&wire.Login{}, &wire.PasswordChange{}, &wire.AuditHead{},
+		&wire.GuestCall{}, &wire.UpdateRequest{}, &wire.ConfirmRequest{}, &wire.BundleRequest{},
 	}
 }
 
@@ -49,6 +51,8 @@ func FuzzJSONRequests(f *testing.F) {
 		`{"name":"a","role":"read","expires_in":1}`, `{"seq":1,"hash":"00"}`, `{"enabled":null,"labels":{"a":"b","a":"c"}}`,
 		`{"policy":{"version":1,"version":1},"revision":1}`, `{"image_id":"00112233-4455-6677-8899-aabbccddeeff","vcpus":[1],"policy":null}`,
 		`{"nonce":"AA==","report":null,"sealed_vm\u212a":""}`, `{"name":"a"} {}`, `[]`, `{"labels":{}}`,
+		`{"machine":"00112233-4455-6677-8899-aabbccddeeff","running":"6.12.1","kernels":[{"release":"6.12.2","sha256":"00","modules":true}]}`,
+		`{"report":"AA==","nonce":"AA==","body":"e30="}`, `{"ticket":"AA=="}`,
 	} {
 		f.Add([]byte(body))
 	}
@@ -64,8 +68,8 @@ func FuzzJSONRequests(f *testing.F) {
 			fields := reflect.TypeOf(request).Elem()
 			for i, name := range names {
 				tagged := slices.ContainsFunc(reflect.VisibleFields(fields), func(f reflect.StructField) bool {
-					tag := f.Tag.Get("json")
-					return tag == name || tag == name+",omitempty"
+					tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+					return tag == name
 				})
 				if !tagged || slices.Contains(names[:i], name) {
 					t.Errorf("%T took the names %q", request, names)

@@ -150,8 +150,8 @@ func (r *Registry) Retire(ctx context.Context, actor access.Actor, image, id wir
 		if err != nil {
 			return err
 		}
-		if !use.GrantedAt.IsZero() && !retirement.InUse {
-			return refused("guests of this release would get no key any more: %s; set in_use to retire it all the same", UseText(use))
+		if (!use.GrantedAt.IsZero() || use.Machines > 0) && !retirement.InUse {
+			return refused("guests of this release would no longer get a key: %s; set in_use to retire it anyway", UseText(use))
 		}
 		v.change.details["in_use"] = UseText(use)
 		return r.Store.RetireRelease(ctx, id, store.Verdict{By: v.permit.Party(), Reason: retirement.Reason})
@@ -191,9 +191,10 @@ func (r *Registry) Use(ctx context.Context, image, id wire.UUID) (store.ReleaseU
 
 // UseText says how much a release is used.
 func UseText(u store.ReleaseUse) string {
-	if u.GrantedAt.IsZero() {
-		return "no launch has had a key"
+	last := "never"
+	if !u.GrantedAt.IsZero() {
+		last = u.GrantedAt.Format(time.RFC3339)
 	}
-	return fmt.Sprintf("%d launches in the last %d days, the last launch %s; %d machines ran it when they were last seen",
-		u.Launches, store.UsePeriod/(24*time.Hour), u.GrantedAt.Format(time.RFC3339), u.Machines)
+	return fmt.Sprintf("launches in the last %d days: %d; last launch: %s; machines that ran it when last seen: %d",
+		store.UsePeriod/(24*time.Hour), u.Launches, last, u.Machines)
 }

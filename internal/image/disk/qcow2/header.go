@@ -59,11 +59,17 @@ type image struct {
 
 // read returns length bytes of the file at an offset, all of them.
 func (f *image) read(offset uint64, length int) ([]byte, error) {
-	if offset > uint64(f.size) || int64(length) > f.size-int64(offset) {
+	return ReadWhole(f.r, f.size, offset, length)
+}
+
+// ReadWhole returns length bytes at an offset of an image file of size bytes, all of
+// them. The error wraps ErrImage when the file does not have them.
+func ReadWhole(r io.ReaderAt, size int64, offset uint64, length int) ([]byte, error) {
+	if offset > uint64(size) || int64(length) > size-int64(offset) {
 		return nil, fmt.Errorf("%w: it ends before byte %d: truncated, or points outside of itself", ErrImage, offset+uint64(length))
 	}
 	b := make([]byte, length)
-	if n, err := f.r.ReadAt(b, int64(offset)); n < length {
+	if n, err := r.ReadAt(b, int64(offset)); n < length {
 		return nil, fmt.Errorf("read at %d: %w", offset, err)
 	}
 	return b, nil

@@ -2,8 +2,6 @@ package storetest
 
 import (
 	"errors"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
@@ -74,21 +72,11 @@ func testChannelRace(t *testing.T, d Database) {
 		if previous != nil {
 			target.Release = release.ID
 		}
-		var done atomic.Int64
-		var wg sync.WaitGroup
-		for n := range 8 {
-			wg.Go(func() {
-				switch err := stores[n%2].SetChannel(t.Context(), store.Channel{Name: "a/b", Target: target, ChangedBy: Approver}, previous); {
-				case err == nil:
-					done.Add(1)
-				case !errors.Is(err, store.ErrChanged):
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-		if done.Load() != 1 {
-			t.Errorf("%d changes of one target", done.Load())
+		done := succeeding(t, 8, func(i int) error {
+			return stores[i%2].SetChannel(t.Context(), store.Channel{Name: "a/b", Target: target, ChangedBy: Approver}, previous)
+		})
+		if len(done) != 1 {
+			t.Errorf("%d changes of one target", len(done))
 		}
 	}
 }

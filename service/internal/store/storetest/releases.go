@@ -4,8 +4,6 @@ import (
 	"errors"
 	"reflect"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,21 +166,12 @@ func testReleaseEdits(t *testing.T, d Database) {
 func testPolicyRace(t *testing.T, d Database) {
 	s := d.Open(t)
 	_, release := create(t, s, Image("image"), Release("f", "k", "i"))
-	var done atomic.Int64
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			switch _, err := s.UpdateReleasePolicy(t.Context(), release.ID, []byte("new"), 1); {
-			case err == nil:
-				done.Add(1)
-			case !errors.Is(err, store.ErrChanged):
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if done.Load() != 1 {
-		t.Errorf("%d edits of one revision", done.Load())
+	done := succeeding(t, 8, func(int) error {
+		_, err := s.UpdateReleasePolicy(t.Context(), release.ID, []byte("new"), 1)
+		return err
+	})
+	if len(done) != 1 {
+		t.Errorf("%d edits of one revision", len(done))
 	}
 }
 

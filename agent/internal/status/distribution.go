@@ -52,7 +52,7 @@ func Keep(root string) error {
 	if err != nil {
 		return err
 	}
-	if err := executable(filepath.Dir(filepath.Join(root, Path))); err != nil {
+	if err := (kernel{unix.Statfs, unix.Mount}).executable(filepath.Dir(filepath.Join(root, Path))); err != nil {
 		return err
 	}
 	if err := write(filepath.Join(root, Path), encoded); err != nil {
@@ -61,23 +61,29 @@ func Keep(root string) error {
 	return Leave(root)
 }
 
-// maxKept bounds the file system that executable mounts.
-const maxKept = "size=64m,mode=0700"
+// kept are the options of the file system that executable mounts.
+const kept = "size=64m,mode=0700"
+
+// kernel is what executable asks for.
+type kernel struct {
+	statfs func(path string, out *unix.Statfs_t) error
+	mount  func(source, target, kind string, flags uintptr, data string) error
+}
 
 // executable makes a directory in which programs can run. initramfs-tools mounts its
 // /run noexec; what is mounted below it moves to the real root with it.
-func executable(dir string) error {
+func (k kernel) executable(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("keep the agent: %w", err)
 	}
 	var below unix.Statfs_t
-	if err := unix.Statfs(dir, &below); err != nil {
+	if err := k.statfs(dir, &below); err != nil {
 		return fmt.Errorf("keep the agent: %s: %w", dir, err)
 	}
 	if below.Flags&unix.MS_NOEXEC == 0 {
 		return nil
 	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NODEV|unix.MS_NOSUID, maxKept); err != nil {
+	if err := k.mount("tmpfs", dir, "tmpfs", unix.MS_NODEV|unix.MS_NOSUID, kept); err != nil {
 		return fmt.Errorf("keep the agent: mount %s: %w", dir, err)
 	}
 	return nil

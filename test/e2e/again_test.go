@@ -36,15 +36,15 @@ func TestSecondUnlock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public := key.Public().Bytes()
+	public, boot := key.Public().Bytes(), make([]byte, wire.BootKeySize)
 	report, err := h.asp.Report(aspport.Request{ReportData: wire.UnlockBinding{
-		Nonce: challenge.Nonce, PublicKey: public, Image: c.Conversion.ImageID, SealedVMK: sha256.Sum256(sealed),
+		Nonce: challenge.Nonce, PublicKey: public, BootKey: boot, Image: c.Conversion.ImageID, SealedVMK: sha256.Sum256(sealed), Disk: (&wire.InstanceDisk{}).Hash(),
 	}.ReportData()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = service.Unlock(context.Background(), &wire.UnlockRequest{
-		Report: report.Report, Certificates: report.CertTable, Nonce: challenge.Nonce, PublicKey: public, SealedVMK: sealed,
+		Report: report.Report, Certificates: report.CertTable, Nonce: challenge.Nonce, PublicKey: public, BootKey: boot, SealedVMK: sealed,
 	})
 	if problem := (*wire.Problem)(nil); !errors.As(err, &problem) || problem.Code != wire.CodeDenied {
 		t.Errorf("the service answers %v", err)

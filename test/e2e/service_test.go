@@ -190,7 +190,7 @@ func answer(w http.ResponseWriter, v any) {
 // grant answers with a key of the attacker's, all the rest in order.
 func (i *impostor) grant(r *wire.UnlockRequest) (*wire.Grant, error) {
 	i.grants.Add(1)
-	data := wire.UnlockBinding{Nonce: r.Nonce, PublicKey: r.PublicKey, Image: i.image, SealedVMK: sha256.Sum256(r.SealedVMK)}.ReportData()
+	data := wire.UnlockBinding{Nonce: r.Nonce, PublicKey: r.PublicKey, BootKey: r.BootKey, Image: i.image, SealedVMK: sha256.Sum256(r.SealedVMK), Disk: r.Disk.Hash()}.ReportData()
 	key, err := seal.ParsePublicKey(r.PublicKey)
 	if err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func (i *impostor) grant(r *wire.UnlockRequest) (*wire.Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &wire.Grant{Time: time.Now().UnixMilli(), Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
-	g.Signature = ed25519.Sign(i.identity, wire.GrantTranscript(data, g.Time, g.Enc, g.Ciphertext))
+	g := &wire.Grant{Time: time.Now().UnixMilli(), State: wire.StateNone, Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
+	g.Signature = ed25519.Sign(i.identity, wire.GrantTranscript(data, g))
 	return g, nil
 }

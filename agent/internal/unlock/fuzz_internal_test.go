@@ -42,7 +42,7 @@ func FuzzAnswer(f *testing.F) {
 	}
 	session := &Session{identity: identity, key: key}
 	good, err := json.Marshal(wire.Grant{
-		Time: wire.MinTime,
+		Time: wire.MinTime, State: wire.StateNone,
 		Enc:  make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.VMKSize+16), Signature: make([]byte, ed25519.SignatureSize),
 	})
 	if err != nil {

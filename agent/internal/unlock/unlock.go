@@ -47,6 +47,7 @@ type Session struct {
 	roots      service.Roots
 	attest     Attest
 	key        *seal.PrivateKey
+	boot       ed25519.PrivateKey
 	timeout    time.Duration // of one call
 }
 
@@ -66,7 +67,10 @@ func New(c *bootconf.Config, sealed []byte, attest Attest) (*Session, error) {
 	if s.roots, err = service.ParseRoots(c.CA); err != nil {
 		return nil, err
 	}
-	s.key, err = seal.GenerateKey()
+	if s.key, err = seal.GenerateKey(); err != nil {
+		return nil, err
+	}
+	_, s.boot, err = ed25519.GenerateKey(nil)
 	return s, err
 }
 
@@ -94,9 +98,10 @@ func (s *Session) try(ctx context.Context, url string, dial service.Dial) (*Resu
 	if err != nil {
 		return nil, err
 	}
-	public := s.key.Public().Bytes()
+	public, boot := s.key.Public().Bytes(), s.boot.Public().(ed25519.PublicKey)
+	var disk wire.InstanceDisk
 	data := wire.UnlockBinding{
-		Nonce: nonce, PublicKey: public, Image: s.image, SealedVMK: sha256.Sum256(s.sealed),
+		Nonce: nonce, PublicKey: public, BootKey: boot, Image: s.image, SealedVMK: sha256.Sum256(s.sealed), Disk: disk.Hash(),
 	}.ReportData()
 	evidence, err := s.attest(data)
 	if err != nil {
@@ -104,7 +109,7 @@ func (s *Session) try(ctx context.Context, url string, dial service.Dial) (*Resu
 	}
 	var grant wire.Grant
 	err = c.Post(ctx, wire.PathUnlock, &wire.UnlockRequest{
-		Report: evidence.Report, Certificates: evidence.Certificates, Nonce: nonce, PublicKey: public, SealedVMK: s.sealed,
+		Report: evidence.Report, Certificates: evidence.Certificates, Nonce: nonce, PublicKey: public, BootKey: boot, SealedVMK: s.sealed, Disk: disk,
 	}, &grant)
 	if err != nil {
 		return nil, err
@@ -122,7 +127,7 @@ func (s *Session) open(data [report.DataSize]byte, g *wire.Grant) ([]byte, error
 	if err := g.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", service.ErrAnswer, err)
 	}
-	if !ed25519.Verify(s.identity, wire.GrantTranscript(data, g.Time, g.Enc, g.Ciphertext), g.Signature) {
+	if !ed25519.Verify(s.identity, wire.GrantTranscript(data, g), g.Signature) {
 		return nil, errSignature
 	}
 	vmk, err := s.key.Open(wire.GrantInfo(data), slices.Concat(g.Enc, g.Ciphertext))

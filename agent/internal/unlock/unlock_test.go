@@ -115,7 +115,7 @@ func TestAnswers(t *testing.T) {
 				g := w.sign(w.binding, w.vmk)
 				w.binding.PublicKey = key
 				data := w.binding.ReportData()
-				g.Signature = ed25519.Sign(w.identity, wire.GrantTranscript(data, g.Time, g.Enc, g.Ciphertext))
+				g.Signature = ed25519.Sign(w.identity, wire.GrantTranscript(data, &g))
 				answer(rw, g)
 			}
 		}, seal.ErrOpen.Error()},

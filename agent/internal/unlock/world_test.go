@@ -133,7 +133,8 @@ func (w *world) grant(r *http.Request) wire.Grant {
 	}
 	w.requests = append(w.requests, request)
 	w.binding = wire.UnlockBinding{
-		Nonce: request.Nonce, PublicKey: request.PublicKey, Image: w.config.ImageID, SealedVMK: sha256.Sum256(request.SealedVMK),
+		Nonce: request.Nonce, PublicKey: request.PublicKey, BootKey: request.BootKey, Image: w.config.ImageID,
+		SealedVMK: sha256.Sum256(request.SealedVMK), Disk: request.Disk.Hash(),
 	}
 	return w.sign(w.binding, w.vmk)
 }
@@ -148,8 +149,8 @@ func (w *world) sign(b wire.UnlockBinding, vmk []byte) wire.Grant {
 	if err != nil {
 		panic(err)
 	}
-	g := wire.Grant{Time: time.Now().UnixMilli(), Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
-	g.Signature = ed25519.Sign(w.identity, wire.GrantTranscript(data, g.Time, g.Enc, g.Ciphertext))
+	g := wire.Grant{Time: time.Now().UnixMilli(), State: wire.StateNone, Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
+	g.Signature = ed25519.Sign(w.identity, wire.GrantTranscript(data, &g))
 	return g
 }
 

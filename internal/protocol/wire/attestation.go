@@ -41,7 +41,11 @@ type UnlockRequest struct {
 	Certificates []byte `json:"certificates,omitempty"` // table of the extended report, when the host gave one
 	Nonce        []byte `json:"nonce"`                  // NonceSize bytes
 	PublicKey    []byte `json:"public_key"`             // PublicKeySize bytes
+	BootKey      []byte `json:"boot_key"`               // Ed25519, BootKeySize bytes: signs every later call of this boot
 	SealedVMK    []byte `json:"sealed_vmk"`             // SealedVMKSize bytes
+
+	// Disk is what the disk shows of the instance that HOST_DATA names.
+	Disk InstanceDisk `json:"disk,omitzero"`
 }
 
 // reportSize is the size of an attestation report (56860 rev. 1.58).
@@ -56,17 +60,27 @@ func (r *UnlockRequest) Validate() error {
 		checkSize("report", r.Report, reportSize),
 		checkSize("nonce", r.Nonce, NonceSize),
 		checkSize("public_key", r.PublicKey, PublicKeySize),
+		checkSize("boot_key", r.BootKey, BootKeySize),
 		checkSize("sealed_vmk", r.SealedVMK, SealedVMKSize),
+		r.Disk.validate(),
 	)
 }
 
-// Grant answers POST PathUnlock: the VMK, encrypted to the agent's key, and what
-// time it is, which a guest could ask of nobody but its host.
+// Grant answers POST PathUnlock: keys, encrypted to the agent's key, and what time it
+// is, which a guest could ask of nobody but its host.
+//
+// Which keys there are depends on the state: without an instance (StateNone) and with a
+// new one the golden key, which is the image's VMK; with a claimed one the golden key
+// and the instance's volume key; with a ready one the volume key alone. Each has VMKSize
+// bytes.
 type Grant struct {
-	Time       int64  `json:"time"`       // the service's, in milliseconds since 1970, MinTime to MaxTime
-	Enc        []byte `json:"enc"`        // EncSize bytes
-	Ciphertext []byte `json:"ciphertext"` // GrantSize bytes
-	Signature  []byte `json:"signature"`  // Ed25519 over GrantTranscript, 64 bytes
+	Time       int64         `json:"time"`                // the service's, in milliseconds since 1970, MinTime to MaxTime
+	State      InstanceState `json:"state"`               // of the instance
+	Instance   UUID          `json:"instance,omitzero"`   // zero with StateNone
+	Generation uint64        `json:"generation,omitzero"` // of a ready instance: the next boot has this one and one more
+	Enc        []byte        `json:"enc"`                 // EncSize bytes
+	Ciphertext []byte        `json:"ciphertext"`          // KeysSize of the state, and 16 bytes
+	Signature  []byte        `json:"signature"`           // Ed25519 over GrantTranscript, 64 bytes
 }
 
 // MinTime and MaxTime bound a service's time: 2025 to 2200.
@@ -80,9 +94,17 @@ func (g *Grant) Validate() error {
 	if g.Time < MinTime || g.Time > MaxTime {
 		return fmt.Errorf("%w: time is %d, want %d to %d", ErrShape, g.Time, int64(MinTime), int64(MaxTime))
 	}
+	switch {
+	case g.State.KeysSize() == 0:
+		return fmt.Errorf("%w: unknown state %.20q", ErrShape, g.State)
+	case (g.State == StateNone) != g.Instance.IsZero():
+		return fmt.Errorf("%w: state %s of instance %s", ErrShape, g.State, g.Instance)
+	case g.State != StateReady && g.Generation != 0, g.Generation >= MaxGeneration:
+		return fmt.Errorf("%w: generation %d in state %s", ErrShape, g.Generation, g.State)
+	}
 	return cmp.Or(
 		checkSize("enc", g.Enc, EncSize),
-		checkSize("ciphertext", g.Ciphertext, GrantSize),
+		checkSize("ciphertext", g.Ciphertext, g.State.KeysSize()+tagSize),
 		checkSize("signature", g.Signature, 64),
 	)
 }

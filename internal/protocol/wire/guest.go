@@ -32,14 +32,16 @@ type GuestCall struct {
 }
 
 // Validate checks the sizes. The error wraps ErrShape.
-func (c *GuestCall) Validate() error {
+func (c *GuestCall) Validate() error { return c.validate(MaxCallBody) }
+
+func (c *GuestCall) validate(maxBody int) error {
 	if len(c.Certificates) > MaxCertificates {
 		return fmt.Errorf("%w: certificates have %d bytes, at most %d are taken", ErrShape, len(c.Certificates), MaxCertificates)
 	}
 	return cmp.Or(
 		checkSize("report", c.Report, reportSize),
 		checkSize("nonce", c.Nonce, NonceSize),
-		checkBody(c.Body),
+		checkBody(c.Body, maxBody),
 	)
 }
 
@@ -51,12 +53,12 @@ type GuestAnswer struct {
 
 // Validate checks the sizes. The error wraps ErrShape.
 func (a *GuestAnswer) Validate() error {
-	return cmp.Or(checkBody(a.Body), checkSize("signature", a.Signature, 64))
+	return cmp.Or(checkBody(a.Body, MaxCallBody), checkSize("signature", a.Signature, 64))
 }
 
-func checkBody(body []byte) error {
-	if len(body) == 0 || len(body) > MaxCallBody {
-		return fmt.Errorf("%w: body has %d bytes, want 1 to %d", ErrShape, len(body), MaxCallBody)
+func checkBody(body []byte, limit int) error {
+	if len(body) == 0 || len(body) > limit {
+		return fmt.Errorf("%w: body has %d bytes, want 1 to %d", ErrShape, len(body), limit)
 	}
 	return nil
 }

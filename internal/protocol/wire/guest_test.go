@@ -15,12 +15,17 @@ import (
 // computed with Python's hashlib from docs/protocol.md.
 func TestGuestTranscripts(t *testing.T) {
 	image := wire.UUID{0: 1, 15: 16}
-	binding := wire.CallBinding{Nonce: bytes.Repeat([]byte{0xA0}, wire.NonceSize), Image: image, Body: [32]byte{0: 0xC2, 31: 0xC3}}
+	binding := wire.CallBinding{Nonce: bytes.Repeat([]byte{0xA0}, wire.NonceSize), Image: image, Instance: wire.UUID{0: 2, 15: 17}, Body: [32]byte{0: 0xC2, 31: 0xC3}}
 	for name, tc := range map[string]struct{ got, want string }{
 		"update":         {hash64(binding.ReportData(wire.CallUpdate)), wantUpdate},
 		"confirm":        {hash64(binding.ReportData(wire.CallConfirm)), wantConfirm},
 		"update answer":  {hash(wire.AnswerTranscript(wire.CallUpdate, [64]byte{1}, []byte("{}"))), wantUpdateAnswer},
 		"confirm answer": {hash(wire.AnswerTranscript(wire.CallConfirm, [64]byte{1}, []byte("{}"))), wantConfirmAnswer},
+		"claim":          {hash64(binding.ReportData(wire.CallClaim)), wantClaim},
+		"boot call":      {hash(wire.BootCallTranscript([64]byte{1})), wantBootCall},
+		"share":          {hash(wire.ShareInfo([64]byte{1})), wantShare},
+		"disk":           {hex32(exampleDisk().Hash()), wantDisk},
+		"empty disk":     {hex32((&wire.InstanceDisk{}).Hash()), wantEmptyDisk},
 		"machine":        {wire.MachineID(image, strings.Repeat("0123456789abcdef", 2)).String(), wantMachine},
 	} {
 		if tc.got != tc.want {
@@ -43,17 +48,22 @@ func TestCallsAreApart(t *testing.T) {
 		}
 		seen[value] = name
 	}
-	for _, call := range []wire.Call{wire.CallUpdate, wire.CallConfirm} {
+	for _, call := range []wire.Call{wire.CallUpdate, wire.CallConfirm, wire.CallClaim, wire.CallReady, wire.CallCommit} {
 		add(string(call), hash64(wire.CallBinding{Nonce: nonce}.ReportData(call)))
 		add(string(call)+", nonce", hash64(wire.CallBinding{Nonce: other}.ReportData(call)))
 		add(string(call)+", image", hash64(wire.CallBinding{Nonce: nonce, Image: wire.UUID{1}}.ReportData(call)))
+		add(string(call)+", instance", hash64(wire.CallBinding{Nonce: nonce, Instance: wire.UUID{1}}.ReportData(call)))
 		add(string(call)+", body", hash64(wire.CallBinding{Nonce: nonce, Body: [32]byte{1}}.ReportData(call)))
 		add(string(call)+", borders", hash64(wire.CallBinding{Nonce: append(nonce[:64:64], 0)}.ReportData(call)))
 		add(string(call)+", answer", string(wire.AnswerTranscript(call, unlock, nil)))
 		add(string(call)+", answer to another", string(wire.AnswerTranscript(call, [64]byte{}, nil)))
 		add(string(call)+", other answer", string(wire.AnswerTranscript(call, unlock, []byte{0})))
 	}
-	add("grant", string(wire.GrantTranscript(unlock, 0, nil, nil)))
+	add("grant", string(wire.GrantTranscript(unlock, &wire.Grant{})))
+	add("boot call", string(wire.BootCallTranscript(unlock)))
+	add("boot call, other", string(wire.BootCallTranscript([64]byte{1})))
+	add("share", string(wire.ShareInfo(unlock)))
+	add("info of the grant", string(wire.GrantInfo(unlock)))
 }
 
 func goodUpdate() wire.UpdateRequest {
@@ -173,8 +183,13 @@ func TestParseMachineID(t *testing.T) {
 func hash64(b [64]byte) string { return hex.EncodeToString(b[:]) }
 
 const (
-	wantUpdate        = "1ecca79b7713ee54746e15850a3b6a0a5fe1d28311b65fc411eb79e40fd0fb97bf5136dee3abda76448e4e894a654236a372b53da862b4d11d86525fdf863c9b"
-	wantConfirm       = "1f7af4d8a241c3cc89b105f95bbb6d50ffb817b634f2183462380e971025d6f0568884af181c9e7199e340a3bce494ff0c26e8ac937745e831a8439a725d4dcb"
+	wantUpdate        = "e8670912b400f2da5073732af4ed61277aed513a499c2c7b43582209b92802229e438ad84c4757804ac7aabb1c6a1e8412ea56dc7a0d47a17fb8f58e2fbe173f"
+	wantConfirm       = "5701de04b97c78a456e09f5097459f3c9823cbe130246b8c620b957a289690aa5129c552b8d3121dbaa98a1734546c4e35e72c5a1452c8e56fd100617d7c1c51"
+	wantClaim         = "09860a6c789e9b62de229022f3eab016c9ebff96ee5a791951925b15971736e0ee194e2f522d7945ad509a7aaafd4b4c3bbdb0b92ee80a29eddeaa00bfd10784"
+	wantBootCall      = "6d0a19ee88441e1845318f50c3cbf6839c0176a82d90356acc8ef844cf6cc9f1"
+	wantShare         = "1f2616c0df9546d1ad87d716691b3cc091b3c80c448e26eb15de13c174cd79b1"
+	wantDisk          = "f8aba73a8d1c811e23fab49dc53da53989f222ac84f3017254a353b481fff5cf"
+	wantEmptyDisk     = "b5a5d4f2092509ad6e0422383d22bd1ac43d1b05fe42942d5855dd68f6b90a72"
 	wantUpdateAnswer  = "c7991ad2c2fbaed44dfae894a50d05b974918195131d5448fa9c614f2d84c3a8"
 	wantConfirmAnswer = "ac13b8e939a52fc057b1bcaaf492c56cb64d9adc40d8e24982b716921d29c17c"
 	wantMachine       = "e88dce4b-53a1-7d5e-8068-e39b8c53e68d"

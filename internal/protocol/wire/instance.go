@@ -25,6 +25,8 @@ const MACSize = sha256.Size
 const (
 	tagVolumeKey       = "snpguard/v1/volume-key"
 	tagGuestSecret     = "snpguard/v1/guest-secret"
+	tagInstanceDisk    = "snpguard/v1/instance-disk"
+	tagShare           = "snpguard/v1/key-share"
 	tagReceipt         = "snpguard/v1/claim-receipt"
 	tagGenerationKey   = "snpguard/v1/generation-key"
 	tagGeneration      = "snpguard/v1/generation"
@@ -53,6 +55,9 @@ func VolumeKey(secret, share []byte, image, instance UUID) ([]byte, error) {
 func GuestSecretInfo(image, instance UUID) []byte {
 	return transcript(tagGuestSecret, image[:], instance[:])
 }
+
+// ShareInfo is HPKE's info for the service's share on its way to the guest that claims.
+func ShareInfo(reportData [64]byte) []byte { return transcript(tagShare, reportData[:]) }
 
 // ReceiptTranscript returns what the service's identity key signs when an instance is
 // claimed: that its guest secret is the one whose sealed form has this SHA-256.

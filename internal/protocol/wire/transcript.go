@@ -13,8 +13,9 @@ const (
 	PublicKeySize = 1216
 	EncSize       = 1120                // an encapsulated key of MLKEM768-X25519
 	tagSize       = 16                  // what AES-256-GCM adds
-	GrantSize     = VMKSize + tagSize   // an encrypted VMK, without its encapsulated key
+	GrantSize     = VMKSize + tagSize   // an encrypted volume key, without its encapsulated key
 	SealedVMKSize = EncSize + GrantSize // as the disk keeps it
+	BootKeySize   = 32                  // Ed25519 public key
 
 	// SealedUnsealingKeySize is an unsealing private key of 32 bytes, sealed
 	// to a service's ingestion key.
@@ -32,24 +33,37 @@ const (
 	tagSealedVMK    = "snpguard/v1/sealed-vmk"
 	tagUnsealingKey = "snpguard/v1/unsealing-key"
 	tagMachine      = "snpguard/v1/machine"
+	tagBootCall     = "snpguard/v1/boot-call"
 )
 
-// Call is an attested call of a running guest. It is the domain tag of the call's
-// report data; that of its answer is the same with "-answer" behind it.
+// Call is an attested call of a guest after its unlock. It is the domain tag of the
+// call's report data; that of its answer is the same with "-answer" behind it.
 type Call string
 
-// The calls.
+// The calls. The last three are of an instance's boot, and signed by its boot key.
 const (
 	CallUpdate  Call = "snpguard/v1/update"
 	CallConfirm Call = "snpguard/v1/confirm"
+	CallClaim   Call = "snpguard/v1/claim"
+	CallReady   Call = "snpguard/v1/ready"
+	CallCommit  Call = "snpguard/v1/commit"
 )
 
-// Path returns where the call is posted.
+// Path returns where the call is posted; empty when it is none.
 func (c Call) Path() string {
-	if c == CallConfirm {
+	switch c {
+	case CallUpdate:
+		return PathUpdate
+	case CallConfirm:
 		return PathConfirm
+	case CallClaim:
+		return PathClaim
+	case CallReady:
+		return PathReady
+	case CallCommit:
+		return PathCommit
 	}
-	return PathUpdate
+	return ""
 }
 
 // transcript encodes a domain tag and fields so that different lists never give
@@ -67,13 +81,16 @@ func transcript(tag string, fields ...[]byte) []byte {
 type UnlockBinding struct {
 	Nonce     []byte   // the service's, NonceSize
 	PublicKey []byte   // the agent's ephemeral HPKE key, PublicKeySize
+	BootKey   []byte   // the agent's Ed25519 key of this boot, BootKeySize
 	Image     UUID     // the image's
+	Instance  UUID     // by HOST_DATA, or zero
 	SealedVMK [32]byte // SHA-256 of the sealed VMK
+	Disk      [32]byte // InstanceDisk.Hash of what the disk shows of the instance
 }
 
 // ReportData returns REPORT_DATA of the report: SHA-512 over the transcript.
 func (b UnlockBinding) ReportData() [64]byte {
-	return sha512.Sum512(transcript(tagUnlock, b.Nonce, b.PublicKey, b.Image[:], b.SealedVMK[:]))
+	return sha512.Sum512(transcript(tagUnlock, b.Nonce, b.PublicKey, b.BootKey, b.Image[:], b.Instance[:], b.SealedVMK[:], b.Disk[:]))
 }
 
 // ReportData returns REPORT_DATA of a report that an application asks for with a
@@ -81,17 +98,21 @@ func (b UnlockBinding) ReportData() [64]byte {
 // no other transcript by it, so a guest signs nothing but what it was asked.
 func ReportData(nonce []byte) [64]byte { return sha512.Sum512(transcript(tagReport, nonce)) }
 
-// CallBinding is what a running guest commits to by the report of a call.
+// CallBinding is what a guest commits to by the report of a call.
 type CallBinding struct {
-	Nonce []byte // the service's, NonceSize
-	Image UUID
-	Body  [32]byte // SHA-256 of the call's body
+	Nonce    []byte // the service's, NonceSize
+	Image    UUID
+	Instance UUID     // by HOST_DATA, or zero
+	Body     [32]byte // SHA-256 of the call's body
 }
 
 // ReportData returns REPORT_DATA of the report: SHA-512 over the transcript.
 func (b CallBinding) ReportData(call Call) [64]byte {
-	return sha512.Sum512(transcript(string(call), b.Nonce, b.Image[:], b.Body[:]))
+	return sha512.Sum512(transcript(string(call), b.Nonce, b.Image[:], b.Instance[:], b.Body[:]))
 }
+
+// BootCallTranscript returns what the boot key signs: the call with this report data.
+func BootCallTranscript(reportData [64]byte) []byte { return transcript(tagBootCall, reportData[:]) }
 
 // AnswerTranscript returns what the service's identity key signs: that this body
 // answers the call with this report data.
@@ -107,11 +128,11 @@ func MachineID(image UUID, machineID string) UUID {
 	return UUID(sum[:16])
 }
 
-// GrantTranscript returns what the service's identity key signs: that this
-// answer belongs to the request with this report data. time is in milliseconds
-// since 1970.
-func GrantTranscript(reportData [64]byte, time int64, enc, ciphertext []byte) []byte {
-	return transcript(tagGrant, reportData[:], binary.BigEndian.AppendUint64(nil, uint64(time)), enc, ciphertext)
+// GrantTranscript returns what the service's identity key signs: that this answer,
+// all of it but the signature, belongs to the request with this report data.
+func GrantTranscript(reportData [64]byte, g *Grant) []byte {
+	return transcript(tagGrant, reportData[:], binary.BigEndian.AppendUint64(nil, uint64(g.Time)), []byte(g.State), g.Instance[:],
+		binary.BigEndian.AppendUint64(nil, g.Generation), g.Enc, g.Ciphertext)
 }
 
 // GrantInfo is HPKE's info for the VMK on its way to the agent.

@@ -40,10 +40,14 @@ func TestTranscripts(t *testing.T) {
 	image := wire.UUID{0: 1, 15: 16}
 	binding := wire.UnlockBinding{
 		Nonce: bytes.Repeat([]byte{0xA0}, wire.NonceSize), PublicKey: bytes.Repeat([]byte{0xB1}, wire.PublicKeySize),
-		Image: image, SealedVMK: [32]byte{0: 0xC2, 31: 0xC3},
+		BootKey: bytes.Repeat([]byte{0xB2}, wire.BootKeySize), Image: image, Instance: wire.UUID{0: 2, 15: 17},
+		SealedVMK: [32]byte{0: 0xC2, 31: 0xC3}, Disk: [32]byte{0: 0xC4, 31: 0xC5},
 	}
 	data := binding.ReportData()
-	grant := wire.GrantTranscript(data, 0x0102030405060708, bytes.Repeat([]byte{0xD4}, wire.EncSize), bytes.Repeat([]byte{0xE5}, wire.GrantSize))
+	grant := wire.GrantTranscript(data, &wire.Grant{
+		Time: 0x0102030405060708, State: wire.StateReady, Instance: binding.Instance, Generation: 0x1112131415161718,
+		Enc: bytes.Repeat([]byte{0xD4}, wire.EncSize), Ciphertext: bytes.Repeat([]byte{0xE5}, wire.GrantSize),
+	})
 	commitment := wire.VMKCommitment(image, bytes.Repeat([]byte{0xF6}, wire.VMKSize))
 	report := wire.ReportData(bytes.Repeat([]byte{0x5A}, wire.MinReportNonce))
 	for name, tc := range map[string]struct{ got, want string }{
@@ -76,13 +80,16 @@ func TestParseReportNonce(t *testing.T) {
 // TestReportDataBindsEverything changes each field of the binding in turn.
 func TestReportDataBindsEverything(t *testing.T) {
 	base := func() wire.UnlockBinding {
-		return wire.UnlockBinding{Nonce: make([]byte, wire.NonceSize), PublicKey: make([]byte, wire.PublicKeySize)}
+		return wire.UnlockBinding{Nonce: make([]byte, wire.NonceSize), PublicKey: make([]byte, wire.PublicKeySize), BootKey: make([]byte, wire.BootKeySize)}
 	}
 	seen := map[[64]byte]string{base().ReportData(): "unchanged"}
 	for name, change := range map[string]func(*wire.UnlockBinding){
 		"nonce":      func(b *wire.UnlockBinding) { b.Nonce[63]++ },
 		"public key": func(b *wire.UnlockBinding) { b.PublicKey[0]++ },
+		"boot key":   func(b *wire.UnlockBinding) { b.BootKey[0]++ },
 		"image":      func(b *wire.UnlockBinding) { b.Image[0]++ },
+		"instance":   func(b *wire.UnlockBinding) { b.Instance[0]++ },
+		"disk":       func(b *wire.UnlockBinding) { b.Disk[0]++ },
 		"sealed VMK": func(b *wire.UnlockBinding) { b.SealedVMK[31]++ },
 		"borders":    func(b *wire.UnlockBinding) { b.Nonce, b.PublicKey = b.Nonce[:63], append(b.PublicKey, 0) },
 	} {
@@ -100,20 +107,26 @@ func TestValidateSizes(t *testing.T) {
 	request := func() *wire.UnlockRequest {
 		return &wire.UnlockRequest{
 			Report: make([]byte, 1184), Nonce: make([]byte, wire.NonceSize),
-			PublicKey: make([]byte, wire.PublicKeySize), SealedVMK: make([]byte, wire.SealedVMKSize),
+			PublicKey: make([]byte, wire.PublicKeySize), BootKey: make([]byte, wire.BootKeySize), SealedVMK: make([]byte, wire.SealedVMKSize),
 		}
 	}
 	grant := func() *wire.Grant {
-		return &wire.Grant{Time: wire.MinTime, Enc: make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.GrantSize), Signature: make([]byte, 64)}
+		return &wire.Grant{Time: wire.MinTime, State: wire.StateNone, Enc: make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.GrantSize), Signature: make([]byte, 64)}
 	}
 	if err := errors.Join(request().Validate(), grant().Validate(), (&wire.Challenge{Nonce: make([]byte, 64)}).Validate()); err != nil {
 		t.Fatal(err)
 	}
 	for name, validate := range map[string]func() error{
-		"report":     func() error { r := request(); r.Report = r.Report[1:]; return r.Validate() },
-		"nonce":      func() error { r := request(); r.Nonce = nil; return r.Validate() },
-		"public key": func() error { r := request(); r.PublicKey = append(r.PublicKey, 0); return r.Validate() },
-		"sealed VMK": func() error { r := request(); r.SealedVMK = r.SealedVMK[1:]; return r.Validate() },
+		"report":      func() error { r := request(); r.Report = r.Report[1:]; return r.Validate() },
+		"nonce":       func() error { r := request(); r.Nonce = nil; return r.Validate() },
+		"public key":  func() error { r := request(); r.PublicKey = append(r.PublicKey, 0); return r.Validate() },
+		"boot key":    func() error { r := request(); r.BootKey = r.BootKey[1:]; return r.Validate() },
+		"sealed VMK":  func() error { r := request(); r.SealedVMK = r.SealedVMK[1:]; return r.Validate() },
+		"state":       func() error { g := grant(); g.State = "old"; return g.Validate() },
+		"instance":    func() error { g := grant(); g.Instance = wire.UUID{1}; return g.Validate() },
+		"no instance": func() error { g := grant(); g.State = wire.StateReady; return g.Validate() },
+		"generation":  func() error { g := grant(); g.Generation = 1; return g.Validate() },
+		"keys":        func() error { g := grant(); g.State, g.Instance = wire.StateClaimed, wire.UUID{1}; return g.Validate() },
 		"certificates": func() error {
 			r := request()
 			r.Certificates = make([]byte, wire.MaxCertificates+1)
@@ -136,7 +149,11 @@ func TestValidateSizes(t *testing.T) {
 func TestLargestRequestFits(t *testing.T) {
 	body, err := json.Marshal(wire.UnlockRequest{
 		Report: make([]byte, 1184), Certificates: make([]byte, wire.MaxCertificates), Nonce: make([]byte, wire.NonceSize),
-		PublicKey: make([]byte, wire.PublicKeySize), SealedVMK: make([]byte, wire.SealedVMKSize),
+		PublicKey: make([]byte, wire.PublicKeySize), BootKey: make([]byte, wire.BootKeySize), SealedVMK: make([]byte, wire.SealedVMKSize),
+		Disk: wire.InstanceDisk{
+			Sealed:      [][]byte{make([]byte, wire.SealedGuestSecretSize), bytes.Repeat([]byte{1}, wire.SealedGuestSecretSize)},
+			Generations: []wire.Generation{{Number: wire.MaxGeneration - 1, MAC: make([]byte, 32)}, {Number: wire.MaxGeneration - 2, MAC: make([]byte, 32)}},
+		},
 	})
 	if err != nil || len(body) > wire.MaxUnlockBody {
 		t.Errorf("%d bytes, %v; the limit is %d", len(body), err, wire.MaxUnlockBody)
@@ -145,10 +162,10 @@ func TestLargestRequestFits(t *testing.T) {
 
 const (
 	wantReport     = "39efe583e5299e96e7617d3718ad01a8ba95652ab4917fdad30e0e0395ab8b32ace241939f766ea8af47c7e873819207cb738e9186ff5d7e6eb22b4ea48ea23b"
-	wantReportData = "0ca9b02fe8a4f56e02c95188ce4cb83347ffce166fefac4385fff48200b2d0ea" +
-		"862d2c1738a0b5bee22670a234d8896adb423d8b1baa2d8f4a4c56519b6013ad"
-	wantGrant      = "bc847250b59756ccf77b6bc802d614d4ea7ed4abf45c04826e39145a86428c45"
-	wantGrantInfo  = "556712d3457c26f856d9e6b01148c3d9e9e991827c9ceda128df01b232ce4d47"
+	wantReportData = "8d0b6b22c89dff6117f9b13bb920bb42116e9de6d602092e84b6c60202d2b26c" +
+		"7228b52e05e7ef7fe0a297f5ebcd13214897b96e4b9ea0895f9e7048bd54a200"
+	wantGrant      = "176216694a8c852fedfad6fb33ebe59436bdf1d6ab67053cf660cbb834c18a98"
+	wantGrantInfo  = "2ff3b2edcce9b6003869c34f123262a7eba4debe4c541ff5e4501472e9303bbd"
 	wantCommitment = "298aec4c154f45aa8d0eff6559453cd6a3ee8a1fa0c12d6cd902d43ad71ba403"
 )
 

@@ -18,12 +18,12 @@ import (
 func unlockRequest() wire.UnlockRequest {
 	return wire.UnlockRequest{
 		Report: make([]byte, 1184), Nonce: make([]byte, wire.NonceSize), PublicKey: make([]byte, wire.PublicKeySize),
-		SealedVMK: make([]byte, wire.SealedVMKSize),
+		BootKey: make([]byte, wire.BootKeySize), SealedVMK: make([]byte, wire.SealedVMKSize),
 	}
 }
 
 func grant() *wire.Grant {
-	return &wire.Grant{Time: wire.MinTime, Enc: make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.GrantSize), Signature: make([]byte, 64)}
+	return &wire.Grant{Time: wire.MinTime, State: wire.StateNone, Enc: make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.GrantSize), Signature: make([]byte, 64)}
 }
 
 func TestAttestation(t *testing.T) {

@@ -90,7 +90,7 @@ func codeOf(err error) wire.Code {
 func FuzzUnlockRequest(f *testing.F) {
 	good, err := json.Marshal(wire.UnlockRequest{
 		Report: make([]byte, 1184), Nonce: make([]byte, wire.NonceSize), PublicKey: make([]byte, wire.PublicKeySize),
-		SealedVMK: make([]byte, wire.SealedVMKSize),
+		BootKey: make([]byte, wire.BootKeySize), SealedVMK: make([]byte, wire.SealedVMKSize),
 	})
 	if err != nil {
 		f.Fatal(err)

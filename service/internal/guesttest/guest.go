@@ -70,6 +70,8 @@ type Guest struct {
 	Host      *Host
 	Report    *snp.Report // template of its reports
 	Key       *seal.PrivateKey
+	BootKey   ed25519.PrivateKey
+	Disk      wire.InstanceDisk // what the disk shows of an instance
 	SealedVMK []byte
 	Image     wire.UUID
 	VMK       []byte
@@ -93,10 +95,14 @@ func (h *Host) NewGuest(image *Image) (*Guest, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, boot, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, err
+	}
 	report := sim.ReportTemplate(h.Chip)
 	report.FamilyID = image.ID
 	binary.BigEndian.PutUint64(report.ReportID[:], h.launches.Add(1))
-	return &Guest{Host: h, Report: report, Key: key, SealedVMK: image.SealedVMK, Image: image.ID, VMK: image.VMK, WithCerts: true}, nil
+	return &Guest{Host: h, Report: report, Key: key, BootKey: boot, SealedVMK: image.SealedVMK, Image: image.ID, VMK: image.VMK, WithCerts: true}, nil
 }
 
 // Request answers a challenge.
@@ -113,14 +119,16 @@ func (g *Guest) Request(tb testing.TB, nonce []byte) *wire.UnlockRequest {
 func (g *Guest) NewRequest(nonce []byte) (*wire.UnlockRequest, error) {
 	report := *g.Report
 	report.ReportData = wire.UnlockBinding{
-		Nonce: nonce, PublicKey: g.Key.Public().Bytes(), Image: g.Image, SealedVMK: sha256.Sum256(g.SealedVMK),
+		Nonce: nonce, PublicKey: g.Key.Public().Bytes(), BootKey: g.BootKey.Public().(ed25519.PublicKey), Image: g.Image,
+		Instance: wire.HostInstance(report.HostData), SealedVMK: sha256.Sum256(g.SealedVMK), Disk: g.Disk.Hash(),
 	}.ReportData()
 	signed, err := g.Host.VEK.Report(&report)
 	if err != nil {
 		return nil, err
 	}
 	return &wire.UnlockRequest{
-		Report: signed, Certificates: g.certificates(), Nonce: nonce, PublicKey: g.Key.Public().Bytes(), SealedVMK: g.SealedVMK,
+		Report: signed, Certificates: g.certificates(), Nonce: nonce, PublicKey: g.Key.Public().Bytes(),
+		BootKey: g.BootKey.Public().(ed25519.PublicKey), SealedVMK: g.SealedVMK, Disk: g.Disk,
 	}, nil
 }
 
@@ -139,7 +147,7 @@ func (g *Guest) certificates() []byte {
 // NewCall makes a call of the guest once it runs.
 func (g *Guest) NewCall(call wire.Call, nonce, body []byte) (*wire.GuestCall, error) {
 	report := *g.Report
-	report.ReportData = wire.CallBinding{Nonce: nonce, Image: g.Image, Body: sha256.Sum256(body)}.ReportData(call)
+	report.ReportData = wire.CallBinding{Nonce: nonce, Image: g.Image, Instance: wire.HostInstance(report.HostData), Body: sha256.Sum256(body)}.ReportData(call)
 	signed, err := g.Host.VEK.Report(&report)
 	if err != nil {
 		return nil, err
@@ -156,7 +164,7 @@ func (g *Guest) Open(request *wire.UnlockRequest, grant *wire.Grant, identity ed
 	if err != nil {
 		return nil, err
 	}
-	if !ed25519.Verify(identity, wire.GrantTranscript(report.ReportData, grant.Time, grant.Enc, grant.Ciphertext), grant.Signature) {
+	if !ed25519.Verify(identity, wire.GrantTranscript(report.ReportData, grant), grant.Signature) {
 		return nil, errors.New("grant is not signed by the service")
 	}
 	return g.Key.Open(wire.GrantInfo(report.ReportData), append(append([]byte{}, grant.Enc...), grant.Ciphertext...))

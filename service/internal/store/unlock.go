@@ -19,6 +19,10 @@ type Unlock struct {
 	Claim *Claim      // that it makes; nil when it is denied whatever the database has
 	Limit LaunchLimit // of the image of the claim, for Facts.Launches
 
+	// Instance is what the grant does to an instance; nil without one. It is done once:
+	// a grant that repeats the first one of the same launch changes nothing.
+	Instance *InstanceUse
+
 	// Decide returns the record as it is written, from Audit and what the database
 	// has at that moment. A grant keeps the claim. It may run more than once.
 	Decide func(record audit.Record, facts Facts) audit.Record
@@ -30,6 +34,7 @@ type Facts struct {
 	NonceUsed bool
 	Standing  *Standing // of the release of the claim; nil when it was deleted
 	First     *Grant    // the grant that this launch has had, if it had one
+	Instance  *Instance // that the unlock names, without Recovery; nil when it names none or there is none
 	Launches  int64     // of the image that were given their key within the limit's period; 0 without a limit
 }
 
@@ -49,7 +54,7 @@ type Nonce struct {
 // Claim is a launch that asks for its key.
 type Claim struct {
 	ReportID  [32]byte  // REPORT_ID of the report
-	KeyHash   [32]byte  // SHA-256 of the guest's ephemeral public key
+	KeyHash   [32]byte  // SHA-256 of the guest's ephemeral public key and boot key
 	ReleaseID wire.UUID // the release it was launched from
 	ImageID   wire.UUID // and its image
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/attest"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
@@ -22,8 +23,9 @@ type Evidence struct {
 	Certificates []byte // the host's table; may be nil
 	Nonce        []byte
 
-	// Data returns what REPORT_DATA must be when the report is of an image.
-	Data func(image wire.UUID) [64]byte
+	// Data returns what REPORT_DATA must be when the report is of an image, and HOST_DATA
+	// names this instance; zero for none.
+	Data func(image, instance wire.UUID) [64]byte
 }
 
 // attempt is one request while it is decided.
@@ -64,10 +66,15 @@ func (a *attempt) decide(ctx context.Context, request *wire.UnlockRequest) (*wir
 		return nil, a.deny(err)
 	}
 	a.record.Claim = &store.Claim{
-		ReportID: a.report.ReportID, KeyHash: sha256.Sum256(request.PublicKey), ReleaseID: a.launch.Release.ID, ImageID: a.launch.Image.ID,
+		ReportID: a.report.ReportID, KeyHash: keyHash(request), ReleaseID: a.launch.Release.ID, ImageID: a.launch.Image.ID,
 	}
 	a.record.Seen, a.record.Limit = a.launch.Seen, a.launch.Image.LaunchLimit
 	return grant, nil
+}
+
+// keyHash is the SHA-256 of both keys of a boot: a retry has the same.
+func keyHash(r *wire.UnlockRequest) [32]byte {
+	return sha256.Sum256(slices.Concat(r.PublicKey, r.BootKey))
 }
 
 // deny notes a denial and lets every other error pass.
@@ -106,7 +113,7 @@ func (a *attempt) checkReport(context.Context) error {
 
 // checkBinding wants the report to have been made for this very request.
 func (a *attempt) checkBinding(context.Context) error {
-	a.reportData = a.evidence.Data(wire.UUID(a.report.FamilyID))
+	a.reportData = a.evidence.Data(wire.UUID(a.report.FamilyID), wire.HostInstance(a.report.HostData))
 	if a.report.ReportData != a.reportData {
 		return &Denial{Reason: audit.ReasonBinding, Rule: "report_data", Expected: fmt.Sprintf("%x", a.reportData), Found: fmt.Sprintf("%x", a.report.ReportData)}
 	}
@@ -241,7 +248,7 @@ func (a *attempt) seal(request *wire.UnlockRequest) (*wire.Grant, error) {
 	if err != nil {
 		return nil, unavailable("seal", err)
 	}
-	grant := &wire.Grant{Time: a.Now().UnixMilli(), Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
-	grant.Signature = ed25519.Sign(a.Identity, wire.GrantTranscript(a.reportData, grant.Time, grant.Enc, grant.Ciphertext))
+	grant := &wire.Grant{Time: a.Now().UnixMilli(), State: wire.StateNone, Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
+	grant.Signature = ed25519.Sign(a.Identity, wire.GrantTranscript(a.reportData, grant))
 	return grant, nil
 }

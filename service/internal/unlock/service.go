@@ -93,8 +93,11 @@ func (s *Service) attempt(evidence Evidence, caller Caller, start time.Time) *at
 }
 
 func evidenceOf(r *wire.UnlockRequest) Evidence {
-	return Evidence{Report: r.Report, Certificates: r.Certificates, Nonce: r.Nonce, Data: func(image wire.UUID) [64]byte {
-		return wire.UnlockBinding{Nonce: r.Nonce, PublicKey: r.PublicKey, Image: image, SealedVMK: sha256.Sum256(r.SealedVMK)}.ReportData()
+	return Evidence{Report: r.Report, Certificates: r.Certificates, Nonce: r.Nonce, Data: func(image, instance wire.UUID) [64]byte {
+		return wire.UnlockBinding{
+			Nonce: r.Nonce, PublicKey: r.PublicKey, BootKey: r.BootKey, Image: image, Instance: instance,
+			SealedVMK: sha256.Sum256(r.SealedVMK), Disk: r.Disk.Hash(),
+		}.ReportData()
 	}}
 }
 

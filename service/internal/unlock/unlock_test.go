@@ -245,7 +245,8 @@ func TestMalformedPublicKey(t *testing.T) {
 	request.PublicKey = bytes.Repeat([]byte{0xFF}, wire.PublicKeySize)
 	report := *g.Report
 	report.ReportData = wire.UnlockBinding{
-		Nonce: request.Nonce, PublicKey: request.PublicKey, Image: g.Image, SealedVMK: sha256.Sum256(g.SealedVMK),
+		Nonce: request.Nonce, PublicKey: request.PublicKey, BootKey: request.BootKey, Image: g.Image,
+		SealedVMK: sha256.Sum256(g.SealedVMK), Disk: g.Disk.Hash(),
 	}.ReportData()
 	var err error
 	if request.Report, err = g.Host.VEK.Report(&report); err != nil {

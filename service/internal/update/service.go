@@ -65,8 +65,8 @@ const (
 
 // evidenceOf returns what a call shows for who asks.
 func evidenceOf(call wire.Call, c *wire.GuestCall) unlock.Evidence {
-	return unlock.Evidence{Report: c.Report, Certificates: c.Certificates, Nonce: c.Nonce, Data: func(image wire.UUID) [64]byte {
-		return wire.CallBinding{Nonce: c.Nonce, Image: image, Body: sha256.Sum256(c.Body)}.ReportData(call)
+	return unlock.Evidence{Report: c.Report, Certificates: c.Certificates, Nonce: c.Nonce, Data: func(image, instance wire.UUID) [64]byte {
+		return wire.CallBinding{Nonce: c.Nonce, Image: image, Instance: instance, Body: sha256.Sum256(c.Body)}.ReportData(call)
 	}}
 }
 

@@ -250,7 +250,7 @@ func (s *service) openAPI(ctx context.Context) error {
 	s.desk = &oversight.Desk{Store: s.store, Gate: gate, KDS: s.kds, KDSCache: s.cache}
 	unlocker := s.newUnlocker()
 	updater := update.New(update.Config{
-		Prover: unlocker, Fleet: s.store, Bundles: s.images, Identity: s.keys.Identity, Key: s.keys.Nonce, Now: time.Now,
+		Prover: unlocker.Recalling(), Fleet: s.store, Bundles: s.images, Identity: s.keys.Identity, Key: s.keys.Nonce, Now: time.Now,
 	})
 	s.api = api.New(api.Config{
 		Store: s.store, Registry: s.images, Accounts: s.accounts, Desk: s.desk,

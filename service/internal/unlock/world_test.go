@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,7 @@ type world struct {
 	kdsError  error
 	revoked   error
 	lookups   error
+	lookedUp  atomic.Int64
 	recording error
 	observed  []audit.Reason
 	meanwhile func() // happens while AMD's KDS is asked
@@ -109,6 +111,7 @@ func (w *world) leased(t *testing.T, g *guesttest.Guest) {
 func (w *world) clock() time.Time { return w.now }
 
 func (w *world) FindLaunch(_ context.Context, id, author [48]byte, release wire.UUID) (store.Launch, error) {
+	w.lookedUp.Add(1)
 	switch {
 	case w.lookups != nil:
 		return store.Launch{}, w.lookups

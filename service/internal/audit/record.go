@@ -58,10 +58,11 @@ type Record struct {
 	Address   string `json:"address,omitempty"`
 	Actor     string `json:"actor,omitempty"` // the token or session of an operator
 
-	ImageID   wire.UUID `json:"image_id,omitzero"`
-	ReleaseID wire.UUID `json:"release_id,omitzero"`
-	ChipID    Hex       `json:"chip_id,omitempty"` // 64 bytes, as in the report
-	TCB       string    `json:"tcb,omitempty"`     // the reported TCB in words
+	ImageID    wire.UUID `json:"image_id,omitzero"`
+	ReleaseID  wire.UUID `json:"release_id,omitzero"`
+	InstanceID wire.UUID `json:"instance_id,omitzero"`
+	ChipID     Hex       `json:"chip_id,omitempty"` // 64 bytes, as in the report
+	TCB        string    `json:"tcb,omitempty"`     // the reported TCB in words
 
 	// The rule that failed, what it wants and what was there.
 	Rule     string `json:"rule,omitempty"`

@@ -40,6 +40,8 @@ type Image struct {
 	// KeepReleases is how many approved releases that have been launched stay when
 	// older ones retire by themselves; 0 keeps all.
 	KeepReleases int64
+
+	Instances wire.InstanceSettings
 }
 
 // LaunchLimit bounds how many launches of an image are given their key within a

@@ -22,6 +22,10 @@ const (
 // ReasonConfirmed is of the record that a guest has booted a release completely.
 const ReasonConfirmed Reason = "release.confirmed"
 
+// ReasonInstanceDestroyed is of the record that the service's share of an instance's
+// key is gone, and with it what its disk holds.
+const ReasonInstanceDestroyed Reason = "instance.destroyed"
+
 // Outcomes of what a record is about.
 const (
 	OutcomeGranted = "granted" // the key was released

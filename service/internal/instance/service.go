@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"time"
@@ -96,12 +97,16 @@ func (b *boot) take(ctx context.Context, reason audit.Reason, do step) (*store.I
 			if denial != nil {
 				return store.Instance{}, record.Denied(denial.Reason, denial.Rule, denial.Expected, denial.Found)
 			}
-			record.Kind, record.Outcome, record.Reason, record.Retry = audit.KindGuest, audit.OutcomeDone, reason, again
+			record.Outcome, record.Reason, record.Retry = audit.OutcomeDone, reason, again
 			after = i
 			return i, record.WithDetail("generation", fmt.Sprint(i.Generation))
 		},
 	})
 	switch {
+	case errors.Is(err, store.ErrDeleted):
+		return nil, b.refuse(ctx, &unlock.Denial{
+			Reason: audit.ReasonInstanceKey, Rule: "sealed", Expected: "a record that no instance had before it was reset", Found: err.Error(),
+		})
 	case err != nil:
 		return nil, fmt.Errorf("%w: record the call: %w", unlock.ErrUnavailable, err)
 	case entry.Outcome == audit.OutcomeDenied:
@@ -115,7 +120,7 @@ func (b *boot) take(ctx context.Context, reason audit.Reason, do step) (*store.I
 // record returns a record about the call.
 func (b *boot) record() audit.Record {
 	r := b.guest.Record().WithDetail("call", b.name)
-	r.Kind, r.InstanceID = audit.KindUnlock, b.id
+	r.InstanceID = b.id
 	return r
 }
 

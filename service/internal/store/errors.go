@@ -22,7 +22,6 @@ var (
 	ErrCorrupt       = errors.New("damaged row")
 	ErrArtifactGone  = errors.New("artifact was deleted in the meantime")
 	ErrNewer         = errors.New("database was written by a newer version of this program")
-	ErrInstanceLimit = errors.New("the image has as many instances as it may make")
 	ErrUnsupported   = errors.New("not supported by this database")
 )
 

@@ -74,26 +74,17 @@ func (a *attempt) findInstance(ctx context.Context) error {
 	return nil
 }
 
-// autoCreator is who made an instance that its first launch made.
-const autoCreator = wire.PartyService
-
 // makeInstance makes the instance of a launch that named an unknown one.
 func (a *attempt) makeInstance(ctx context.Context, id wire.UUID) (store.Instance, error) {
 	share, err := a.Shares.NewShare(id)
 	if err != nil {
 		return store.Instance{}, err
 	}
-	digits := strings.ReplaceAll(id.String(), "-", "")
-	i := store.Instance{ID: id, Image: a.launch.Image.ID, ShareSealed: share, CreatedBy: autoCreator, Auto: true}
 	record := a.record.Audit
-	record.Reason, record.Outcome, record.Actor = audit.ReasonInstanceCreated, audit.OutcomeDone, autoCreator
-	var made store.Instance
-	for _, i.Name = range []string{"auto-" + digits[:8], digits} {
-		made, err = a.Instances.EnsureInstance(ctx, i, record.WithDetail("name", i.Name))
-		if !errors.Is(err, store.ErrNameTaken) {
-			break
-		}
-	}
+	record.Reason = audit.ReasonInstanceCreated
+	made, err := a.Instances.EnsureInstance(ctx, store.Instance{
+		ID: id, Image: a.launch.Image.ID, ShareSealed: share, CreatedBy: wire.PartyService,
+	}, record)
 	switch {
 	case errors.Is(err, store.ErrInstanceLimit):
 		return made, instanceDenial(audit.ReasonInstanceLimit, fmt.Sprintf("at most %d instances", a.launch.Image.Instances.Limit), "an unknown instance, and no room")

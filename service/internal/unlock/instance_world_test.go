@@ -26,18 +26,13 @@ func (w *world) InstanceByID(_ context.Context, id wire.UUID) (store.Instance, e
 }
 
 func (w *world) EnsureInstance(_ context.Context, i store.Instance, record audit.Record) (store.Instance, error) {
-	for _, other := range w.instances {
-		if other.Name == i.Name {
-			return store.Instance{}, store.ErrNameTaken
-		}
-	}
 	switch {
 	case w.ensuring != nil:
 		return store.Instance{}, w.ensuring
 	case int64(len(w.instances)) >= w.launch.Image.Instances.Limit:
 		return store.Instance{}, store.ErrInstanceLimit
 	}
-	i.State, i.Enabled = wire.StateNew, true
+	i.State, i.Enabled, i.Auto = wire.StateNew, true, true
 	w.instances[i.ID] = &i
 	w.made = append(w.made, record)
 	return i, nil

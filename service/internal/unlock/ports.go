@@ -25,8 +25,8 @@ type Instances interface {
 	InstanceByID(ctx context.Context, id wire.UUID) (store.Instance, error)
 
 	// EnsureInstance makes an instance, and the record of that, unless there is one with
-	// this ID already. The error wraps store.ErrInstanceLimit, store.ErrDeleted or
-	// store.ErrNameTaken.
+	// this ID already, and names it. The error wraps store.ErrInstanceLimit or
+	// store.ErrDeleted.
 	EnsureInstance(ctx context.Context, i store.Instance, record audit.Record) (store.Instance, error)
 }
 

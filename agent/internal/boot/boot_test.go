@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/unlock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
@@ -94,8 +95,23 @@ func TestOrder(t *testing.T) {
 	for _, s := range slices.Concat(minimal.unlocking(), minimal.starting(), distribution.starting()) {
 		names = append(names, s.Name)
 	}
-	if got := strings.Join(names, " "); got != "mounts config modules disk network unlock crypt filesystem clock root hand-over hand-over" {
+	if got := strings.Join(names, " "); got != "mounts config modules disk network unlock root hand-over hand-over" {
 		t.Errorf("got %s", got)
+	}
+	for state, want := range map[wire.InstanceState]string{
+		wire.StateNone:    "crypt filesystem clock",
+		wire.StateNew:     "instance crypt filesystem clock",
+		wire.StateClaimed: "instance crypt filesystem clock",
+		wire.StateReady:   "crypt filesystem generation clock",
+	} {
+		names = nil
+		minimal.grant = &unlock.Result{State: state}
+		for _, s := range minimal.opening() {
+			names = append(names, s.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: %s", state, got)
+		}
 	}
 }
 

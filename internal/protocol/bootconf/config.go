@@ -29,6 +29,10 @@ const PathRunAgent = "/run/snpguard/agent"
 // agent: whom the running system trusts is whom the boot trusted.
 const PathRunConfig = "/run/snpguard/config.json"
 
+// PathBootKey is what signs the calls of this boot of an instance: the seed of an Ed25519
+// key, 64 hexadecimal digits and a newline, for root alone.
+const PathBootKey = "/run/snpguard/boot.key"
+
 // Format is the version of the document that this package reads and writes.
 const Format = 1
 

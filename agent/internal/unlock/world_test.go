@@ -212,3 +212,5 @@ func loop(tb testing.TB) unlock.Loop {
 		Log:     tb.Logf,
 	}
 }
+
+func sum(b []byte) [32]byte { return sha256.Sum256(b) }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 type lines []string
@@ -107,7 +108,7 @@ func config(simulated bool) *bootconf.Config {
 			SectorSize: 4096, Filesystem: "ext4", FilesystemUUID: "0f0f1f5e-3f6d-4b4e-9a35-0123456789ab",
 			Mount: bootconf.Mount{ReadOnly: true, Options: []string{}},
 		},
-		Initrd: bootconf.InitrdMinimal, Modules: bootconf.ModulesRequired,
+		Initrd: bootconf.InitrdMinimal, Modules: bootconf.ModulesRequired, UnsealingKey: make([]byte, wire.PublicKeySize),
 	}
 }
 

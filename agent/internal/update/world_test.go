@@ -119,6 +119,7 @@ func (w *world) writeConfig(url string, ca []byte) {
 			Filesystem: "ext4", FilesystemUUID: wire.NewUUID().String(), Mount: bootconf.Mount{Options: []string{}},
 		},
 		Network: bootconf.Network{Mode: bootconf.ModeDHCP}, Deadline: 60, Initrd: bootconf.InitrdMinimal, Modules: bootconf.ModulesRequired,
+		UnsealingKey: make([]byte, wire.PublicKeySize),
 	}
 	encoded, err := c.Encode()
 	must(w.t, err)

@@ -51,7 +51,7 @@ func (o *launchOptions) findInstance(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("%w, or give the UUID of the instance", err)
 	}
-	found, err := service.InstanceByName(cmd.Context(), o.instance)
+	found, err := service.FindInstance(cmd.Context(), o.instance)
 	switch {
 	case err != nil:
 		return err

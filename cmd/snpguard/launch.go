@@ -98,6 +98,7 @@ func (o *launchOptions) addLaunchFlags(cmd *cobra.Command) {
 	f.StringVar(&o.bundle, "bundle", "", "launch bundle of its release, tar.gz or tar (default the one on the disk)")
 	f.StringVar(&o.variant, "variant", "", "variant to launch, such as 4xEPYC-Genoa (default the bundle's first)")
 	f.StringVar(&o.instance, "instance", "", "name or UUID of the instance to launch; a name is asked of the service")
+	_ = cmd.RegisterFlagCompletionFunc("instance", completion(instanceNames)) // an error means that there is one
 	f.StringVar(&o.extract, "extract", "", "directory to create and extract the bundle's files to (default temporary)")
 	f.StringVar(&o.memory, "memory", "4G", "memory of the guest, such as 4G or 512M")
 	f.StringVar(&o.network, "network", launch.NetworkUser, "user, tap=INTERFACE or none")

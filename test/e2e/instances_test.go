@@ -137,7 +137,7 @@ func clear4K(t *testing.T, block, key []byte, number int64) []byte {
 }
 
 // TestCutsOfAFirstBoot takes the power away at moments all through the first boot of a
-// small image, one after the other on one disk, where TestCutAnywhere of the agent has
+// small image, one after the other on one disk, where TestEveryCut of the agent has
 // every single write. The instance becomes ready all the same.
 func TestCutsOfAFirstBoot(t *testing.T) {
 	t.Parallel()

@@ -51,6 +51,9 @@ that failed, what it expected and what it found, and every change to the service
 			if err != nil {
 				return err
 			}
+			if f.Instance, err = instanceID(cmd, service, f.Instance); err != nil {
+				return err
+			}
 			records, err := service.Audit(cmd.Context(), f)
 			if err != nil {
 				return err
@@ -70,10 +73,24 @@ that failed, what it expected and what it found, and every change to the service
 	cmd.Flags().StringVar(&f.Outcome, "outcome", "", "only records with this outcome: granted, denied or done")
 	cmd.Flags().StringVar(&f.Reason, "reason", "", "only records with this reason, for example measurement")
 	cmd.Flags().StringVar(&f.ImageID, "image-id", "", "only records of the image with this UUID")
+	cmd.Flags().StringVar(&f.Instance, "instance", "", "only records of the instance with this name or UUID")
 	cmd.Flags().Var(&span, "since", "only records from this period up to now, for example 24h or 30d")
 	cmd.Flags().IntVar(&f.Limit, "limit", 100, "number of records to show, newest first; 0 for all")
 	addJSONFlag(cmd, &asJSON)
 	return cmd
+}
+
+// instanceID returns the ID of an instance by its name or its ID; that of one that is
+// gone is known by its records alone. Empty stays empty.
+func instanceID(cmd *cobra.Command, service *connected, text string) (string, error) {
+	if _, err := wire.ParseUUID(text); text == "" || err == nil {
+		return text, nil
+	}
+	found, err := service.FindInstance(cmd.Context(), text)
+	if err != nil {
+		return "", err
+	}
+	return found.ID.String(), nil
 }
 
 // checkRecords refuses what would list all records, or none, without being said.

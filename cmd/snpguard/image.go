@@ -25,6 +25,7 @@ channel, or the newest approved one.`,
 	cmd.AddCommand(
 		newImageListCommand(), newImageShowCommand(), newImageSwitchCommand("enable", true), newImageSwitchCommand("disable", false),
 		newImageDeleteCommand(), newImageExportCommand(), newImagePolicyCommand(), newImageLimitCommand(), newImageKeepCommand(), newImageMachinesCommand(),
+		newImageInstancesCommand(),
 	)
 	return cmd
 }
@@ -104,7 +105,7 @@ func showImage(cmd *cobra.Command, i *wire.Image) error {
 	t := newTable(cmd)
 	fmt.Fprintf(t, "image\t%s\nname\t%s\nstate\t%s\ncreated\t%s\nlabels\t%s\n", i.ID, safe(i.Name), imageState(*i), stamp(i.CreatedAt), labelText(i.Labels))
 	fmt.Fprintf(t, "ID key digest\t%s\nauthor key digest\t%s\n", safe(i.IDKeyDigest), safe(i.AuthorKeyDigest))
-	fmt.Fprintf(t, "launch limit\t%s\nkept releases\t%s\nreport policy\trevision %d: %s\n", limitText(i.LaunchLimit), keepText(i.KeepReleases), i.Revision, safe(string(i.Policy)))
+	fmt.Fprintf(t, "launch limit\t%s\nkept releases\t%s\ninstances\t%s\nreport policy\trevision %d: %s\n", limitText(i.LaunchLimit), keepText(i.KeepReleases), instancesText(i.Instances), i.Revision, safe(string(i.Policy)))
 	for _, r := range i.Releases {
 		fmt.Fprintln(t)
 		showRelease(t, &r)

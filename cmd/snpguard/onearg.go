@@ -23,6 +23,11 @@ func twoArgs(cmd *cobra.Command, args []string) error { return wantArgs(cmd, arg
 // threeArgs wants three.
 func threeArgs(cmd *cobra.Command, args []string) error { return wantArgs(cmd, args, 3) }
 
+// oneOrTwoArgs wants one, and takes another.
+func oneOrTwoArgs(cmd *cobra.Command, args []string) error {
+	return wantArgs(cmd, args, max(1, min(2, len(args))))
+}
+
 func wantArgs(cmd *cobra.Command, args []string, count int) error {
 	if len(args) != count {
 		return usageErrorf("got %d arguments, want %q", len(args), cmd.UseLine())

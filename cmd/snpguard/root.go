@@ -62,7 +62,7 @@ Exit codes:
 		newUnsealCommand(),
 		newKeysCommand(),
 		newRegisterCommand(),
-		newImageCommand(), newReleaseCommand(), newChannelCommand(),
+		newImageCommand(), newInstanceCommand(), newReleaseCommand(), newChannelCommand(),
 		newTokenCommand(),
 		newAuditCommand(),
 		newReportCommand(),

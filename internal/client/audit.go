@@ -13,17 +13,18 @@ import (
 
 // AuditFilter selects audit records. The zero value selects all.
 type AuditFilter struct {
-	Outcome string // "granted", "denied" or "done"
-	Reason  string
-	ImageID string // its ID
-	Since   time.Time
-	Limit   int // at most so many; 0 for all
+	Outcome  string // "granted", "denied" or "done"
+	Reason   string
+	ImageID  string // its ID
+	Instance string // its ID
+	Since    time.Time
+	Limit    int // at most so many; 0 for all
 }
 
 // query returns the filter as the API takes it.
 func (f AuditFilter) query() url.Values {
 	query := url.Values{}
-	for name, value := range map[string]string{"outcome": f.Outcome, "reason": f.Reason, "image_id": f.ImageID} {
+	for name, value := range map[string]string{"outcome": f.Outcome, "reason": f.Reason, "image_id": f.ImageID, "instance": f.Instance} {
 		if value != "" {
 			query.Set(name, value)
 		}

@@ -14,7 +14,8 @@ import (
 // unknown vCPU types, guest policies that no service takes, malformed TCB floors.
 // Each error is an *option.Error; they are joined.
 func (c *Config) Check() error {
-	problems := []error{c.complete(), c.checkSizes()}
+	_, instances := c.instances()
+	problems := []error{c.complete(), c.checkSizes(), instances}
 	if c.ImageID != "" {
 		_, err := wire.ParseUUID(c.ImageID)
 		problems = append(problems, option.Wrap("image_id", err))

@@ -56,6 +56,13 @@ type Config struct {
 	AcceptFindings []string `mapstructure:"accept_findings" flag:"accept-finding" help:"code of a critical finding to accept; may be repeated"`
 	// Register the image, but release no key yet. Default: false.
 	Disabled bool `mapstructure:"disabled" flag:"disabled" help:"register it, but release no key yet"`
+	// Whether the image has instances, each with a volume key of its own (docs/instances.md):
+	// `none`, `named` for those that are created first, or `auto` for those that their first
+	// launch makes too. It cannot change once the image has been given a key. Default: `none`.
+	Instances string `mapstructure:"instances" flag:"instances" help:"instances of the image, each with a volume key of its own: none, named or auto (default none)"`
+	// Number of instances that launches may make. Needed with `instances = "auto"`, and for
+	// it alone.
+	InstanceLimit uint32 `mapstructure:"instance_limit" flag:"instance-limit" help:"number of instances that launches may make, for --instances auto"`
 	// Add a release to an image that exists, in place of a new image.
 	// Default: false.
 	AddRelease bool `mapstructure:"add_release" flag:"add-release" help:"add a release to an image that exists"`

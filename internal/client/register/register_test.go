@@ -46,6 +46,14 @@ func TestCheck(t *testing.T) {
 	}{
 		{"nothing", func(*register.Config) {}, nil},
 		{"a disabled release", func(c *register.Config) { c.AddRelease, c.Disabled = true, true }, []option.Name{"disabled"}},
+		{"named instances", func(c *register.Config) { c.Instances = "named" }, nil},
+		{"auto instances", func(c *register.Config) { c.Instances, c.InstanceLimit = "auto", 100_000 }, nil},
+		{"auto without a limit", func(c *register.Config) { c.Instances = "auto" }, []option.Name{"instance_limit"}},
+		{"too many instances", func(c *register.Config) { c.Instances, c.InstanceLimit = "auto", 100_001 }, []option.Name{"instance_limit"}},
+		{"limit of named instances", func(c *register.Config) { c.Instances, c.InstanceLimit = "named", 1 }, []option.Name{"instance_limit"}},
+		{"limit of no instances", func(c *register.Config) { c.InstanceLimit = 1 }, []option.Name{"instance_limit"}},
+		{"another word", func(c *register.Config) { c.Instances = "all" }, []option.Name{"instances"}},
+		{"instances of a release", func(c *register.Config) { c.Instances, c.AddRelease = "named", true }, []option.Name{"instances"}},
 		{"release needs no name", func(c *register.Config) { c.Name, c.AddRelease = "", true }, nil},
 		{"all of it", func(c *register.Config) {
 			c.GuestPolicy, c.ImageID, c.TCBFloors = "abi=0.31,smt", imageID, []string{"Milan:bootloader=4,tee=0,snp=24,microcode=217"}

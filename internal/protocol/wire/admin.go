@@ -44,27 +44,28 @@ type TokenList struct {
 
 // AuditRecord is one entry of the audit log.
 type AuditRecord struct {
-	Seq       int64             `json:"seq"`
-	Time      time.Time         `json:"time"`
-	Kind      string            `json:"kind"`    // "unlock" or "admin"
-	Outcome   string            `json:"outcome"` // "granted", "denied" or "done"
-	Reason    string            `json:"reason"`  // stable code
-	Rule      string            `json:"rule,omitempty"`
-	Expected  string            `json:"expected,omitempty"`
-	Found     string            `json:"found,omitempty"`
-	RequestID string            `json:"request_id"`
-	Address   string            `json:"address"`
-	Actor     string            `json:"actor,omitempty"` // who did it, for "admin"
-	ImageID   string            `json:"image_id,omitempty"`
-	ReleaseID string            `json:"release_id,omitempty"`
-	ChipID    string            `json:"chip_id,omitempty"` // hexadecimal
-	TCB       string            `json:"tcb,omitempty"`     // reported
-	Report    []byte            `json:"report,omitempty"`  // the whole report
-	Details   map[string]string `json:"details,omitempty"`
-	Count     int64             `json:"count,omitempty"` // denials that the record stands for, when it is not one alone
-	PrevHash  string            `json:"prev_hash"`       // hexadecimal
-	Hash      string            `json:"hash"`            // hexadecimal
-	Body      []byte            `json:"body,omitempty"`  // what the hash is over, in exports alone
+	Seq        int64             `json:"seq"`
+	Time       time.Time         `json:"time"`
+	Kind       string            `json:"kind"`    // "unlock" or "admin"
+	Outcome    string            `json:"outcome"` // "granted", "denied" or "done"
+	Reason     string            `json:"reason"`  // stable code
+	Rule       string            `json:"rule,omitempty"`
+	Expected   string            `json:"expected,omitempty"`
+	Found      string            `json:"found,omitempty"`
+	RequestID  string            `json:"request_id"`
+	Address    string            `json:"address"`
+	Actor      string            `json:"actor,omitempty"` // who did it, for "admin"
+	ImageID    string            `json:"image_id,omitempty"`
+	ReleaseID  string            `json:"release_id,omitempty"`
+	InstanceID string            `json:"instance_id,omitempty"`
+	ChipID     string            `json:"chip_id,omitempty"` // hexadecimal
+	TCB        string            `json:"tcb,omitempty"`     // reported
+	Report     []byte            `json:"report,omitempty"`  // the whole report
+	Details    map[string]string `json:"details,omitempty"`
+	Count      int64             `json:"count,omitempty"` // denials that the record stands for, when it is not one alone
+	PrevHash   string            `json:"prev_hash"`       // hexadecimal
+	Hash       string            `json:"hash"`            // hexadecimal
+	Body       []byte            `json:"body,omitempty"`  // what the hash is over, in exports alone
 }
 
 // AuditList is one page of the audit log.

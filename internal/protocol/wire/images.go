@@ -29,7 +29,8 @@ type Image struct {
 	Policy          json.RawMessage   `json:"policy"`            // report policy of all releases, docs/report-policy.schema.json
 	Revision        int64             `json:"revision"`          // of the policy; a change names the one it replaces
 	LaunchLimit     LaunchLimit       `json:"launch_limit"`
-	KeepReleases    int64             `json:"keep_releases"`      // approved releases that stay when older ones retire by themselves; 0 keeps all
+	KeepReleases    int64             `json:"keep_releases"` // approved releases that stay when older ones retire by themselves; 0 keeps all
+	Instances       InstanceSettings  `json:"instances"`
 	Releases        []Release         `json:"releases,omitempty"` // newest first; left out of lists
 }
 
@@ -110,6 +111,9 @@ type Registration struct {
 	Findings []Finding `json:"findings,omitzero"`
 	// Provenance is what a release from packages was made of; null for others.
 	Provenance *Provenance `json:"provenance,omitempty"`
+	// Instances are the settings of a new image; null for InstancesNone. A further
+	// release has none.
+	Instances *InstanceSettings `json:"instances,omitempty"`
 }
 
 // Registered answers a registration.
@@ -126,6 +130,7 @@ type ImagePatch struct {
 	Labels       *map[string]string `json:"labels"`
 	LaunchLimit  *LaunchLimit       `json:"launch_limit"`
 	KeepReleases *int64             `json:"keep_releases"`
+	Instances    *InstanceSettings  `json:"instances"`
 	Policy       json.RawMessage    `json:"policy"`
 	Revision     int64              `json:"revision"`
 }

@@ -46,7 +46,8 @@ func rotateKEK(ctx context.Context, cfg config.Config, path string, stdout io.Wr
 	case err != nil:
 		return err
 	default:
-		fmt.Fprintf(stdout, "Sealed %d keys and secrets and the keys of %d images under %s (audit record %d).\n", done.Secrets, done.Images, path, entry.Seq)
+		fmt.Fprintf(stdout, "Sealed %d keys and secrets, the keys of %d images and the shares of %d instances under %s (audit record %d).\n",
+			done.Secrets, done.Images, done.Instances, path, entry.Seq)
 	}
 	fmt.Fprintf(stdout, "Put it in place of %s, or name it with --kek-file, and restart every replica.\n", cfg.KEKFile)
 	return nil
@@ -90,7 +91,7 @@ func reseal(ctx context.Context, s *store.Store, r keyring.Rotation) (done store
 		var err error
 		done, err = s.Reseal(ctx, r)
 		return audit.Record{Outcome: audit.OutcomeDone, Reason: reasonRotated, Actor: "command line", Details: map[string]string{
-			"secrets": fmt.Sprint(done.Secrets), "images": fmt.Sprint(done.Images),
+			"secrets": fmt.Sprint(done.Secrets), "images": fmt.Sprint(done.Images), "instances": fmt.Sprint(done.Instances),
 		}}, err
 	})
 	return done, entry, err

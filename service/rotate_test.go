@@ -43,7 +43,7 @@ func TestRotateKEK(t *testing.T) {
 	p := start(t, s.flags("--data", data)...)
 	c, l := login(t, p)
 	image := register(t, c, l.IngestionKey, nil)
-	if out := once(t, 0, "--data", data, "--rotate-kek", next); !strings.Contains(out, "Sealed 6 keys and secrets and the keys of 1 images under "+next) {
+	if out := once(t, 0, "--data", data, "--rotate-kek", next); !strings.Contains(out, "Sealed 6 keys and secrets, the keys of 1 images and the shares of 0 instances under "+next) {
 		t.Errorf("it says %s", out)
 	}
 	checkDoesNothing(t, c, l, p, image.launch(t, s.host))

@@ -22,6 +22,10 @@ const (
 // ReasonConfirmed is of the record that a guest has booted a release completely.
 const ReasonConfirmed Reason = "release.confirmed"
 
+// ReasonInstanceDestroyed is of the record that the service's share of an instance's
+// key is gone, and with it what its disk holds.
+const ReasonInstanceDestroyed Reason = "instance.destroyed"
+
 // Outcomes of what a record is about.
 const (
 	OutcomeGranted = "granted" // the key was released
@@ -58,10 +62,11 @@ type Record struct {
 	Address   string `json:"address,omitempty"`
 	Actor     string `json:"actor,omitempty"` // the token or session of an operator
 
-	ImageID   wire.UUID `json:"image_id,omitzero"`
-	ReleaseID wire.UUID `json:"release_id,omitzero"`
-	ChipID    Hex       `json:"chip_id,omitempty"` // 64 bytes, as in the report
-	TCB       string    `json:"tcb,omitempty"`     // the reported TCB in words
+	ImageID    wire.UUID `json:"image_id,omitzero"`
+	ReleaseID  wire.UUID `json:"release_id,omitzero"`
+	InstanceID wire.UUID `json:"instance_id,omitzero"`
+	ChipID     Hex       `json:"chip_id,omitempty"` // 64 bytes, as in the report
+	TCB        string    `json:"tcb,omitempty"`     // the reported TCB in words
 
 	// The rule that failed, what it wants and what was there.
 	Rule     string `json:"rule,omitempty"`

@@ -58,5 +58,10 @@ func (r Rotation) ImageKeys(image wire.UUID, id, author []byte) (newID, newAutho
 	return newID, newAuthor, err
 }
 
+// Share implements store.Resealer. The error wraps ErrWrongKEK.
+func (r Rotation) Share(instance wire.UUID, sealed []byte) ([]byte, error) {
+	return r.Secret(nameShare(instance), sealed)
+}
+
 // RowKey implements store.Resealer.
 func (r Rotation) RowKey() []byte { return r.To.RowKey() }

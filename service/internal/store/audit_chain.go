@@ -30,6 +30,11 @@ func (s *Store) appendRecords(ctx context.Context, q querier, at end, records []
 		}
 	}
 	at.Head = head
+	// The end is written anyhow: what was changed so far needs no writing of its own.
+	if tx, ok := s.joined(ctx); ok {
+		at.rows.add(tx.change)
+		tx.change = rowSum{}
+	}
 	if err := s.writeEnd(ctx, q, at); err != nil {
 		return nil, err
 	}

@@ -8,32 +8,35 @@ import (
 )
 
 // auditColumns find records. Each repeats what the body says.
-const auditColumns = `recorded_at, kind, outcome, reason, request_id, image_id, chip_id`
+const auditColumns = `recorded_at, kind, outcome, reason, request_id, image_id, chip_id, instance_id`
 
 // columns are the values of auditColumns.
 type columns struct {
 	recordedAt                       int64
 	kind, outcome, reason, requestID string
-	imageID, chipID                  []byte
+	imageID, chipID, instanceID      []byte
 }
 
 func columnsOf(r audit.Record) columns {
-	c := columns{micros(r.Time), r.Kind, r.Outcome, string(r.Reason), r.RequestID, nil, nil}
+	c := columns{micros(r.Time), r.Kind, r.Outcome, string(r.Reason), r.RequestID, nil, nil, nil}
 	if r.ImageID != (wire.UUID{}) {
 		c.imageID = bytes.Clone(r.ImageID[:])
 	}
 	if len(r.ChipID) > 0 {
 		c.chipID = r.ChipID
 	}
+	if !r.InstanceID.IsZero() {
+		c.instanceID = bytes.Clone(r.InstanceID[:])
+	}
 	return c
 }
 
 func (c *columns) fields() []any {
-	return []any{&c.recordedAt, &c.kind, &c.outcome, &c.reason, &c.requestID, &c.imageID, &c.chipID}
+	return []any{&c.recordedAt, &c.kind, &c.outcome, &c.reason, &c.requestID, &c.imageID, &c.chipID, &c.instanceID}
 }
 
 func (c columns) args() []any {
-	return []any{c.recordedAt, c.kind, c.outcome, c.reason, c.requestID, c.imageID, c.chipID}
+	return []any{c.recordedAt, c.kind, c.outcome, c.reason, c.requestID, c.imageID, c.chipID, c.instanceID}
 }
 
 // difference names a column that does not say what the other says.
@@ -53,6 +56,8 @@ func (c columns) difference(other columns) string {
 		return "image_id"
 	case !bytes.Equal(c.chipID, other.chipID):
 		return "chip_id"
+	case !bytes.Equal(c.instanceID, other.instanceID):
+		return "instance_id"
 	}
 	return ""
 }

@@ -14,7 +14,7 @@ import (
 // AuditFilter says which records to list. The zero value lists all.
 type AuditFilter struct {
 	Kind, Outcome, Reason, RequestID string
-	ImageID                          wire.UUID
+	ImageID, InstanceID              wire.UUID
 	ChipID                           []byte
 	Since, Until                     time.Time // Until itself is not included
 }
@@ -64,6 +64,9 @@ func (f *AuditFilter) restrict(b *builder) {
 	}
 	if !f.ImageID.IsZero() {
 		b.add(" AND image_id = ?", f.ImageID[:])
+	}
+	if !f.InstanceID.IsZero() {
+		b.add(" AND instance_id = ?", f.InstanceID[:])
 	}
 	if len(f.ChipID) > 0 {
 		b.add(" AND chip_id = ?", f.ChipID)

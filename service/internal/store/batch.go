@@ -18,6 +18,7 @@ type batch struct {
 	held      map[[32]byte]Grant     // by REPORT_ID
 	standings map[wire.UUID]Standing // of releases that there are
 	launches  map[wire.UUID]int64    // of images with a limit, within its period
+	instances map[wire.UUID]*used    // that are named and there are
 	granted   []Grant                // REPORT_IDs granted here for the first time
 	now       time.Time
 }
@@ -47,23 +48,28 @@ func (s *Store) record(ctx context.Context, q querier, unlocks []Unlock, now tim
 	if err != nil {
 		return nil, err
 	}
-	b, err := gather(ctx, q, unlocks, now)
+	b, err := s.gather(ctx, q, unlocks, now)
 	if err != nil {
 		return nil, err
 	}
 	records := make([]audit.Record, len(unlocks))
 	for i := range unlocks {
-		records[i] = b.decide(i, at.Seq+1+int64(i))
+		if records[i], err = b.decide(i, at.Seq+1+int64(i)); err != nil {
+			return nil, err
+		}
 		records[i].Time = now
 	}
 	if err := insertGrants(ctx, q, b.granted); err != nil {
+		return nil, err
+	}
+	if err := s.writeUses(ctx, q, b.instances); err != nil {
 		return nil, err
 	}
 	return s.appendRecords(ctx, q, at, records)
 }
 
 // gather looks up what the database has about unlocks, and uses up their nonces.
-func gather(ctx context.Context, q querier, unlocks []Unlock, now time.Time) (*batch, error) {
+func (s *Store) gather(ctx context.Context, q querier, unlocks []Unlock, now time.Time) (*batch, error) {
 	b := &batch{unlocks: unlocks, now: now}
 	nonces := make([]*Nonce, len(unlocks))
 	for i := range unlocks {
@@ -79,17 +85,20 @@ func gather(ctx context.Context, q querier, unlocks []Unlock, now time.Time) (*b
 	if b.standings, err = findStandings(ctx, q, unlocks); err != nil {
 		return nil, err
 	}
+	if b.instances, err = s.findInstances(ctx, q, unlocks); err != nil {
+		return nil, err
+	}
 	b.launches, err = countLaunches(ctx, q, unlocks, now)
 	return b, err
 }
 
 // decide returns the record of an unlock. It adds what is granted to the batch, so
 // that a later unlock sees it.
-func (b *batch) decide(i int, seq int64) audit.Record {
+func (b *batch) decide(i int, seq int64) (audit.Record, error) {
 	u := &b.unlocks[i]
 	facts := Facts{NonceUsed: !b.fresh[i]}
 	if u.Claim == nil {
-		return u.Decide(u.Audit, facts)
+		return u.Decide(u.Audit, facts), nil
 	}
 	if standing, found := b.standings[u.Claim.ReleaseID]; found {
 		facts.Standing = &standing
@@ -98,12 +107,14 @@ func (b *batch) decide(i int, seq int64) audit.Record {
 		facts.First = &first
 	}
 	facts.Launches = b.launches[u.Claim.ImageID]
+	facts.Instance = b.instance(u.Instance)
 	record := u.Decide(u.Audit, facts)
 	if record.Granted() && facts.First == nil {
 		first := Grant{*u.Claim, seq, b.now}
 		b.held[u.Claim.ReportID] = first
 		b.launches[u.Claim.ImageID]++
 		b.granted = append(b.granted, first)
+		return record, b.use(u.Instance)
 	}
-	return record
+	return record, nil
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
-// DeleteImage deletes an image with all its releases, for good: neither its ID nor
-// its unsealing key is taken again. It returns the artifacts that nothing refers to
+// DeleteImage deletes an image with all its releases and instances, for good: neither its
+// ID nor its unsealing key is taken again, nor the IDs of its instances. Their shares are
+// destroyed at once, and with them what their disks hold. It returns the artifacts that nothing refers to
 // any more, for DropArtifact. The error is a *ChannelError or wraps ErrNotFound.
 func (s *Store) DeleteImage(ctx context.Context, id wire.UUID) ([][32]byte, error) {
 	var free [][32]byte
@@ -23,6 +24,9 @@ func (s *Store) DeleteImage(ctx context.Context, id wire.UUID) ([][32]byte, erro
 			return err
 		}
 		if free, err = s.deleteReleases(ctx, q, "image_id", id); err != nil {
+			return err
+		}
+		if err := s.removeInstances(ctx, q, image.ID); err != nil {
 			return err
 		}
 		if _, err := remove(ctx, s, s.scanImage, query{"id = $1", []any{id[:]}}); err != nil {

@@ -40,6 +40,10 @@ type Image struct {
 	// KeepReleases is how many approved releases that have been launched stay when
 	// older ones retire by themselves; 0 keeps all.
 	KeepReleases int64
+
+	// Instances says whether copies of its disk become VMs with keys of their own. The
+	// zero value is taken by CreateImage alone, for none of them.
+	Instances wire.InstanceSettings
 }
 
 // LaunchLimit bounds how many launches of an image are given their key within a
@@ -68,6 +72,7 @@ func (i *Image) values() []any {
 		i.IDKeyDigest[:], i.AuthorKeyDigest[:], i.IDKeySealed, i.AuthorKeySealed,
 		i.UnsealingKeySealed, i.UnsealingKeyHash[:], i.Policy, i.PolicyRevision,
 		i.LaunchLimit.Max, int64(i.LaunchLimit.Period / time.Second), i.KeepReleases,
+		string(i.Instances.Mode), i.Instances.Limit, string(i.Instances.Generation),
 	}
 }
 
@@ -85,6 +90,7 @@ func (i *Image) validate() error {
 		checkBytes("policy", i.Policy),
 		i.LaunchLimit.validate(),
 		checkKeep(i.KeepReleases),
+		checkSettings(i.Instances),
 	)
 }
 
@@ -93,6 +99,9 @@ func (i *Image) validate() error {
 // ErrExists (the ID or a key is another image's), ErrDeleted (they were a deleted
 // image's) or ErrArtifactGone.
 func (s *Store) CreateImage(ctx context.Context, image Image, release Release, present Present) (Image, Release, error) {
+	if image.Instances == (wire.InstanceSettings{}) {
+		image.Instances = wire.InstanceSettings{Mode: wire.InstancesNone, Generation: wire.GenerationReport}
+	}
 	if err := errors.Join(image.validate(), release.validate()); err != nil {
 		return Image{}, Release{}, fmt.Errorf("create image: %w", err)
 	}
@@ -140,7 +149,8 @@ func whyNotInserted(ctx context.Context, q querier, name string) error {
 
 // imageColumns are what the MAC of an image covers.
 const imageColumns = `id, name, name_folded, enabled, simulated, created_at, id_key_digest, author_key_digest, id_key_sealed, author_key_sealed,
-	unsealing_key_sealed, unsealing_key_hash, policy, policy_revision, max_launches, launch_period, keep_releases`
+	unsealing_key_sealed, unsealing_key_hash, policy, policy_revision, max_launches, launch_period, keep_releases,
+	instances_mode, instances_limit, generation_mode`
 
 func (i *Image) fields() []any {
 	return []any{
@@ -148,6 +158,7 @@ func (i *Image) fields() []any {
 		exactly(i.IDKeyDigest[:]), exactly(i.AuthorKeyDigest[:]), &i.IDKeySealed, &i.AuthorKeySealed,
 		&i.UnsealingKeySealed, exactly(i.UnsealingKeyHash[:]), &i.Policy, &i.PolicyRevision,
 		&i.LaunchLimit.Max, seconds{&i.LaunchLimit.Period}, &i.KeepReleases,
+		(*string)(&i.Instances.Mode), &i.Instances.Limit, (*string)(&i.Instances.Generation),
 	}
 }
 

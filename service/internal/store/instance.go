@@ -25,8 +25,10 @@ type Instance struct {
 	ShareSealed []byte
 
 	// Recovery is the volume key as the guest encrypted it to the owner's recipients, an
-	// age file; empty for none. Lists leave it out.
-	Recovery []byte
+	// age file; empty for none. Lists leave it out. RecoveryHash is its SHA-256, zeros
+	// for none; set by the store.
+	Recovery     []byte
+	RecoveryHash [32]byte
 
 	Granted    Boot   // the latest launch that was given keys; zero for none
 	Generation uint64 // the last that was committed; 0 until it is ready
@@ -37,7 +39,7 @@ type Instance struct {
 	Restore      uint64
 	RestoreUntil time.Time
 
-	DeletedAt time.Time // zero: it is not
+	DeletedAt time.Time // zero: it is not. A deleted one is as good as disabled
 }
 
 // Boot is a launch of an instance.
@@ -61,7 +63,9 @@ type InstanceCall struct {
 	Instance wire.UUID
 	Release  wire.UUID // of the report, for InstanceFacts.Standing
 
-	// Decide returns the instance as it is from now on, and the record that is written;
+	// Decide returns the instance as it is from now on, of which the store keeps State,
+	// Sealed, Recovery, Generation, Committed, ReadyAt and the restore, and sets those
+	// times that are zero; and the record that is written, of OutcomeDone or OutcomeDenied;
 	// of a denial (Reason and OutcomeDenied) the instance stays as it was, whatever is
 	// returned. It may run more than once.
 	Decide func(facts InstanceFacts) (Instance, audit.Record)

@@ -31,18 +31,19 @@ func (s *Store) LockSecret(ctx context.Context, name string) (sealed []byte, err
 type Resealer interface {
 	Secret(name string, sealed []byte) ([]byte, error)
 	ImageKeys(image wire.UUID, id, author []byte) (newID, newAuthor []byte, err error)
+	Share(instance wire.UUID, sealed []byte) ([]byte, error)
 
 	// RowKey returns the key that authenticates rows from now on, RowKeySize bytes.
 	RowKey() []byte
 }
 
 // Resealed counts what Reseal sealed anew.
-type Resealed struct{ Secrets, Images int }
+type Resealed struct{ Secrets, Images, Instances int }
 
 // resealPage is how many rows are in memory at a time.
 const resealPage = 500
 
-// Reseal seals all secrets and all keys of images anew and renews the MACs of all
+// Reseal seals all secrets, all keys of images and all shares of instances anew and renews the MACs of all
 // rows under another key, or does nothing. This store, and others that run, have the
 // old key: they read and write no authenticated row any more. Whoever holds
 // LockSecret when it begins is waited for, and comes next otherwise. The error
@@ -90,6 +91,8 @@ func (w *resealing) all(ctx context.Context) error {
 		func(ctx context.Context) error { return renewRows[Channel](ctx, w, w.scanChannel) },
 		func(ctx context.Context) error { return renewRows[Verification](ctx, w, w.scanVerification) },
 		func(ctx context.Context) error { return renewRows[tombstone](ctx, w, w.scanTombstone) },
+		w.instances,
+		func(ctx context.Context) error { return renewRows[instanceTombstone](ctx, w, w.scanInstanceTombstone) },
 		func(ctx context.Context) error { return renewRows[Session](ctx, w, w.scanSession) },
 		func(ctx context.Context) error { return renewRows[Token](ctx, w, w.scanToken) },
 	} {
@@ -140,6 +143,21 @@ func (w *resealing) images(ctx context.Context) error {
 		}
 		w.done.Images++
 		return i, errors.Join(checkBytes("sealed ID key", i.IDKeySealed), checkBytes("sealed author key", i.AuthorKeySealed))
+	})
+}
+
+// instances seals the shares of instances anew, too.
+func (w *resealing) instances(ctx context.Context) error {
+	return renewRows[Instance](ctx, w, func(r scanner) (Instance, error) {
+		i, err := w.scanInstance(r)
+		if err != nil {
+			return i, err
+		}
+		if i.ShareSealed, err = w.by.Share(i.ID, i.ShareSealed); err != nil {
+			return i, err
+		}
+		w.done.Instances++
+		return i, checkBytes("sealed share", i.ShareSealed)
 	})
 }
 

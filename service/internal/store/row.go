@@ -87,21 +87,27 @@ type pointer[T any] interface {
 // remove deletes rows, those for which a condition holds, and returns how many. Scan
 // checks each: what nobody but the service wrote takes nothing off the sum.
 func remove[T any, R pointer[T]](ctx context.Context, s *Store, scan func(scanner) (T, error), where query) (int64, error) {
+	removed, err := take[T, R](ctx, s, scan, where)
+	return int64(len(removed)), err
+}
+
+// take is remove that returns the rows.
+func take[T any, R pointer[T]](ctx context.Context, s *Store, scan func(scanner) (T, error), where query) ([]T, error) {
 	tx, ok := s.joined(ctx)
 	if !ok {
-		return 0, errOutside
+		return nil, errOutside
 	}
 	t := R(new(T)).table()
 	removed, err := collect(ctx, tx, query{"DELETE FROM " + t.name + " WHERE " + where.text + " RETURNING " + t.selection(), where.args}, scan)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for i := range removed {
 		if err := s.noteChange(ctx, R(&removed[i]), nil); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
-	return int64(len(removed)), nil
+	return removed, nil
 }
 
 // noteChange keeps a change of a row until the transaction ends, see settle. old or

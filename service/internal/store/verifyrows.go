@@ -38,7 +38,7 @@ func (s *Store) verifyRows(ctx context.Context) error {
 		return err
 	}
 	if sum != at.rows {
-		return fmt.Errorf("a row of images, releases, channels, tokens, tombstones or secrets is missing, or was put back as it was earlier: %w", ErrTampered)
+		return fmt.Errorf("a row of images, releases, channels, instances, tokens, tombstones or secrets is missing, or was put back as it was earlier: %w", ErrTampered)
 	}
 	return nil
 }
@@ -73,6 +73,14 @@ func (s *Store) sumRows(ctx context.Context, q querier) (rowSum, error) {
 		}),
 		each(ctx, q, `SELECT `+tombstoneColumns+`, mac FROM tombstones`, func(r scanner) error {
 			t, err := s.scanTombstone(r)
+			return addTerm(err, &t)
+		}),
+		each(ctx, q, `SELECT `+instanceColumns+`, mac FROM instances`, func(r scanner) error {
+			instance, err := s.scanInstance(r)
+			return addTerm(err, &instance)
+		}),
+		each(ctx, q, `SELECT `+instanceTombstoneColumns+`, mac FROM instance_tombstones`, func(r scanner) error {
+			t, err := s.scanInstanceTombstone(r)
 			return addTerm(err, &t)
 		}),
 		each(ctx, q, `SELECT name, sealed FROM secrets`, func(r scanner) error {

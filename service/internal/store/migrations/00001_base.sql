@@ -28,6 +28,9 @@ CREATE TABLE images (
 	max_launches         BIGINT  NOT NULL,
 	launch_period        BIGINT  NOT NULL,
 	keep_releases        BIGINT  NOT NULL,
+	instances_mode       TEXT    NOT NULL,
+	instances_limit      BIGINT  NOT NULL,
+	generation_mode      TEXT    NOT NULL,
 	mac                  BYTEA   NOT NULL,
 	UNIQUE (id_key_digest, author_key_digest)
 );
@@ -52,6 +55,61 @@ CREATE TABLE tombstones (
 	deleted_at         BIGINT NOT NULL,
 	mac                BYTEA  NOT NULL
 );
+
+-- VMs of images. sealed is zeros while an instance is new, recovery_sha256 without a
+-- recovery. granted_* is the latest launch that was given keys, committed_* the one
+-- that committed the generation; zeros for none.
+CREATE TABLE instances (
+	id                   BYTEA   NOT NULL PRIMARY KEY,
+	image_id             BYTEA   NOT NULL REFERENCES images (id),
+	name                 TEXT    NOT NULL UNIQUE,
+	enabled              BOOLEAN NOT NULL,
+	auto                 BOOLEAN NOT NULL,
+	created_at           BIGINT  NOT NULL,
+	created_by           TEXT    NOT NULL,
+	state                TEXT    NOT NULL,
+	sealed               BYTEA   NOT NULL,
+	share_sealed         BYTEA   NOT NULL,
+	recovery_sha256      BYTEA   NOT NULL,
+	granted_report_id    BYTEA   NOT NULL,
+	granted_boot_key     BYTEA   NOT NULL,
+	granted_release      BYTEA   NOT NULL,
+	granted_generation   BIGINT  NOT NULL,
+	granted_at           BIGINT  NOT NULL,
+	generation           BIGINT  NOT NULL,
+	committed_report_id  BYTEA   NOT NULL,
+	committed_boot_key   BYTEA   NOT NULL,
+	committed_release    BYTEA   NOT NULL,
+	committed_generation BIGINT  NOT NULL,
+	committed_at         BIGINT  NOT NULL,
+	ready_at             BIGINT  NOT NULL,
+	restore_generation   BIGINT  NOT NULL,
+	restore_until        BIGINT  NOT NULL,
+	deleted_at           BIGINT  NOT NULL,
+	mac                  BYTEA   NOT NULL,
+	recovery             BYTEA -- is large, and last: lists do not read it
+);
+-- Lists, searches for a part of a name, and counts read one of these alone.
+CREATE INDEX instances_search ON instances (created_at, id, name) WHERE deleted_at = 0;
+CREATE INDEX instances_state ON instances (state, created_at, id, enabled, name) WHERE deleted_at = 0;
+CREATE INDEX instances_image ON instances (image_id, created_at, id, name) WHERE deleted_at = 0;
+CREATE INDEX instances_image_state ON instances (image_id, state, created_at, id, enabled, name) WHERE deleted_at = 0;
+CREATE INDEX instances_auto ON instances (image_id) WHERE auto AND deleted_at = 0; -- against the image's limit
+CREATE INDEX instances_deleted ON instances (deleted_at, id) WHERE deleted_at <> 0;
+CREATE INDEX instances_of ON instances (image_id); -- deleted ones too
+
+-- What does not come back: IDs of instances that are gone, sealed is zeros if such a
+-- one was never claimed, and what instances were claimed by before they were reset.
+CREATE TABLE instance_tombstones (
+	id          BYTEA  NOT NULL PRIMARY KEY,
+	instance_id BYTEA  NOT NULL,
+	image_id    BYTEA  NOT NULL,
+	sealed      BYTEA  NOT NULL,
+	deleted_at  BIGINT NOT NULL,
+	mac         BYTEA  NOT NULL,
+	UNIQUE (instance_id, sealed)
+);
+CREATE INDEX instance_tombstones_sealed ON instance_tombstones (sealed);
 
 -- policy is empty where the image's is enough, provenance where the registrant said
 -- nothing. approved_at is 0 until it was approved, and stays when it is retired.
@@ -177,13 +235,15 @@ CREATE TABLE audit (
 	reason      TEXT   NOT NULL,
 	request_id  TEXT   NOT NULL,
 	image_id    BYTEA,
-	chip_id     BYTEA
+	chip_id     BYTEA,
+	instance_id BYTEA
 );
 CREATE INDEX audit_recorded ON audit (recorded_at);
 CREATE INDEX audit_outcome ON audit (outcome, seq);
 CREATE INDEX audit_reason ON audit (reason, seq);
 CREATE INDEX audit_request ON audit (request_id);
 CREATE INDEX audit_image ON audit (image_id, seq);
+CREATE INDEX audit_instance ON audit (instance_id, seq);
 CREATE INDEX audit_chip ON audit (chip_id, seq);
 CREATE INDEX audit_granted_chip ON audit (chip_id) WHERE outcome = 'granted'; -- which chips have proven genuine
 CREATE INDEX audit_kind ON audit (kind, seq);

@@ -36,7 +36,7 @@ func auditTests() map[string]func(*testing.T, Database) {
 func fullRecord() audit.Record {
 	return audit.Record{
 		Outcome: audit.OutcomeDenied, Reason: "measurement", RequestID: "req-1", Address: "192.0.2.1", Actor: "token ci",
-		ImageID: wire.NewUUID(), ReleaseID: wire.NewUUID(), ChipID: bytes.Repeat([]byte{0xC1}, 64), TCB: "snp=23 <&>",
+		ImageID: wire.NewUUID(), ReleaseID: wire.NewUUID(), InstanceID: wire.NewUUID(), ChipID: bytes.Repeat([]byte{0xC1}, 64), TCB: "snp=23 <&>",
 		Rule: "measurement", Expected: "\"aa\"", Found: "größer", Report: bytes.Repeat([]byte{7}, 1184),
 		Details: map[string]string{"b": "2", "a": "1", "": ""},
 	}
@@ -132,11 +132,11 @@ func numbers(entries []audit.Entry) []int64 {
 
 func testAuditFilters(t *testing.T, d Database) {
 	s := d.Open(t, store.Options{Now: NewClock(time.Second).Now})
-	image, chip := wire.NewUUID(), bytes.Repeat([]byte{1}, 64)
+	image, instance, chip := wire.NewUUID(), wire.NewUUID(), bytes.Repeat([]byte{1}, 64)
 	done := audit.Record{Outcome: audit.OutcomeDone}
 	entries := recordAll(t, s,
 		audit.Record{Outcome: audit.OutcomeDenied, Reason: "a", RequestID: "x", ImageID: image},
-		audit.Record{Outcome: audit.OutcomeDenied, Reason: "b", RequestID: "y", ChipID: chip},
+		audit.Record{Outcome: audit.OutcomeDenied, Reason: "b", RequestID: "y", ChipID: chip, InstanceID: instance},
 		audit.Record{Outcome: audit.OutcomeDone, Reason: "a", ImageID: image, ChipID: chip}, done)
 	if _, err := Denied("a").Write(t.Context(), s); err != nil {
 		t.Fatal(err)
@@ -151,6 +151,7 @@ func testAuditFilters(t *testing.T, d Database) {
 		"reason":     {store.AuditFilter{Reason: "a"}, []int64{5, 3, 1}},
 		"request ID": {store.AuditFilter{RequestID: "y"}, []int64{2}},
 		"image":      {store.AuditFilter{ImageID: image}, []int64{3, 1}},
+		"instance":   {store.AuditFilter{InstanceID: instance}, []int64{2}},
 		"chip":       {store.AuditFilter{ChipID: chip}, []int64{3, 2}},
 		"since":      {store.AuditFilter{Since: entries[2].Time}, []int64{5, 4, 3}},
 		"until":      {store.AuditFilter{Until: entries[2].Time}, []int64{2, 1}},

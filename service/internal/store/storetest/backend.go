@@ -109,7 +109,7 @@ func (d Database) exec(t *testing.T, all ...query) {
 // Run runs the suite. newDatabase returns an empty database.
 func Run(t *testing.T, newDatabase func(t *testing.T) Database) {
 	for _, group := range []map[string]func(*testing.T, Database){
-		imageTests(), releaseTests(), decisionTests(), channelTests(), artifactTests(), accessTests(), auditTests(), unlockTests(), openTests(), kdsTests(), overviewTests(), resealTests(), authenticateTests(), fleetTests(),
+		imageTests(), releaseTests(), decisionTests(), channelTests(), artifactTests(), accessTests(), auditTests(), unlockTests(), openTests(), kdsTests(), overviewTests(), resealTests(), authenticateTests(), fleetTests(), instanceTests(),
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

@@ -24,6 +24,19 @@ func Image(name string) store.Image {
 	return i
 }
 
+// Settings of images that have instances.
+var (
+	Named = wire.InstanceSettings{Mode: wire.InstancesNamed, Generation: wire.GenerationReport}
+	Auto  = wire.InstanceSettings{Mode: wire.InstancesAuto, Limit: 2, Generation: wire.GenerationEnforce}
+)
+
+// Instance returns an instance as no other is, to be created.
+func Instance(image wire.UUID, name string) store.Instance {
+	i := store.Instance{ID: wire.NewUUID(), Image: image, Name: name, CreatedBy: Approver}
+	i.ShareSealed = append([]byte("sealed share "), i.ID[:]...)
+	return i
+}
+
 // Proposer is the party that proposes releases in tests, and Approver another one.
 const (
 	Proposer = "token 1 (packer)"

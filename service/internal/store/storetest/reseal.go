@@ -44,15 +44,22 @@ func (r *resealer) ImageKeys(_ wire.UUID, id, author []byte) (newID, newAuthor [
 	return append([]byte(r.mark), id...), append([]byte(r.mark), author...), err
 }
 
+func (r *resealer) Share(_ wire.UUID, sealed []byte) ([]byte, error) {
+	return append([]byte(r.mark), sealed...), nil
+}
+
 // RowKey returns another key than the tests' own.
 func (r *resealer) RowKey() []byte { return renewedKey() }
 
 func renewedKey() []byte { return bytes.Repeat([]byte{8}, store.RowKeySize) }
 
-// sealedImages is more than two pages of Reseal.
-const sealedImages = 1100
+// sealedImages is more than two pages of Reseal, sealedInstances more than one.
+const (
+	sealedImages    = 1100
+	sealedInstances = 510
+)
 
-// fillSealed makes secrets and images whose keys are told apart.
+// fillSealed makes secrets, images and instances whose keys are told apart.
 func fillSealed(t *testing.T, s *store.Store) {
 	t.Helper()
 	for _, name := range []string{"a", "b"} {
@@ -64,7 +71,16 @@ func fillSealed(t *testing.T, s *store.Store) {
 		for n := range sealedImages {
 			image, release := Image(fmt.Sprint("image ", n)), Release("f", "k", "i")
 			image.IDKeySealed, image.AuthorKeySealed, release.Variants = []byte("id "+image.Name), []byte("author "+image.Name), release.Variants[:1]
+			image.Instances = Named
 			if _, _, err := s.CreateImage(ctx, image, release, Present); err != nil {
+				return audit.Record{}, err
+			}
+			if n >= sealedInstances {
+				continue
+			}
+			instance := Instance(image.ID, fmt.Sprint("instance-", n))
+			instance.ShareSealed = []byte("share " + instance.Name)
+			if _, err := s.CreateInstance(ctx, instance); err != nil {
 				return audit.Record{}, err
 			}
 		}
@@ -99,13 +115,19 @@ func checkSealed(t *testing.T, d Database, mark string) {
 			t.Fatalf("%s: got %q, %q, %v, want mark %q", name, image.IDKeySealed, image.AuthorKeySealed, err, mark)
 		}
 	}
+	for n := range sealedInstances {
+		name := fmt.Sprint("instance-", n)
+		if i, err := s.InstanceByName(t.Context(), name); err != nil || string(i.ShareSealed) != mark+"share "+name {
+			t.Fatalf("%s: got %q, %v, want mark %q", name, i.ShareSealed, err, mark)
+		}
+	}
 }
 
 func testReseal(t *testing.T, d Database) {
 	s := d.Open(t)
 	fillSealed(t, s)
 	done, err := s.Reseal(t.Context(), &resealer{mark: "new "})
-	if err != nil || done != (store.Resealed{Secrets: 2, Images: sealedImages}) {
+	if err != nil || done != (store.Resealed{Secrets: 2, Images: sealedImages, Instances: sealedInstances}) {
 		t.Errorf("got %+v, %v", done, err)
 	}
 	checkSealed(t, d, "new ")

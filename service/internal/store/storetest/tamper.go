@@ -100,6 +100,7 @@ func testTampering(t *testing.T, d Database) {
 		"reason":     {q(`UPDATE audit SET reason = '' WHERE seq = 2`), q(`UPDATE audit SET reason = 'measurement' WHERE seq = 2`), 2, audit.FaultColumn},
 		"request ID": {q(`UPDATE audit SET request_id = '' WHERE seq = 2`), q(`UPDATE audit SET request_id = 'req-B' WHERE seq = 2`), 2, audit.FaultColumn},
 		"image":      {q(`UPDATE audit SET image_id = NULL WHERE seq = 2`), q(`UPDATE audit SET image_id = $1 WHERE seq = 2`, entries[1].ImageID[:]), 2, audit.FaultColumn},
+		"instance":   {q(`UPDATE audit SET instance_id = NULL WHERE seq = 2`), q(`UPDATE audit SET instance_id = $1 WHERE seq = 2`, entries[1].InstanceID[:]), 2, audit.FaultColumn},
 		"chip":       {q(`UPDATE audit SET chip_id = $1 WHERE seq = 2`, []byte{1}), q(`UPDATE audit SET chip_id = $1 WHERE seq = 2`, []byte(entries[1].ChipID)), 2, audit.FaultColumn},
 	} {
 		d.exec(t, tc.break1...)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/builder/snpguard"
 	"github.com/snpguard-go/packer-plugin-snpguard/datasource/image"
+	"github.com/snpguard-go/packer-plugin-snpguard/datasource/instance"
 	"github.com/snpguard-go/packer-plugin-snpguard/datasource/service"
 	"github.com/snpguard-go/packer-plugin-snpguard/post-processor/convert"
 	"github.com/snpguard-go/packer-plugin-snpguard/post-processor/embed"
@@ -27,6 +28,7 @@ func main() {
 	set.RegisterPostProcessor("embed", new(embed.PostProcessor))
 	set.RegisterDatasource("service", new(service.Datasource))
 	set.RegisterDatasource("image", new(image.Datasource))
+	set.RegisterDatasource("instance", new(instance.Datasource))
 	if err := set.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

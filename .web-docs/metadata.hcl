@@ -28,4 +28,9 @@ integration {
     name = "SnpGuard Image"
     slug = "image"
   }
+  component {
+    type = "data-source"
+    name = "SnpGuard Instance"
+    slug = "instance"
+  }
 }

@@ -40,6 +40,8 @@ type FlatConfig struct {
 	TCBFloors           []string          `mapstructure:"tcb_floors" flag:"tcb-floor" help:"PRODUCT:COMPONENT=N,... for reported, committed and launch TCB, may be repeated; or none (default the service's floors)" cty:"tcb_floors" hcl:"tcb_floors"`
 	AcceptFindings      []string          `mapstructure:"accept_findings" flag:"accept-finding" help:"code of a critical finding to accept; may be repeated" cty:"accept_findings" hcl:"accept_findings"`
 	Disabled            *bool             `mapstructure:"disabled" flag:"disabled" help:"register it, but release no key yet" cty:"disabled" hcl:"disabled"`
+	Instances           *string           `mapstructure:"instances" flag:"instances" help:"instances of the image, each with a volume key of its own: none, named or auto (default none)" cty:"instances" hcl:"instances"`
+	InstanceLimit       *uint32           `mapstructure:"instance_limit" flag:"instance-limit" help:"number of instances that launches may make, for --instances auto" cty:"instance_limit" hcl:"instance_limit"`
 	AddRelease          *bool             `mapstructure:"add_release" flag:"add-release" help:"add a release to an image that exists" cty:"add_release" hcl:"add_release"`
 	Bundle              *string           `mapstructure:"bundle" flag:"bundle" help:"file to write the launch bundle to" cty:"bundle" hcl:"bundle"`
 }
@@ -86,6 +88,8 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"tcb_floors":                 &hcldec.AttrSpec{Name: "tcb_floors", Type: cty.List(cty.String), Required: false},
 		"accept_findings":            &hcldec.AttrSpec{Name: "accept_findings", Type: cty.List(cty.String), Required: false},
 		"disabled":                   &hcldec.AttrSpec{Name: "disabled", Type: cty.Bool, Required: false},
+		"instances":                  &hcldec.AttrSpec{Name: "instances", Type: cty.String, Required: false},
+		"instance_limit":             &hcldec.AttrSpec{Name: "instance_limit", Type: cty.Number, Required: false},
 		"add_release":                &hcldec.AttrSpec{Name: "add_release", Type: cty.Bool, Required: false},
 		"bundle":                     &hcldec.AttrSpec{Name: "bundle", Type: cty.String, Required: false},
 	}

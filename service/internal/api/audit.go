@@ -21,14 +21,14 @@ const (
 )
 
 func auditFilterNames() []string {
-	return []string{"kind", "outcome", "reason", "request_id", "image_id", "chip_id", "since", "until"}
+	return []string{"kind", "outcome", "reason", "request_id", "image_id", "instance", "chip_id", "since", "until"}
 }
 
 func readAuditFilter(q *query) store.AuditFilter {
 	filter := store.AuditFilter{
 		Kind:    q.oneOf("kind", audit.KindUnlock, audit.KindAdmin, audit.KindGuest),
 		Outcome: q.oneOf("outcome", audit.OutcomeGranted, audit.OutcomeDenied, audit.OutcomeDone),
-		Reason:  q.get("reason"), RequestID: q.get("request_id"), ImageID: q.uuid("image_id"),
+		Reason:  q.get("reason"), RequestID: q.get("request_id"), ImageID: q.uuid("image_id"), InstanceID: q.uuid("instance"),
 		Since: q.time("since"), Until: q.time("until"),
 	}
 	var err error

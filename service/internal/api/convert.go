@@ -22,7 +22,30 @@ func wireImage(i store.Image) wire.Image {
 		IDKeyDigest: hex.EncodeToString(i.IDKeyDigest[:]), AuthorKeyDigest: hex.EncodeToString(i.AuthorKeyDigest[:]),
 		Policy: i.Policy, Revision: i.PolicyRevision,
 		LaunchLimit: wire.LaunchLimit{Max: i.LaunchLimit.Max, Period: int64(i.LaunchLimit.Period / time.Second)},
+		Instances:   i.Instances,
 	}
+}
+
+// wireInstance returns an instance of the image of that name.
+func wireInstance(i *store.Instance, image string) wire.Instance {
+	hostData := wire.HostData(i.ID)
+	out := wire.Instance{
+		ID: i.ID, Name: i.Name, ImageID: i.Image, ImageName: image, State: i.State, Enabled: i.Enabled, Auto: i.Auto,
+		HostData: hex.EncodeToString(hostData[:]), CreatedAt: i.CreatedAt, CreatedBy: i.CreatedBy,
+		GrantedAt: orNull(i.Granted.At), ReadyAt: orNull(i.ReadyAt), BootedAt: orNull(i.Committed.At), Release: i.Granted.Release,
+		Generation: i.Generation, Recovery: i.RecoveryHash != [32]byte{},
+	}
+	if i.State != wire.StateNew {
+		out.Sealed = hex.EncodeToString(i.Sealed[:])
+	}
+	if i.Restore > 0 {
+		out.Restore = &wire.Restore{Generation: i.Restore, Until: i.RestoreUntil}
+	}
+	if !i.DeletedAt.IsZero() {
+		gone := i.DeletedAt.Add(store.UndoPeriod)
+		out.DeletedAt, out.GoneAt = orNull(i.DeletedAt), &gone
+	}
+	return out
 }
 
 func (a *API) wireRelease(ctx context.Context, r store.Release) (wire.Release, error) {
@@ -88,7 +111,7 @@ func wireRecord(e audit.Entry) wire.AuditRecord {
 		Seq: e.Seq, Time: e.Time, Kind: e.Kind, Outcome: e.Outcome, Reason: string(e.Reason),
 		Rule: e.Rule, Expected: e.Expected, Found: e.Found,
 		RequestID: e.RequestID, Address: e.Address, Actor: e.Actor,
-		ImageID: idOrEmpty(e.ImageID), ReleaseID: idOrEmpty(e.ReleaseID),
+		ImageID: idOrEmpty(e.ImageID), ReleaseID: idOrEmpty(e.ReleaseID), InstanceID: idOrEmpty(e.InstanceID),
 		ChipID: hex.EncodeToString(e.ChipID), TCB: e.TCB, Report: e.Report, Details: e.Details, Count: e.Count,
 		PrevHash: hex.EncodeToString(e.PrevHash[:]), Hash: hex.EncodeToString(e.Hash[:]),
 	}

@@ -16,6 +16,7 @@ func requests() []any {
 	return []any{
 		&wire.UnlockRequest{}, &wire.Registration{}, &wire.ImagePatch{}, &wire.ReleasePatch{}, &wire.TokenRequest{},
 		&wire.Approval{}, &wire.Rejection{}, &wire.Retirement{}, &wire.Restoration{}, &wire.Verification{}, &wire.ChannelChange{},
+		&wire.InstanceCreation{}, &wire.InstancePatch{}, &wire.InstanceAdoption{}, &wire.RestoreAllowance{},
 		&wire.Login{}, &wire.PasswordChange{}, &wire.AuditHead{},
 		&wire.GuestCall{}, &wire.UpdateRequest{}, &wire.ConfirmRequest{}, &wire.BundleRequest{},
 	}
@@ -52,6 +53,8 @@ func FuzzJSONRequests(f *testing.F) {
 		`{"policy":{"version":1,"version":1},"revision":1}`, `{"image_id":"00112233-4455-6677-8899-aabbccddeeff","vcpus":[1],"policy":null}`,
 		`{"nonce":"AA==","report":null,"sealed_vm\u212a":""}`, `{"name":"a"} {}`, `[]`, `{"labels":{}}`,
 		`{"machine":"00112233-4455-6677-8899-aabbccddeeff","running":"6.12.1","kernels":[{"release":"6.12.2","sha256":"00","modules":true}]}`,
+		`{"image_id":"00112233-4455-6677-8899-aabbccddeeff","name":"web-1"}`, `{"enabled":false}`, `{"sealed":"AA==","receipt":"AA=="}`, `{"generation":41}`,
+		`{"instances":{"mode":"auto","limit":5,"generation":"enforce"}}`,
 		`{"report":"AA==","nonce":"AA==","body":"e30="}`, `{"ticket":"AA=="}`,
 	} {
 		f.Add([]byte(body))

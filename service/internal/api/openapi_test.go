@@ -107,6 +107,8 @@ func wireTypes() map[string]reflect.Type {
 		wire.Verification{}, wire.Verified{}, wire.Provenance{}, wire.ProvenancePackage{}, wire.ProvenanceArchive{}, wire.Artifact{}, wire.Variant{}, wire.ImageList{},
 		wire.Channel{}, wire.ChannelTarget{}, wire.ChannelList{}, wire.ChannelChange{},
 		wire.Registration{}, wire.Finding{}, wire.ReleaseFinding{}, wire.Registered{}, wire.ImagePatch{}, wire.ReleasePatch{},
+		wire.Instance{}, wire.InstanceSettings{}, wire.Restore{}, wire.InstanceList{}, wire.InstanceCreation{}, wire.InstancePatch{},
+		wire.InstanceAdoption{}, wire.RestoreAllowance{},
 		wire.Token{}, wire.TokenRequest{}, wire.NewToken{}, wire.TokenList{},
 		wire.AuditRecord{}, wire.AuditList{}, wire.AuditHead{}, wire.AuditVerification{},
 		wire.Status{}, wire.KDSStatus{}, wire.KDSEntry{}, wire.KDSImported{},

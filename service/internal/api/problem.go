@@ -125,6 +125,9 @@ func classifyTyped(err error) *failure {
 	if channel, ok := as[*store.ChannelError](err); ok {
 		return fail(wire.CodeConflict, "%s", channel.Error())
 	}
+	if mode, ok := as[*store.InstanceModeError](err); ok {
+		return fail(wire.CodeConflict, "%s", mode.Error())
+	}
 	if state, ok := as[*store.StateError](err); ok {
 		return fail(wire.CodeConflict, "%s meanwhile", state.Error())
 	}

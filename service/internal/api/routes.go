@@ -45,7 +45,7 @@ func optionalBody() body { return body{contentType: typeJSON, most: maxSmallBody
 
 // table is every path of the API.
 func (a *API) table() []route {
-	return slices.Concat(a.guestTable(), a.imageTable(), a.operatorTable())
+	return slices.Concat(a.guestTable(), a.imageTable(), a.instanceTable(), a.operatorTable())
 }
 
 // guestTable is what guests ask.
@@ -112,6 +112,24 @@ func (a *API) imageTable() []route {
 		{method: "GET", path: channel, op: access.ReadImages, timeout: quick, handle: a.showChannel},
 		{method: "PUT", path: channel, op: access.SetChannel, body: small(), timeout: quick, handle: a.setChannel},
 		{method: "DELETE", path: channel, op: access.DeleteChannel, timeout: quick, handle: a.deleteChannel},
+	}
+}
+
+// instanceTable is what operators do with instances.
+func (a *API) instanceTable() []route {
+	const instances, instance = wire.PathInstances, wire.PathInstances + "/:id"
+	registry := a.cfg.Registry
+	return []route{
+		{method: "GET", path: instances, op: access.ReadInstances, timeout: quick, handle: a.listInstances},
+		{method: "POST", path: instances, op: access.CreateInstance, body: small(), timeout: quick, handle: a.createInstance},
+		{method: "GET", path: instance, op: access.ReadInstances, timeout: quick, handle: a.showInstance},
+		{method: "PATCH", path: instance, op: access.ChangeInstance, body: small(), timeout: quick, handle: changedBy(a, registry.PatchInstance)},
+		{method: "DELETE", path: instance, op: access.DeleteInstance, timeout: quick, handle: a.deleteInstance},
+		{method: "POST", path: instance + "/reset", op: access.ResetInstance, timeout: quick, handle: a.changed(registry.ResetInstance)},
+		{method: "POST", path: instance + "/adopt", op: access.AdoptInstance, body: small(), timeout: quick, handle: changedBy(a, registry.AdoptInstance)},
+		{method: "POST", path: instance + "/allow-restore", op: access.AllowRestore, body: small(), timeout: quick, handle: changedBy(a, registry.AllowRestore)},
+		{method: "POST", path: instance + "/undelete", op: access.UndeleteInstance, timeout: quick, handle: a.changed(registry.UndeleteInstance)},
+		{method: "GET", path: instance + "/recovery", op: access.ReadRecovery, timeout: quick, handle: a.recovery},
 	}
 }
 

@@ -38,7 +38,7 @@ func (r *Registry) decide(ctx context.Context, actor access.Actor, op access.Ope
 // refusal.
 func (v *verdict) apply(ctx context.Context, release *store.Release) error {
 	v.change.details["proposed_by"] = release.ProposedBy
-	err := v.change.apply(ctx, v.permit, v.image, v.release)
+	err := v.change.apply(ctx, v.permit, scope{image: v.image, release: v.release})
 	if errors.Is(err, store.ErrOwnProposal) {
 		return v.permit.Refuse(ctx, access.Refusal{
 			Rule: "proposer", Expected: "another party than the proposer", Found: v.permit.Party(), Image: v.image, Release: v.release,

@@ -30,13 +30,16 @@ func (c *change) add(detail, text string, do func(ctx context.Context) error) {
 	c.do = append(c.do, do)
 }
 
+// scope is what a change is of. Zeros are none.
+type scope struct{ image, release, instance wire.UUID }
+
 // apply makes the whole change and its record, or nothing.
-func (c *change) apply(ctx context.Context, permit *access.Permit, image, release wire.UUID) error {
+func (c *change) apply(ctx context.Context, permit *access.Permit, of scope) error {
 	if len(c.do) == 0 {
 		return refused("the request changes nothing")
 	}
 	return permit.Audited(ctx, func(ctx context.Context, record audit.Record) (audit.Record, error) {
-		record.ImageID, record.ReleaseID, record.Details = image, release, c.details
+		record.ImageID, record.ReleaseID, record.InstanceID, record.Details = of.image, of.release, of.instance, c.details
 		for _, do := range c.do {
 			if err := do(ctx); err != nil {
 				return record, err
@@ -58,7 +61,7 @@ func (r *Registry) PatchImage(ctx context.Context, actor access.Actor, id wire.U
 	if err != nil {
 		return err
 	}
-	return c.apply(ctx, permit, id, wire.UUID{})
+	return c.apply(ctx, permit, scope{image: id})
 }
 
 // imageChange returns what a patch of an image asks for.
@@ -85,21 +88,8 @@ func (r *Registry) imageChange(id wire.UUID, patch wire.ImagePatch) (*change, er
 		}
 		c.add("labels", string(text), func(ctx context.Context) error { return r.Store.SetImageLabels(ctx, id, *patch.Labels) })
 	}
-	if patch.LaunchLimit != nil {
-		limit := store.LaunchLimit{Max: patch.LaunchLimit.Max, Period: time.Duration(patch.LaunchLimit.Period) * time.Second}
-		if err := checkLaunchLimit(*patch.LaunchLimit); err != nil {
-			return nil, err
-		}
-		c.add("launch_limit", fmt.Sprintf("%d in %s", limit.Max, limit.Period), func(ctx context.Context) error {
-			return r.Store.SetLaunchLimit(ctx, id, limit)
-		})
-	}
-	if patch.KeepReleases != nil {
-		keep := *patch.KeepReleases
-		if keep < 0 || keep > store.MaxReleases {
-			return nil, refused("keep_releases: want 0 to %d, where 0 keeps all", store.MaxReleases)
-		}
-		c.add("keep_releases", strconv.FormatInt(keep, 10), func(ctx context.Context) error { return r.Store.SetKeepReleases(ctx, id, keep) })
+	if err := r.addBounds(&c, id, patch); err != nil {
+		return nil, err
 	}
 	if !noPolicy(patch.Policy) {
 		_, policy, err := parsePolicy(patch.Policy)
@@ -114,6 +104,34 @@ func (r *Registry) imageChange(id wire.UUID, patch wire.ImagePatch) (*change, er
 		}
 	}
 	return &c, nil
+}
+
+// addBounds adds what a patch says of launches, releases and instances.
+func (r *Registry) addBounds(c *change, id wire.UUID, patch wire.ImagePatch) error {
+	if patch.LaunchLimit != nil {
+		limit := store.LaunchLimit{Max: patch.LaunchLimit.Max, Period: time.Duration(patch.LaunchLimit.Period) * time.Second}
+		if err := checkLaunchLimit(*patch.LaunchLimit); err != nil {
+			return err
+		}
+		c.add("launch_limit", fmt.Sprintf("%d in %s", limit.Max, limit.Period), func(ctx context.Context) error {
+			return r.Store.SetLaunchLimit(ctx, id, limit)
+		})
+	}
+	if patch.KeepReleases != nil {
+		keep := *patch.KeepReleases
+		if keep < 0 || keep > store.MaxReleases {
+			return refused("keep_releases: want 0 to %d, where 0 keeps all", store.MaxReleases)
+		}
+		c.add("keep_releases", strconv.FormatInt(keep, 10), func(ctx context.Context) error { return r.Store.SetKeepReleases(ctx, id, keep) })
+	}
+	if patch.Instances != nil {
+		settings, err := instanceSettings(*patch.Instances)
+		if err != nil {
+			return err
+		}
+		c.add("instances", settingsText(settings), func(ctx context.Context) error { return r.Store.SetInstanceSettings(ctx, id, settings) })
+	}
+	return nil
 }
 
 // maxPeriod is the longest period of a launch limit in seconds.
@@ -161,7 +179,7 @@ func (r *Registry) PatchRelease(ctx context.Context, actor access.Actor, image, 
 			return err
 		}
 	}
-	return c.apply(ctx, permit, image, id)
+	return c.apply(ctx, permit, scope{image: image, release: id})
 }
 
 // Release returns a release of an image. The error wraps store.ErrNotFound.

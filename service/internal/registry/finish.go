@@ -83,6 +83,9 @@ func (u *Upload) store(ctx context.Context, release store.Release) (store.Image,
 		return store.Image{}, store.Release{}, err
 	}
 	details := map[string]string{"name": image.Name, "guest_policy": u.plan.guestPolicy.String(), "variants": fmt.Sprint(len(digests))}
+	if u.plan.Instances != nil {
+		details["instances"] = settingsText(u.plan.instances)
+	}
 	noteFindings(details, u.plan.Findings)
 	if release.Findings, err = keptFindings(u.plan.Findings, u.permit.Record().Actor); err != nil {
 		return store.Image{}, store.Release{}, err
@@ -123,6 +126,7 @@ func (u *Upload) keys() (store.Image, *keyring.ImageKeys, error) {
 		IDKeyDigest: sealed.IDDigest, AuthorKeyDigest: sealed.AuthorDigest,
 		IDKeySealed: sealed.ID, AuthorKeySealed: sealed.Author,
 		UnsealingKeySealed: u.unsealingKey, UnsealingKeyHash: u.unsealingKeyHash, Policy: u.plan.policy,
+		Instances: u.plan.instances,
 	}, keys, nil
 }
 

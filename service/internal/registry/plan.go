@@ -15,8 +15,9 @@ import (
 type plan struct {
 	wire.Registration
 	guestPolicy idblock.GuestPolicy
-	policy      []byte          // report policy; of a further release nil for none
-	variants    []measure.VCPUs // in order, the default first
+	policy      []byte                // report policy; of a further release nil for none
+	instances   wire.InstanceSettings // of a new image; the zero value is none
+	variants    []measure.VCPUs       // in order, the default first
 }
 
 // newPlan checks the registration of a new image, or of a further release of one.
@@ -40,6 +41,14 @@ func newPlan(r wire.Registration, image *store.Image) (*plan, error) {
 	}
 	if err := r.Provenance.Check(); err != nil {
 		return nil, refused("%v", err)
+	}
+	if r.Instances != nil {
+		if image != nil {
+			return nil, refused("instances: they belong to the image; leave them out")
+		}
+		if p.instances, err = instanceSettings(*r.Instances); err != nil {
+			return nil, err
+		}
 	}
 	p.variants, err = variants(r.VCPUs, r.VCPUTypes)
 	return p, err

@@ -44,6 +44,16 @@ type Store interface {
 	ReleaseUse(ctx context.Context, id wire.UUID) (store.ReleaseUse, error)
 	UpdateReleasePolicy(ctx context.Context, id wire.UUID, policy []byte, revision int64) (int64, error)
 
+	SetInstanceSettings(ctx context.Context, image wire.UUID, settings wire.InstanceSettings) error
+	CreateInstance(ctx context.Context, i store.Instance) (store.Instance, error)
+	InstanceByID(ctx context.Context, id wire.UUID) (store.Instance, error)
+	SetInstanceEnabled(ctx context.Context, id wire.UUID, enabled bool) error
+	ResetInstance(ctx context.Context, id wire.UUID, shareSealed []byte) error
+	AdoptInstance(ctx context.Context, id wire.UUID, sealed [32]byte) error
+	AllowRestore(ctx context.Context, id wire.UUID, generation uint64) error
+	DeleteInstance(ctx context.Context, id wire.UUID) error
+	UndeleteInstance(ctx context.Context, id wire.UUID) error
+
 	DeleteImage(ctx context.Context, id wire.UUID) ([][32]byte, error)
 	DeleteRelease(ctx context.Context, id wire.UUID) ([][32]byte, error)
 	DropArtifact(ctx context.Context, hash [32]byte, remove func(ctx context.Context) error) (bool, error)

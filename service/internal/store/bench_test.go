@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/ratio"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
@@ -99,4 +100,64 @@ func BenchmarkRatioGroupCommit(b *testing.B) {
 		}
 		wg.Wait()
 	})
+}
+
+// withInstances fills a store with instances of four images, half of them claimed, and
+// returns one of the images.
+func withInstances(b *testing.B, count int) (*store.Store, wire.UUID) {
+	b.Helper()
+	s := storetest.SQLite(b).Open(b)
+	var images []wire.UUID
+	for n := range 4 {
+		image := storetest.Image(fmt.Sprint("image ", n))
+		image.Instances = storetest.Named
+		if _, _, err := s.CreateImage(b.Context(), image, storetest.Release("f", "k", "i"), storetest.Present); err != nil {
+			b.Fatal(err)
+		}
+		images = append(images, image.ID)
+	}
+	for made := 0; made < count; {
+		_, err := s.Audited(b.Context(), func(ctx context.Context) (audit.Record, error) {
+			for range min(1000, count) {
+				i, err := s.CreateInstance(ctx, storetest.Instance(images[made%len(images)], fmt.Sprint("web-", made)))
+				if err == nil && made/len(images)%2 == 0 {
+					err = s.AdoptInstance(ctx, i.ID, storetest.Hash())
+				}
+				if err != nil {
+					return audit.Record{}, err
+				}
+				made++
+			}
+			return audit.Record{Outcome: audit.OutcomeDone}, nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	return s, images[0]
+}
+
+// BenchmarkRatioInstances100k compares a page of 100,000 instances with one of 100: of
+// all and of an image, of a state, and found by a part of the name.
+func BenchmarkRatioInstances100k(b *testing.B) {
+	few, fewImage := withInstances(b, 100)
+	many, manyImage := withInstances(b, 100_000)
+	list := func(s *store.Store, f store.InstanceFilter) {
+		for range 50 {
+			if page, err := s.ListInstances(b.Context(), f, "", 10); err != nil || len(page.Items) != 10 {
+				b.Fatal(len(page.Items), err)
+			}
+		}
+	}
+	for name, f := range map[string]store.InstanceFilter{"all": {}, "state": {State: wire.StateClaimed}, "search": {Search: "EB-"}} {
+		ofImage := func(image wire.UUID) store.InstanceFilter {
+			return store.InstanceFilter{Image: image, State: f.State, Search: f.Search}
+		}
+		b.Run(name, func(b *testing.B) {
+			ratio.Compare(b, "x-100-instances", 2, func() { list(few, f) }, func() { list(many, f) })
+		})
+		b.Run(name+" of an image", func(b *testing.B) {
+			ratio.Compare(b, "x-100-instances", 2, func() { list(few, ofImage(fewImage)) }, func() { list(many, ofImage(manyImage)) })
+		})
+	}
 }

@@ -45,7 +45,7 @@ func (s *Store) ListInstances(ctx context.Context, f InstanceFilter, cursor stri
 // of those that are, be used.
 func (f *InstanceFilter) restrict(b *builder) {
 	if f.Deleted {
-		b.add("deleted_at <> 0")
+		b.add("deleted_at > 0")
 	} else {
 		b.add("deleted_at = 0")
 	}
@@ -70,11 +70,11 @@ func (s *Store) CountInstances(ctx context.Context, image wire.UUID) (InstanceCo
 	err := s.view(ctx, func(ctx context.Context, q querier) error {
 		counts = InstanceCounts{}
 		var b, deleted builder
-		b.add("SELECT state, enabled, COUNT(*) FROM instances WHERE ")
+		b.add("SELECT state, COUNT(*), SUM(CASE WHEN enabled THEN 0 ELSE 1 END) FROM instances WHERE ")
 		deleted.add("SELECT COUNT(*) FROM instances WHERE ")
 		(&InstanceFilter{Image: image}).restrict(&b)
 		(&InstanceFilter{Image: image, Deleted: true}).restrict(&deleted)
-		b.add(" GROUP BY state, enabled")
+		b.add(" GROUP BY state")
 		_, err := collect(ctx, q, b.query(), func(row scanner) (struct{}, error) { return struct{}{}, counts.add(row) })
 		if err != nil {
 			return err
@@ -88,12 +88,11 @@ func (s *Store) CountInstances(ctx context.Context, image wire.UUID) (InstanceCo
 	return counts, nil
 }
 
-// add counts a row of a state, whether they are enabled, and how many they are.
+// add counts a row of a state, how many they are, and how many of them are disabled.
 func (c *InstanceCounts) add(row scanner) error {
 	var state string
-	var enabled bool
-	var n int64
-	if err := row.Scan(&state, &enabled, &n); err != nil {
+	var n, disabled int64
+	if err := row.Scan(&state, &n, &disabled); err != nil {
 		return err
 	}
 	switch wire.InstanceState(state) {
@@ -106,8 +105,6 @@ func (c *InstanceCounts) add(row scanner) error {
 	default:
 		return fmt.Errorf("%w: an instance is %.20q", ErrCorrupt, state)
 	}
-	if !enabled {
-		c.Disabled += n
-	}
+	c.Disabled += disabled
 	return nil
 }

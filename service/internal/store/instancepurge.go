@@ -32,7 +32,7 @@ func (s *Store) PurgeInstances(ctx context.Context) (int64, error) {
 
 func (s *Store) purgeInstances(ctx context.Context, q querier) ([]Instance, error) {
 	before := micros(s.clock().Add(-UndoPeriod))
-	if due, err := exists(ctx, q, query{`SELECT 1 FROM instances WHERE deleted_at <> 0 AND deleted_at <= $1 LIMIT 1`, []any{before}}); err != nil || !due {
+	if due, err := exists(ctx, q, query{`SELECT 1 FROM instances WHERE deleted_at > 0 AND deleted_at <= $1 LIMIT 1`, []any{before}}); err != nil || !due {
 		return nil, err
 	}
 	at, err := s.lockEnd(ctx, q)
@@ -40,7 +40,7 @@ func (s *Store) purgeInstances(ctx context.Context, q querier) ([]Instance, erro
 		return nil, err
 	}
 	gone, err := s.takeInstances(ctx, q, query{
-		"id IN (SELECT id FROM instances WHERE deleted_at <> 0 AND deleted_at <= $1 ORDER BY deleted_at, id LIMIT $2)", []any{before, purgePage},
+		"id IN (SELECT id FROM instances WHERE deleted_at > 0 AND deleted_at <= $1 ORDER BY deleted_at, id LIMIT $2)", []any{before, purgePage},
 	})
 	if err != nil {
 		return nil, err

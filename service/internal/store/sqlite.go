@@ -32,6 +32,7 @@ func (p sqlitePath) dsn(more ...string) string {
 		"_busy_timeout":    {"10000"}, // ms; other processes hold the lock for one transaction at most
 		"_txlock":          {"immediate"},
 		"_stmt_cache_size": {"64"},
+		"_secure_delete":   {"on"}, // what is deleted is overwritten: shares of instances' keys
 	}
 	for i := 0; i+1 < len(more); i += 2 {
 		values.Set(more[i], more[i+1])

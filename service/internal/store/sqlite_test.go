@@ -69,7 +69,7 @@ func TestSQLiteMode(t *testing.T) {
 func TestSQLiteSettings(t *testing.T) {
 	s := storetest.SQLite(t).Open(t)
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000", "query_only": "0",
-		"wal_autocheckpoint": "8000", "journal_size_limit": "67108864", "cache_size": "-32000"} {
+		"wal_autocheckpoint": "8000", "journal_size_limit": "67108864", "cache_size": "-32000", "secure_delete": "1"} {
 		if got := store.Pragma(t, s, pragma); got != want {
 			t.Errorf("%s: got %s, want %s", pragma, got, want)
 		}

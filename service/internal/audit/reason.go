@@ -50,7 +50,7 @@ const (
 
 // What instances went through, as their guests said.
 const (
-	ReasonInstanceCreated   Reason = "instance.created" // by its first launch
+	ReasonInstanceMade      Reason = "instance.made" // by its first launch
 	ReasonInstanceClaim     Reason = "instance.claimed"
 	ReasonInstanceReady     Reason = "instance.ready"
 	ReasonInstanceCommitted Reason = "instance.committed"

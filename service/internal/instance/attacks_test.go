@@ -411,7 +411,7 @@ func TestAutoInstance(t *testing.T) {
 	if err := w.launch(t, &disk{}).unlock(t); !denied(err, audit.ReasonInstanceLimit) {
 		t.Errorf("got %v", err)
 	}
-	entries, err := w.database.ListAudit(t.Context(), store.AuditFilter{Reason: string(audit.ReasonInstanceCreated)}, store.AuditRange{Limit: 9})
+	entries, err := w.database.ListAudit(t.Context(), store.AuditFilter{Reason: string(audit.ReasonInstanceMade)}, store.AuditRange{Limit: 9})
 	must(t, err)
 	if len(entries) != 2 || entries[0].InstanceID.IsZero() {
 		t.Errorf("recorded %+v", entries)

@@ -205,10 +205,10 @@ func (w *world) note(format string, args ...any) { fmt.Fprintf(&w.log, format+"\
 // has to arrive, and nothing of that under the golden key.
 func (w *world) arrived(key []byte) error {
 	payload := w.disk.durable[luks2.PayloadOffset:]
-	clear := make([]byte, len(payload))
-	w.crypt(key, clear, payload, (*xts.Cipher).Decrypt)
+	opened := make([]byte, len(payload))
+	w.crypt(key, opened, payload, (*xts.Cipher).Decrypt)
 	for _, u := range w.used {
-		if !bytes.Equal(clear[u.offset:][:u.length], w.plain[u.offset:][:u.length]) {
+		if !bytes.Equal(opened[u.offset:][:u.length], w.plain[u.offset:][:u.length]) {
 			return fmt.Errorf("%d bytes at %d have not arrived", u.length, u.offset)
 		}
 		for at := u.offset; at < u.offset+u.length; at += sectorSize {

@@ -117,6 +117,7 @@ func TestInstanceBoots(t *testing.T) {
 	if !b.limited(Step{"instance", b.firstBoot}) {
 		t.Fatalf("log: %s", c.log)
 	}
+	c.wiped("re-encryption", golden)
 	first := bytes.Clone(b.key)
 	after, err := os.ReadFile(filepath.Join(c.dir, "dev/vda1"))
 	if err != nil || bytes.Equal(before[16<<20:][:4096], after[16<<20:][:4096]) || b.state != wire.StateReady || b.generation != 1 {

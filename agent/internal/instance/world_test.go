@@ -50,8 +50,10 @@ type world struct {
 	grant   *unlock.Result // of the last boot
 	paused  int
 	patient bool
-	first   *instance.First // of the last boot
-	log     bytes.Buffer
+
+	unlockOnly bool            // a boot of an image without instances
+	first      *instance.First // of the last boot
+	log        bytes.Buffer
 }
 
 type used struct{ offset, length int64 }
@@ -175,6 +177,9 @@ func (w *world) boot() ([]byte, error) {
 	}
 	if w.grant, err = session.Run(ctx, loop); err != nil {
 		return nil, err
+	}
+	if w.unlockOnly {
+		return w.grant.Golden, nil
 	}
 	if w.between != nil {
 		w.between(w.grant)

@@ -15,7 +15,7 @@ import (
 // Sizes that the agent may have in bytes, as it is and as it goes into an initrd.
 const (
 	maxSize       = 10 << 20
-	maxCompressed = 3<<20 + 512<<10
+	maxCompressed = 3<<20 + 768<<10
 )
 
 // build compiles the agent as the Makefile does, apart from what the flags add:

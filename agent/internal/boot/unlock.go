@@ -18,6 +18,19 @@ var errDistribution = errors.New(`the service answers for an instance, and this 
 
 // unlock gets the keys of the root, which of them depends on the instance's state.
 func (b *Boot) unlock(ctx context.Context) error {
+	err := b.makeSession(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.session.Forget()
+	if b.grant, err = b.session.Run(ctx, b.loop("unlock")); err != nil {
+		return err
+	}
+	return b.granted()
+}
+
+// makeSession learns which launch this is, and what the disk shows of its instance.
+func (b *Boot) makeSession(ctx context.Context) error {
 	launch, err := b.identify(ctx)
 	if err != nil {
 		return err
@@ -25,13 +38,12 @@ func (b *Boot) unlock(ctx context.Context) error {
 	if err := b.readShown(launch.Instance()); err != nil {
 		return err
 	}
-	if b.session, err = unlock.New(b.config, launch, b.sealed, b.shown.Disk()); err != nil {
-		return err
-	}
-	defer b.session.Forget()
-	if b.grant, err = b.session.Run(ctx, b.loop("unlock")); err != nil {
-		return err
-	}
+	b.session, err = unlock.New(b.config, launch, b.sealed, b.shown.Disk())
+	return err
+}
+
+// granted takes the key that opens the root as it is, if one does.
+func (b *Boot) granted() error {
 	b.Log.Printf("unlock", "key released by %s, report from %s, %d bytes of certificates",
 		b.grant.Service, b.grant.Evidence.Provider, len(b.grant.Evidence.Certificates))
 	b.state, b.generation = b.grant.State, b.grant.Generation

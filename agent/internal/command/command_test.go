@@ -56,6 +56,26 @@ func attested(t *testing.T) string {
 	return root
 }
 
+// TestStatusOfInstance shows which VM of its image this is.
+func TestStatusOfInstance(t *testing.T) {
+	root := attested(t)
+	path := filepath.Join(root, status.Path)
+	s, err := status.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Instance = &status.Instance{ID: wire.UUID{0xAB}, State: wire.StateReady, Generation: 7}
+	if err := s.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := run(root, provider{}, "status"); code != 0 || !strings.Contains(out, "instance      ab000000-0000-0000-0000-000000000000, ready, generation 7\n") {
+		t.Errorf("code %d:\n%s", code, out)
+	}
+	if _, out, _ := run(root, provider{}, "status", "--json"); !strings.Contains(out, `"generation": 7`) {
+		t.Errorf("JSON:\n%s", out)
+	}
+}
+
 func TestStatus(t *testing.T) {
 	root := attested(t)
 	code, out, _ := run(root, provider{}, "status")

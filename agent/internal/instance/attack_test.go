@@ -243,6 +243,11 @@ func TestGoldenIsPutBack(t *testing.T) {
 	if w.arrived(again) == nil {
 		t.Error("the golden payload opens")
 	}
+	// And under one of which a restored service has forgotten that it was ready.
+	w.row().State, w.row().Generation = wire.StateClaimed, 0
+	if _, err := w.boot(); err == nil || !strings.Contains(err.Error(), "does not show the measured file system") || w.row().State != wire.StateClaimed {
+		t.Errorf("golden payload behind a journal that has ended: %v, %s", err, w.row().State)
+	}
 }
 
 // TestSecondCopy starts a second VM from the golden disk under the instance of the first,

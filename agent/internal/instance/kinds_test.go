@@ -140,10 +140,10 @@ func TestCryptsetup(t *testing.T) {
 			t.Errorf("%s: cryptsetup takes the golden key", name)
 		}
 	}
-	clear := make([]byte, len(w.plain))
-	w.crypt(key, clear, w.disk.durable[luks2.PayloadOffset:], (*xts.Cipher).Decrypt)
+	opened := make([]byte, len(w.plain))
+	w.crypt(key, opened, w.disk.durable[luks2.PayloadOffset:], (*xts.Cipher).Decrypt)
 	path := filepath.Join(dir, "fs")
-	must(t, os.WriteFile(path, clear, 0o600))
+	must(t, os.WriteFile(path, opened, 0o600))
 	rootfstest.Run(t, "e2fsck", []string{"-fn", path})
 }
 

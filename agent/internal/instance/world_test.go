@@ -50,8 +50,10 @@ type world struct {
 	grant   *unlock.Result // of the last boot
 	paused  int
 	patient bool
-	first   *instance.First // of the last boot
-	log     bytes.Buffer
+
+	unlockOnly bool            // a boot of an image without instances
+	first      *instance.First // of the last boot
+	log        bytes.Buffer
 }
 
 type used struct{ offset, length int64 }
@@ -176,6 +178,9 @@ func (w *world) boot() ([]byte, error) {
 	if w.grant, err = session.Run(ctx, loop); err != nil {
 		return nil, err
 	}
+	if w.unlockOnly {
+		return w.grant.Golden, nil
+	}
 	if w.between != nil {
 		w.between(w.grant)
 	}
@@ -205,10 +210,10 @@ func (w *world) note(format string, args ...any) { fmt.Fprintf(&w.log, format+"\
 // has to arrive, and nothing of that under the golden key.
 func (w *world) arrived(key []byte) error {
 	payload := w.disk.durable[luks2.PayloadOffset:]
-	clear := make([]byte, len(payload))
-	w.crypt(key, clear, payload, (*xts.Cipher).Decrypt)
+	opened := make([]byte, len(payload))
+	w.crypt(key, opened, payload, (*xts.Cipher).Decrypt)
 	for _, u := range w.used {
-		if !bytes.Equal(clear[u.offset:][:u.length], w.plain[u.offset:][:u.length]) {
+		if !bytes.Equal(opened[u.offset:][:u.length], w.plain[u.offset:][:u.length]) {
 			return fmt.Errorf("%d bytes at %d have not arrived", u.length, u.offset)
 		}
 		for at := u.offset; at < u.offset+u.length; at += sectorSize {

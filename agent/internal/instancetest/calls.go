@@ -8,12 +8,13 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 
 // call takes a call from the latest boot of an instance alone.
 func (s *Service) call(kind wire.Call, r *http.Request, do func(*Instance, wire.UUID, [64]byte, []byte) (any, string)) (answer any, denied string) {
 	var request wire.BootCall
-	if json.NewDecoder(r.Body).Decode(&request) != nil || request.Validate() != nil || !s.used(request.Nonce) {
+	if !decode(r, &request) || request.Validate() != nil || !s.used(request.Nonce) {
 		return nil, "malformed"
 	}
 	id := wire.HostInstance(hostData(request.Report))
@@ -46,7 +47,7 @@ func (s *Service) call(kind wire.Call, r *http.Request, do func(*Instance, wire.
 
 func (s *Service) claim(row *Instance, id wire.UUID, data [64]byte, body []byte) (answer any, denied string) {
 	var request wire.ClaimRequest
-	if json.Unmarshal(body, &request) != nil || request.Validate() != nil {
+	if strictjson.Decode(body, &request) != nil || request.Validate() != nil {
 		return nil, "malformed"
 	}
 	sealed := hash(request.Sealed)
@@ -76,7 +77,7 @@ func (s *Service) claim(row *Instance, id wire.UUID, data [64]byte, body []byte)
 
 func (s *Service) ready(row *Instance, id wire.UUID, _ [64]byte, body []byte) (answer any, denied string) {
 	var request wire.ReadyRequest
-	if json.Unmarshal(body, &request) != nil || request.Validate() != nil {
+	if strictjson.Decode(body, &request) != nil || request.Validate() != nil {
 		return nil, "malformed"
 	}
 	if row.State == wire.StateNew || !bytes.Equal(row.Sealed[:], request.Sealed) || (row.State == wire.StateReady && row.Generation != request.Generation) {
@@ -88,7 +89,7 @@ func (s *Service) ready(row *Instance, id wire.UUID, _ [64]byte, body []byte) (a
 
 func (s *Service) commit(row *Instance, id wire.UUID, _ [64]byte, body []byte) (answer any, denied string) {
 	var request wire.CommitRequest
-	if json.Unmarshal(body, &request) != nil || request.Validate() != nil {
+	if strictjson.Decode(body, &request) != nil || request.Validate() != nil {
 		return nil, "malformed"
 	}
 	if row.State != wire.StateReady || request.Generation != row.granted+1 {

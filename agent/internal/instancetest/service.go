@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 
 // Instance is a row of the service.
@@ -128,6 +130,12 @@ func (s *Service) answered(do func(*http.Request) (answer any, denied string)) h
 		}
 		write(w, http.StatusOK, "application/json", answer)
 	}
+}
+
+// decode reads a request, and says whether it is one.
+func decode(r *http.Request, request any) bool {
+	body, err := io.ReadAll(r.Body)
+	return err == nil && strictjson.Decode(body, request) == nil
 }
 
 func write(w http.ResponseWriter, status int, kind string, v any) {

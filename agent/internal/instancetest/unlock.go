@@ -3,7 +3,6 @@ package instancetest
 import (
 	"bytes"
 	"crypto/ed25519"
-	"encoding/json"
 	"net/http"
 	"slices"
 
@@ -13,7 +12,7 @@ import (
 
 func (s *Service) unlock(r *http.Request) (answer any, denied string) {
 	var request wire.UnlockRequest
-	if json.NewDecoder(r.Body).Decode(&request) != nil || request.Validate() != nil || !s.used(request.Nonce) {
+	if !decode(r, &request) || request.Validate() != nil || !s.used(request.Nonce) {
 		return nil, "malformed"
 	}
 	id := wire.HostInstance(hostData(request.Report))

@@ -16,7 +16,7 @@ import (
 // Errors of a grant. None names a byte of a key.
 var (
 	errSignature  = errors.New("the grant is not signed by the measured identity key")
-	errCommitment = errors.New("the golden key is not the measured one")
+	errCommitment = errors.New("the volume key is not the measured one")
 	errInstance   = errors.New("the grant is for another instance than HOST_DATA names")
 	errRecord     = errors.New("the instance is claimed, and the disk shows no record of it")
 	errSameKey    = errors.New("the volume key is the golden key, which all copies of the image share")

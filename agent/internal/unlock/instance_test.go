@@ -99,7 +99,7 @@ func (w *instanceWorld) once() (context.Context, unlock.Loop) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.t.Cleanup(cancel)
 	l := loop(w.t)
-	l.Log = func(format string, args ...any) {
+	l.Log = func(format string, _ ...any) {
 		w.logged = format
 		cancel()
 	}

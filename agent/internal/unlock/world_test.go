@@ -1,6 +1,7 @@
 package unlock_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -12,6 +13,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -171,7 +173,14 @@ func (w *world) handler(other map[string]http.HandlerFunc) http.Handler {
 		if o := other[path]; o != nil {
 			h = o
 		}
-		mux.HandleFunc("POST "+path, h)
+		mux.HandleFunc("POST "+path, func(rw http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body) // a service that answers before would break the pipe
+			if err != nil {
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			h(rw, r)
+		})
 	}
 	return mux
 }

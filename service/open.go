@@ -26,6 +26,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/background"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/config"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/instance"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/keyring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
@@ -250,12 +251,13 @@ func (s *service) openAPI(ctx context.Context) error {
 	s.desk = &oversight.Desk{Store: s.store, Gate: gate, KDS: s.kds, KDSCache: s.cache}
 	unlocker := s.newUnlocker()
 	updater := update.New(update.Config{
-		Prover: unlocker, Fleet: s.store, Bundles: s.images, Identity: s.keys.Identity, Key: s.keys.Nonce, Now: time.Now,
+		Prover: unlocker.Recalling(), Fleet: s.store, Bundles: s.images, Identity: s.keys.Identity, Key: s.keys.Nonce, Now: time.Now,
 	})
 	s.api = api.New(api.Config{
 		Store: s.store, Registry: s.images, Accounts: s.accounts, Desk: s.desk,
 		Unlocker: unlocker, Updater: updater, KDSInfo: wire.KDSStatus{BaseURL: s.cfg.KDS, Offline: s.cfg.KDSOffline},
-		Info: s.info, Status: s.status, Limits: rates, Log: s.log, Observe: s.metrics.Request,
+		Booter: instance.New(instance.Config{Prover: unlocker, Log: s.store, Shares: s.kek, Identity: s.keys.Identity, Now: time.Now}),
+		Info:   s.info, Status: s.status, Limits: rates, Log: s.log, Observe: s.metrics.Request,
 	})
 	return nil
 }
@@ -263,12 +265,13 @@ func (s *service) openAPI(ctx context.Context) error {
 func (s *service) newUnlocker() *unlock.Service {
 	s.tally = unlock.NewTally(s.store, func(err error) { s.log.Error("counted denials are not recorded yet", "error", err) })
 	return unlock.New(unlock.Config{
-		Nonces: nonce.NewIssuer(s.keys.Nonce, time.Now), Launches: s.store, Tally: s.tally,
+		Nonces: nonce.NewIssuer(s.keys.Nonce, time.Now), Launches: s.store, Instances: s.store, Shares: s.kek, Tally: s.tally,
 		Verifier: attest.NewVerifier(s.roots), Endorser: certchain.Source{Client: s.kds},
 		Ingestion: s.keys.Ingestion, Identity: s.keys.Identity, Simulated: s.info.Simulated, Now: time.Now, Log: s.log,
 		Observe: func(reason audit.Reason, took time.Duration) {
 			s.metrics.Unlock(outcome(reason), string(reason), took)
 		},
+		ObserveRollback: s.metrics.Rollback,
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // launchOptions are the flags of "snpguard launch" as they were given.
@@ -17,6 +18,7 @@ type launchOptions struct {
 	memory, network          string
 	sshPort                  int
 	snapshot, dryRun         bool
+	instance                 string
 	trials                   int
 	restart                  string
 	format, name, qemu       string
@@ -27,6 +29,9 @@ type launchOptions struct {
 	simState, simFirmware, simProduct, simChip string
 
 	extra []string // for QEMU, as they are
+
+	hostData [wire.HostDataSize]byte // of the instance; zero for none
+	found    *wire.Instance          // by its name; nil where the service was not asked
 }
 
 // The values of --format.
@@ -61,6 +66,9 @@ bundle on the disk the guest is launched anew, from the slot that is active then
 (--restart). A slot on trial, as an update leaves it, is given --trials launches
 to confirm that it has booted; then the other slot is the active one again.
 
+An image with instances gives a key to no launch without --instance, which says
+whose disk this is.
+
 With --simulate there is no SEV-SNP and no protection: QEMU runs beside a SIMULATED
 AMD-SP, which checks the ID block as the chip does and signs reports with the keys
 of --sim-state.
@@ -72,6 +80,7 @@ Exit codes here:
   3  the host lacks something, QEMU failed, or the launch was interrupted`,
 		Example: `  snpguard launch --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz --ssh-port 2222
   snpguard launch --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz --extract /srv/debian --format libvirt > debian.xml
+  snpguard launch --image web-1.qcow2 --backing debian-snp.qcow2 --bundle launch-artifacts.tar.gz --instance web-1
   snpguard launch --image debian-snp.qcow2 --bundle launch-artifacts.tar.gz --simulate --sim-state sim.json --snapshot`,
 		Args: onlyAfterDash,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -88,6 +97,8 @@ func (o *launchOptions) addLaunchFlags(cmd *cobra.Command) {
 	addDiskFlags(cmd, &o.disk, "converted disk image")
 	f.StringVar(&o.bundle, "bundle", "", "launch bundle of its release, tar.gz or tar (default the one on the disk)")
 	f.StringVar(&o.variant, "variant", "", "variant to launch, such as 4xEPYC-Genoa (default the bundle's first)")
+	f.StringVar(&o.instance, "instance", "", "name or UUID of the instance to launch; a name is asked of the service")
+	_ = cmd.RegisterFlagCompletionFunc("instance", completion(instanceNames)) // an error means that there is one
 	f.StringVar(&o.extract, "extract", "", "directory to create and extract the bundle's files to (default temporary)")
 	f.StringVar(&o.memory, "memory", "4G", "memory of the guest, such as 4G or 512M")
 	f.StringVar(&o.network, "network", launch.NetworkUser, "user, tap=INTERFACE or none")
@@ -120,6 +131,9 @@ func onlyAfterDash(cmd *cobra.Command, args []string) error {
 
 func runLaunch(cmd *cobra.Command, o *launchOptions) error {
 	if err := o.check(); err != nil {
+		return err
+	}
+	if err := o.findInstance(cmd); err != nil {
 		return err
 	}
 	for {
@@ -173,8 +187,10 @@ func (o *launchOptions) check() error {
 	case !o.simulate && o.simState != "":
 		return usageErrorf("--sim-state needs --simulate")
 	}
-	if err := o.checkRestart(); err != nil {
-		return err
+	for _, check := range []func() error{o.checkInstanceFlags, o.checkRestart} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	_, err := launch.ParseSimFirmware(o.simFirmware)
 	if err != nil {

@@ -79,6 +79,9 @@ func (o *launchOptions) extractTo(cmd *cobra.Command, b *openedBundle, trust bun
 	if err := o.checkWorld(b); err != nil {
 		return err
 	}
+	if err := o.checkInstance(b.manifest); err != nil {
+		return err
+	}
 	if err := o.checkPrinted(b); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (o *launchOptions) runSimulated(cmd *cobra.Command, b *openedBundle, machin
 	if err != nil {
 		return "", err
 	}
-	guest, err := o.launchSimulated(cmd, b.guest)
+	guest, err := o.launchSimulated(cmd, b.guest, machine)
 	if err != nil {
 		return "", err
 	}
@@ -51,7 +51,7 @@ func (o *launchOptions) runSimulated(cmd *cobra.Command, b *openedBundle, machin
 }
 
 // launchSimulated asks the simulated AMD-SP. Its refusal is the answer "no".
-func (o *launchOptions) launchSimulated(cmd *cobra.Command, g *launch.Guest) (*asp.Guest, error) {
+func (o *launchOptions) launchSimulated(cmd *cobra.Command, g *launch.Guest, m launch.Machine) (*asp.Guest, error) {
 	chip, err := (&simReportOptions{product: o.simProduct, chip: o.simChip}).simChip()
 	if err != nil {
 		return nil, usageError{err}
@@ -63,7 +63,7 @@ func (o *launchOptions) launchSimulated(cmd *cobra.Command, g *launch.Guest) (*a
 	if err != nil {
 		return nil, err
 	}
-	guest, err := asp.LaunchFiles(amd, chip, g, false)
+	guest, err := asp.LaunchFiles(amd, chip, g, m, false)
 	for _, refusal := range asp.Refusals() {
 		if errors.Is(err, refusal) {
 			note(cmd, "snpguard: the simulated AMD-SP refuses the launch: %v", err)

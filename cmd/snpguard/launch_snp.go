@@ -17,7 +17,7 @@ import (
 
 // machine turns flags into what the host adds to the guest.
 func (o *launchOptions) machine() (launch.Machine, error) {
-	m := launch.Machine{Snapshot: o.snapshot}
+	m := launch.Machine{Snapshot: o.snapshot, HostData: o.hostData}
 	var err error
 	if m.Memory, err = launch.ParseMemory(o.memory); err != nil {
 		return m, usageErrorf("--memory: %w", err)

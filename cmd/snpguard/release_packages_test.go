@@ -42,7 +42,7 @@ func minimalConfig(t *testing.T, service string) []byte {
 	c := &bootconf.Config{
 		Format: bootconf.Format, ImageID: image, Services: []string{service}, CA: string(simtest.AMD(t).Line(snp.Milan).ARK.PEM()), Simulated: true,
 		IdentityKey: launchtest.Identity().Public().(ed25519.PublicKey), VMKCommitment: strings.Repeat("0", 64), Initrd: bootconf.InitrdMinimal,
-		Modules: bootconf.ModulesRequired, Deadline: 60, Network: bootconf.Network{Mode: bootconf.ModeDHCP},
+		Modules: bootconf.ModulesRequired, UnsealingKey: make([]byte, wire.PublicKeySize), Deadline: 60, Network: bootconf.Network{Mode: bootconf.ModeDHCP},
 		Root: bootconf.Root{
 			PartitionGUID: "0fc63daf-8483-4772-8e79-3d69d8477de4", FilesystemUUID: "11111111-2222-3333-4444-555555555555", SealedVMKOffset: 12 << 20,
 			PayloadOffset: 16 << 20, Cipher: bootconf.Cipher, SectorSize: 4096, Filesystem: "ext4", Mount: bootconf.Mount{Options: []string{}},

@@ -14,6 +14,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch/launchtest"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/asp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/simtest"
@@ -27,6 +28,9 @@ func machine() launch.Machine {
 		Network: launch.Network{Mode: launch.NetworkUser, SSHPort: 2222},
 	}
 }
+
+// instance is the instance that is launched here.
+func instance() wire.UUID { return wire.UUID{0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x89} }
 
 // pairs returns the values of each option.
 func pairs(args []string) map[string][]string {
@@ -57,7 +61,7 @@ func TestSNPArgs(t *testing.T) {
 		"-bios":   {g.Firmware}, "-kernel": {g.Kernel}, "-initrd": {g.Initrd}, "-append": {g.Cmdline},
 		"-smp": {"2,maxcpus=2"}, "-m": {"4096M"}, "-nodefaults": {""}, "-no-user-config": {""}, "-display": {"none"}, "-no-reboot": {""},
 		"-chardev": {"stdio,id=console,mux=off,signal=on"}, "-serial": {"chardev:console"},
-		"-drive":  {"if=none,id=disk0,driver=qcow2,file.driver=file,file.filename=/disks/a,,b.qcow2"},
+		"-drive":  {"if=none,id=disk0,cache=writeback,driver=qcow2,file.driver=file,file.filename=/disks/a,,b.qcow2"},
 		"-netdev": {"user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22"},
 		"-device": {"virtio-blk-pci,drive=disk0,disable-legacy=on,iommu_platform=on", "virtio-net-pci,netdev=net0,romfile=,disable-legacy=on,iommu_platform=on"},
 	}
@@ -86,6 +90,10 @@ func TestSNPArgs(t *testing.T) {
 	if got = pairs(s.Args()); got["-netdev"] != nil || len(got["-device"]) != 1 {
 		t.Errorf("without a network: %q", got)
 	}
+	s.Machine.HostData = wire.HostData(instance())
+	if got = pairs(s.Args()); got["-object"][1] != object+",host-data=U05QR1VBUkQtSU5TVC0xABEiM0RVZneIiQAAAAAAAAA=" {
+		t.Errorf("of an instance: %q", got["-object"])
+	}
 }
 
 // TestShell lets a shell read what is printed.
@@ -97,8 +105,9 @@ func TestShell(t *testing.T) {
 	}
 }
 
-// simulated boots a kernel of launchtest in a simulation until it ends.
-func simulated(t *testing.T, kernel []byte, change func(*launch.Simulation)) *vm.VM {
+// simulated boots a kernel of launchtest in a simulation until it ends, with more
+// options for QEMU.
+func simulated(t *testing.T, kernel []byte, change func(*launch.Simulation), extra ...string) *vm.VM {
 	t.Helper()
 	r := release(t)
 	r.Kernel = kernel
@@ -107,7 +116,7 @@ func simulated(t *testing.T, kernel []byte, change func(*launch.Simulation)) *vm
 	if err != nil {
 		t.Fatal(err)
 	}
-	amdSP, err := asp.LaunchFiles(simtest.AMD(t), sim.NewChip(snp.Milan, "a", snp.TCB{}), g, false)
+	amdSP, err := asp.LaunchFiles(simtest.AMD(t), sim.NewChip(snp.Milan, "a", snp.TCB{}), g, launch.Machine{}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +149,7 @@ func simulated(t *testing.T, kernel []byte, change func(*launch.Simulation)) *vm
 	if change != nil {
 		change(&s)
 	}
-	v, err := vm.Start(t.Context(), append([]string{launch.Program}, s.Args()...))
+	v, err := vm.Start(t.Context(), slices.Concat([]string{launch.Program}, s.Args(), extra))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,11 @@ type Disk struct {
 	Backing *Disk  // golden image that it is an overlay on, which is only read; nil for none
 }
 
+// diskCache is the cache mode of QEMU and libvirt in which a guest's flush reaches the
+// host's disk before it is acknowledged. Under "unsafe" it need not, and a power cut
+// during a re-encryption would then lose the disk.
+const diskCache = "writeback"
+
 // minDiskSize is the smallest disk in bytes: a converted image has more.
 const minDiskSize = 1 << 20
 

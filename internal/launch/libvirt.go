@@ -98,6 +98,7 @@ type launchSecurity struct {
 	Policy          string `xml:"policy"`
 	IDBlock         string `xml:"idBlock,omitempty"`
 	IDAuth          string `xml:"idAuth,omitempty"`
+	HostData        string `xml:"hostData,omitempty"`
 }
 
 // DomainName returns a name for the domain of one disk of an image: two guests of
@@ -133,6 +134,7 @@ func (s SNP) Domain(name string) ([]byte, error) {
 			Type: "sev-snp", KernelHashes: "yes", AuthorKey: yesNo(g.AuthorKey),
 			CBitPos: s.Encryption.CBitPos, ReducedPhysBits: s.Encryption.ReducedPhysBits,
 			Policy: fmt.Sprintf("%#x", uint64(g.Policy)), IDBlock: base64(g.IDBlock), IDAuth: base64(g.IDAuth),
+			HostData: s.Machine.hostData(),
 		},
 	}
 	out, err := xml.MarshalIndent(d, "", "  ")

@@ -31,6 +31,7 @@ type backingStore struct {
 type diskDriver struct {
 	Name  string `xml:"name,attr"`
 	Type  string `xml:"type,attr"`
+	Cache string `xml:"cache,attr"`
 	IOMMU string `xml:"iommu,attr"`
 }
 
@@ -93,7 +94,7 @@ func (d Disk) backingStore() backingStore {
 func (m Machine) devices() devices {
 	d := devices{
 		Disk: disk{
-			Type: "file", Device: "disk", Driver: diskDriver{"qemu", m.Disk.Format, "on"},
+			Type: "file", Device: "disk", Driver: diskDriver{"qemu", m.Disk.Format, diskCache, "on"},
 			Source: diskSource{m.Disk.Path}, Backing: m.Disk.backingStore(), Target: diskTarget{"vda", "virtio"},
 		},
 		Serial: serial{"pty"}, Console: console{"pty", consoleTarget{"serial", 0}}, Balloon: deviceModel{"none"},

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 func domain(t *testing.T, change func(*launch.SNP)) []byte {
@@ -38,10 +39,11 @@ func TestDomainIsValid(t *testing.T) {
 		t.Fatalf("libvirt's schemas (Debian package libvirt-clients): %v", err)
 	}
 	for name, change := range map[string]func(*launch.SNP){
-		"user":    nil,
-		"tap":     func(s *launch.SNP) { s.Machine.Network = launch.Network{Mode: launch.NetworkTap, Tap: "tap0"} },
-		"none":    func(s *launch.SNP) { s.Machine.Network.Mode = launch.NetworkNone },
-		"overlay": func(s *launch.SNP) { s.Machine.Disk.Backing = &launch.Disk{Path: "/disks/golden", Format: launch.Raw} },
+		"user":     nil,
+		"tap":      func(s *launch.SNP) { s.Machine.Network = launch.Network{Mode: launch.NetworkTap, Tap: "tap0"} },
+		"none":     func(s *launch.SNP) { s.Machine.Network.Mode = launch.NetworkNone },
+		"instance": func(s *launch.SNP) { s.Machine.HostData = wire.HostData(instance()) },
+		"overlay":  func(s *launch.SNP) { s.Machine.Disk.Backing = &launch.Disk{Path: "/disks/golden", Format: launch.Raw} },
 		"transient raw": func(s *launch.SNP) {
 			s.Machine.Snapshot, s.Machine.Disk.Format, s.Guest.AuthorKey = true, launch.Raw, false
 		},
@@ -71,7 +73,7 @@ func TestDomainValues(t *testing.T) {
 		`<loader type="rom" stateless="yes">` + g.Firmware + "</loader>", "<kernel>" + g.Kernel + "</kernel>", "<initrd>" + g.Initrd + "</initrd>",
 		"<cmdline>root=/dev/mapper/cryptroot a=&#34;&lt;&amp;&gt;&#34; b=&#39;c&#39;</cmdline>",
 		`<vcpu placement="static">2</vcpu>`, `<model fallback="forbid">EPYC-Milan</model>`, `<memory unit="MiB">4096</memory>`,
-		"<name>guest</name>", `<driver name="qemu" type="qcow2" iommu="on">`,
+		"<name>guest</name>", `<driver name="qemu" type="qcow2" cache="writeback" iommu="on">`,
 	} {
 		if !strings.Contains(xml, want) {
 			t.Errorf("no %s in\n%s", want, xml)
@@ -85,6 +87,13 @@ func TestDomainValues(t *testing.T) {
 		if !strings.Contains(golden, want) {
 			t.Errorf("overlay: no %s in\n%s", want, golden)
 		}
+	}
+	if strings.Contains(xml, "hostData") {
+		t.Error("HOST_DATA without an instance")
+	}
+	named := string(domain(t, func(s *launch.SNP) { s.Machine.HostData = wire.HostData(instance()) }))
+	if want := "</idAuth>\n    <hostData>U05QR1VBUkQtSU5TVC0xABEiM0RVZneIiQAAAAAAAAA=</hostData>\n  </launchSecurity>"; !strings.Contains(named, want) {
+		t.Errorf("instance: no %s in\n%s", want, named)
 	}
 	if strings.Contains(xml, "debian") {
 		t.Error("the image's name is in the domain")

@@ -1,12 +1,14 @@
 package launch
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/size"
 )
 
@@ -19,6 +21,10 @@ type Machine struct {
 	Memory   int64 // in bytes, whole MiB
 	Network  Network
 	Snapshot bool // forget what the guest writes
+
+	// HostData goes into the guest's reports: wire.HostData of the instance that is
+	// launched, or zero for none.
+	HostData [wire.HostDataSize]byte
 }
 
 // Bounds of a machine's memory in bytes. Below the first, OVMF and an initrd have
@@ -97,7 +103,7 @@ func (m Machine) args(g *Guest, virtio string) []string {
 		// signal=on: Ctrl-C ends QEMU and is not typed into the guest.
 		"-chardev", "stdio,id=console,mux=off,signal=on", "-serial", "chardev:console",
 	}
-	drive := "if=none,id=disk0," + m.Disk.options()
+	drive := "if=none,id=disk0,cache=" + diskCache + "," + m.Disk.options()
 	if m.Snapshot {
 		drive += ",snapshot=on"
 	}
@@ -116,6 +122,15 @@ func (m Machine) args(g *Guest, virtio string) []string {
 	}
 	// Without a ROM: nothing boots from the network.
 	return append(args, "-device", "virtio-net-pci,netdev=net0,romfile="+virtio)
+}
+
+// hostData returns HOST_DATA as QEMU and libvirt take it, or nothing where it is zero,
+// which is what the AMD-SP reports then.
+func (m Machine) hostData() string {
+	if m.HostData == [wire.HostDataSize]byte{} {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString(m.HostData[:])
 }
 
 // escape doubles commas, as QEMU wants them in the values of options.

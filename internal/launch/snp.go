@@ -23,6 +23,9 @@ func (s SNP) Args() []string {
 	if g.AuthorKey {
 		object += ",author-key-enabled=on"
 	}
+	if data := s.Machine.hostData(); data != "" {
+		object += ",host-data=" + data
+	}
 	args := []string{
 		"-accel", "kvm",
 		"-machine", "q35,confidential-guest-support=sev0,memory-backend=ram0,vmport=off",

@@ -51,15 +51,14 @@ func (r Rules) Decode(data []byte, out any) error {
 	if err := w.value(target); err != nil {
 		return err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if !r.SkipUnknown {
-		decoder.DisallowUnknownFields()
-	}
-	return decoder.Decode(out)
+	return json.Unmarshal(data, out)
 }
 
 // checkSyntax wants one value and nothing behind it.
 func checkSyntax(data []byte) error {
+	if json.Valid(data) {
+		return nil
+	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	var value json.RawMessage
 	if err := decoder.Decode(&value); err != nil {

@@ -78,3 +78,23 @@ func TestEveryAttackHasATest(t *testing.T) {
 		t.Errorf("only %d attacks", attacks)
 	}
 }
+
+// TestFuzzTargetsAreListed wants every fuzz target in the table of what enters.
+func TestFuzzTargetsAreListed(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, targets := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(f \*testing\.F\)`), 0
+	for path, text := range readAll(t, "_test.go") {
+		for _, found := range target.FindAllStringSubmatch(text, -1) {
+			targets++
+			if !strings.Contains(string(page), "`"+found[1]+"`") {
+				t.Errorf("docs/architecture.md has no line for %s of %s", found[1], path)
+			}
+		}
+	}
+	if targets == 0 {
+		t.Error("there is no fuzz target")
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/qemu"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/launch"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bundle"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/sim/asp"
 	"github.com/snpguard-go/packer-plugin-snpguard/test/e2e/vm"
@@ -30,7 +31,9 @@ type host struct {
 	network  launch.Network
 	tcb      snp.TCB // of its chip
 	force    bool
-	extra    []string // options of QEMU
+	hostData [wire.HostDataSize]byte // of the instance; zero for none
+	keep     bool                    // what the guest writes stays on the disk
+	extra    []string                // options of QEMU
 
 	asp *asp.Guest // once launched
 }
@@ -76,16 +79,27 @@ func amd(t testing.TB) *sim.AMD {
 	return a
 }
 
+// machine is what the host adds to the guest.
+func (h *host) machine(t testing.TB) launch.Machine {
+	t.Helper()
+	disk, err := launch.OpenDisk(qemu.Files{Image: h.disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return launch.Machine{Disk: disk, Memory: 512 << 20, Network: h.network, Snapshot: !h.keep, HostData: h.hostData}
+}
+
 // present gives the guest to the AMD-SP.
 func (h *host) present(t testing.TB) error {
 	t.Helper()
 	chip := sim.NewChip(snp.Milan, "demo", h.tcb)
 	var err error
-	h.asp, err = asp.LaunchFiles(amd(t), chip, h.guest, h.force)
+	h.asp, err = asp.LaunchFiles(amd(t), chip, h.guest, h.machine(t), h.force)
 	return err
 }
 
-// boot launches; the AMD-SP has to accept. What the guest writes is forgotten.
+// boot launches; the AMD-SP has to accept. What the guest writes is forgotten, unless it
+// is kept.
 func (h *host) boot(t testing.TB) *vm.VM {
 	t.Helper()
 	if err := h.present(t); err != nil {
@@ -109,17 +123,12 @@ func (h *host) boot(t testing.TB) *vm.VM {
 			t.Error(err)
 		}
 	})
-	disk, err := launch.OpenDisk(qemu.Files{Image: h.disk})
-	if err != nil {
-		t.Fatal(err)
-	}
 	version, err := launch.QEMUVersion(ctx, launch.Program)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := launch.Simulation{
-		Guest: h.guest, Socket: socket, Firmware: h.firmware, Version: version, Hashes: h.hashes,
-		Machine: launch.Machine{Disk: disk, Memory: 512 << 20, Network: h.network, Snapshot: true},
+		Guest: h.guest, Socket: socket, Firmware: h.firmware, Version: version, Hashes: h.hashes, Machine: h.machine(t),
 	}
 	return start(t, slices.Concat([]string{launch.Program}, s.Args(), h.extra))
 }

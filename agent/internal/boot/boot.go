@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/dmcrypt"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/instance"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/netup"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/retry"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/rootdisk"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/unlock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // Boot is one boot. Each step leaves what the next ones need.
@@ -32,8 +34,17 @@ type Boot struct {
 	root   *rootdisk.Partition
 	sealed []byte // sealed volume key, from the disk
 	net    *netup.Net
-	grant  *unlock.Result
-	device dmcrypt.Device
+
+	shown      instance.Shown // of the instance that the launch names, on the disk
+	session    *unlock.Session
+	grant      *unlock.Result
+	key        []byte // that opens the root; one of the grant's, or that of a first boot
+	state      wire.InstanceState
+	generation uint64
+
+	device   dmcrypt.Device
+	deadline *deadline
+	paused   time.Duration // of the deadline
 }
 
 // Step is a part of the boot with a name for the log.
@@ -42,7 +53,7 @@ type Step struct {
 	Do   func(context.Context) error
 }
 
-// unlocking are the steps up to the open root, in their order.
+// unlocking are the steps up to the keys, in their order.
 func (b *Boot) unlocking() []Step {
 	return []Step{
 		{"mounts", b.mountBase},
@@ -51,10 +62,20 @@ func (b *Boot) unlocking() []Step {
 		{"disk", b.findRoot},
 		{"network", b.networkUp},
 		{"unlock", b.unlock},
-		{"crypt", b.openRoot},
-		{"filesystem", b.checkFilesystem},
-		{"clock", b.setClock},
 	}
+}
+
+// opening are the steps from there to the open root. That of an instance comes under its
+// own key first, or has its generation raised last: no system runs before.
+func (b *Boot) opening() []Step {
+	steps := []Step{{"crypt", b.openRoot}, {"filesystem", b.checkFilesystem}}
+	switch b.grant.State {
+	case wire.StateNew, wire.StateClaimed:
+		steps = append([]Step{{"instance", b.firstBoot}}, steps...)
+	case wire.StateReady:
+		steps = append(steps, Step{"generation", b.raiseGeneration})
+	}
+	return append(steps, Step{"clock", b.setClock})
 }
 
 // starting are the steps from there to the system.
@@ -68,8 +89,15 @@ func (b *Boot) starting() []Step {
 // Run does all steps. It returns only when one has failed and been logged.
 func (b *Boot) Run() {
 	lock()
-	if b.runSteps(b.unlocking()) {
-		b.runSteps(b.starting())
+	defer b.wipe()
+	_ = b.runSteps(b.unlocking()) && b.runSteps(b.opening()) && b.runSteps(b.starting())
+}
+
+// wipe wipes the keys of the root.
+func (b *Boot) wipe() {
+	clear(b.key)
+	if b.grant != nil {
+		b.grant.Wipe()
 	}
 }
 
@@ -82,8 +110,8 @@ func (b *Boot) runSteps(steps []Step) bool {
 	for _, s := range steps {
 		if b.config != nil && !limited {
 			limited = true
-			deadline := time.Duration(b.config.Deadline) * time.Second
-			defer time.AfterFunc(deadline-b.Log.Elapsed(), func() { cancel(fmt.Errorf("the deadline of %v has passed", deadline)) }).Stop()
+			b.deadline = b.limit(cancel)
+			defer b.deadline.timer.Stop()
 		}
 		if err := b.Log.Run(s.Name, func() error { return overseen(ctx, s) }); err != nil {
 			b.Log.Fail(s.Name, err)

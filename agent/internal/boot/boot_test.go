@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/unlock"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 type lines []string
@@ -93,8 +95,23 @@ func TestOrder(t *testing.T) {
 	for _, s := range slices.Concat(minimal.unlocking(), minimal.starting(), distribution.starting()) {
 		names = append(names, s.Name)
 	}
-	if got := strings.Join(names, " "); got != "mounts config modules disk network unlock crypt filesystem clock root hand-over hand-over" {
+	if got := strings.Join(names, " "); got != "mounts config modules disk network unlock root hand-over hand-over" {
 		t.Errorf("got %s", got)
+	}
+	for state, want := range map[wire.InstanceState]string{
+		wire.StateNone:    "crypt filesystem clock",
+		wire.StateNew:     "instance crypt filesystem clock",
+		wire.StateClaimed: "instance crypt filesystem clock",
+		wire.StateReady:   "crypt filesystem generation clock",
+	} {
+		names = nil
+		minimal.grant = &unlock.Result{State: state}
+		for _, s := range minimal.opening() {
+			names = append(names, s.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: %s", state, got)
+		}
 	}
 }
 
@@ -107,7 +124,7 @@ func config(simulated bool) *bootconf.Config {
 			SectorSize: 4096, Filesystem: "ext4", FilesystemUUID: "0f0f1f5e-3f6d-4b4e-9a35-0123456789ab",
 			Mount: bootconf.Mount{ReadOnly: true, Options: []string{}},
 		},
-		Initrd: bootconf.InitrdMinimal, Modules: bootconf.ModulesRequired,
+		Initrd: bootconf.InitrdMinimal, Modules: bootconf.ModulesRequired, UnsealingKey: make([]byte, wire.PublicKeySize),
 	}
 }
 

@@ -10,11 +10,15 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/dmcrypt"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
-// openRoot makes the dm-crypt device and wipes the volume key, whatever happens.
+// openRoot makes the dm-crypt device and wipes the keys, whatever happens, but for that
+// of a ready instance: its generation is yet to be raised.
 func (b *Boot) openRoot(ctx context.Context) error {
-	defer clear(b.grant.VMK)
+	if b.grant.State != wire.StateReady {
+		defer b.wipe()
+	}
 	control, err := b.Machine.control()
 	if err != nil {
 		return err
@@ -24,7 +28,7 @@ func (b *Boot) openRoot(ctx context.Context) error {
 	b.device, err = dmcrypt.Create(control, dmcrypt.Target{
 		Major: b.root.Major, Minor: b.root.Minor, Size: b.root.Size, PayloadOffset: r.PayloadOffset,
 		Cipher: r.Cipher, SectorSize: r.SectorSize, AllowDiscards: r.AllowDiscards,
-	}, b.grant.VMK)
+	}, b.key)
 	if err != nil {
 		return err
 	}

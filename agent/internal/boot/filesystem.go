@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/dmcrypt"
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/superblock"
 )
 
 // checkFilesystem wants the measured file system behind the encryption.
@@ -34,5 +35,5 @@ func (b *Boot) superblock() error {
 		return err
 	}
 	defer f.Close()
-	return checkSuperblock(f, b.config.Root.Filesystem, b.config.Root.FilesystemUUID)
+	return superblock.Check(f, b.config.Root.Filesystem, b.config.Root.FilesystemUUID)
 }

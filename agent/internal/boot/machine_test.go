@@ -187,8 +187,9 @@ func unlocked(t *testing.T) (*computer, *Boot) {
 	t.Helper()
 	c, b := newComputer(t)
 	b.root = &rootdisk.Partition{Name: "vda1", Major: 254, Minor: 1, Size: partitionSize}
+	b.key, b.state = bytes.Repeat([]byte{9}, 64), wire.StateNone
 	b.grant = &unlock.Result{
-		VMK: bytes.Repeat([]byte{9}, 64), Service: "https://a", Path: "eth0",
+		State: wire.StateNone, Golden: b.key, Service: "https://a", Path: "eth0",
 		Evidence: &report.Evidence{Report: make([]byte, report.Size), Provider: "configfs-tsm"},
 	}
 	c.write("dev/dm-3", nil)
@@ -199,3 +200,15 @@ func unlocked(t *testing.T) (*computer, *Boot) {
 
 // refused is what the kernel says to what a test has it refuse.
 const refused = unix.EIO
+
+// firmware gives reports of a launch with this HOST_DATA.
+type firmware struct{ hostData [wire.HostDataSize]byte }
+
+func (firmware) Name() string { return "firmware" }
+
+func (f firmware) Report(data [report.DataSize]byte) (*report.Evidence, error) {
+	e := &report.Evidence{Report: make([]byte, report.Size)}
+	copy(e.Report[0x50:], data[:])
+	copy(e.Report[0xC0:], f.hostData[:])
+	return e, nil
+}

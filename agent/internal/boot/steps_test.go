@@ -141,12 +141,18 @@ func TestNetwork(t *testing.T) {
 func TestUnlockEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, b := newComputer(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := b.unlock(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("no report: %v", err)
+		}
+		b.Machine.Providers = []report.Provider{firmware{}}
+		b.net = b.Machine.Network(t.Logf) // and no way out
 		if err := b.unlock(t.Context()); err == nil || !strings.Contains(err.Error(), "sealed volume key") {
 			t.Errorf("no sealed volume key: %v", err)
 		}
-		b.net = b.Machine.Network(t.Logf) // and no way out
 		b.sealed = make([]byte, wire.SealedVMKSize)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := b.unlock(ctx); !errors.Is(err, context.DeadlineExceeded) || b.grant != nil {
 			t.Errorf("%v, granted %v", err, b.grant)
@@ -166,7 +172,7 @@ func TestOpenRoot(t *testing.T) {
 	} {
 		c, b := unlocked(t)
 		c.fail[fails] = refused
-		vmk := b.grant.VMK
+		vmk := b.key
 		if err := b.openRoot(t.Context()); (fails != "" && !errors.Is(err, refused)) || (fails == "" && err != nil) {
 			t.Errorf("%s: %v", fails, err)
 		}

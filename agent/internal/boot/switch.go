@@ -12,6 +12,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/timeline"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // inits are where a system has its first program, in the order in which they are
@@ -50,11 +51,17 @@ func (b *Boot) switchRoot(context.Context) error {
 	return errors.Join(failed...)
 }
 
-// leaveInRun leaves what the running system has of this boot: how it was attested,
-// and the agent that is of the same age as its configuration.
+// leaveInRun leaves what the running system has of this boot: how it was attested, what
+// signs the calls of an instance, and the agent that is of the same age as its
+// configuration.
 func (b *Boot) leaveInRun() error {
 	if err := b.status().Write(b.Machine.at(status.Path)); err != nil {
 		return err
+	}
+	if b.state != wire.StateNone {
+		if err := status.LeaveBootKey(b.Machine.Root, b.session.BootKey()); err != nil {
+			return err
+		}
 	}
 	return status.Leave(b.Machine.Root)
 }

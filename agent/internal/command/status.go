@@ -44,6 +44,9 @@ func text(s *status.Status) string {
 		line("chip ID", "%s", s.Fields.ChipID)
 		line("report ID", "%s", s.Fields.ReportID)
 	}
+	if s.Instance != nil {
+		line("instance", "%s, %s, generation %d", s.Instance.ID, s.Instance.State, s.Instance.Generation)
+	}
 	line("service", "%s", s.Service)
 	certificates := "none from the host"
 	if s.Certificates > 0 {

@@ -1,6 +1,8 @@
 package status
 
 import (
+	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +21,14 @@ func Leave(root string) error {
 		leave(root, bootconf.PathAgent, bootconf.PathRunAgent, 0o755),
 		leave(root, bootconf.PathConfig, bootconf.PathRunConfig, 0o644),
 	)
+}
+
+// LeaveBootKey leaves what signs the calls of this boot, for root alone.
+func LeaveBootKey(root string, key ed25519.PrivateKey) error {
+	if err := write(filepath.Join(root, bootconf.PathBootKey), []byte(hex.EncodeToString(key.Seed())+"\n")); err != nil {
+		return fmt.Errorf("leave boot key: %w", err)
+	}
+	return nil
 }
 
 func leave(root, from, to string, mode fs.FileMode) error {

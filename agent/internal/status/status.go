@@ -45,8 +45,16 @@ type Status struct {
 	Report       []byte          `json:"report"`
 	Fields       *report.Fields  `json:"fields"` // of the report, not verified here
 	Root         Root            `json:"root"`
-	Seconds      float64         `json:"seconds"` // from the agent's start to the hand-over
+	Instance     *Instance       `json:"instance,omitempty"` // nil where the image has none
+	Seconds      float64         `json:"seconds"`            // from the agent's start to the hand-over
 	Steps        []timeline.Step `json:"steps"`
+}
+
+// Instance is which VM of its image this is.
+type Instance struct {
+	ID         wire.UUID          `json:"id"`
+	State      wire.InstanceState `json:"state"`
+	Generation uint64             `json:"generation"` // of this boot
 }
 
 // Root is what was opened.
@@ -71,10 +79,10 @@ func (s *Status) Write(path string) error {
 
 func write(path string, encoded []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("write status: %w", err)
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
 	if err := renameio.WriteFile(path, encoded, 0o600, renameio.IgnoreUmask(), renameio.WithTempDir(filepath.Dir(path))); err != nil {
-		return fmt.Errorf("write status: %w", err)
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/unlock"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
 // TestDatesAreIgnored has certificates that are valid at no common time.
@@ -123,7 +124,7 @@ func TestMeasuredCA(t *testing.T) {
 		"one that is broken": {w.ca.pem() + block("CERTIFICATE"), "parse measured CA: x509: malformed certificate"},
 	} {
 		w.config.CA = tc.ca
-		if _, err := unlock.New(w.config, w.sealed, attest); fmt.Sprint(err) != cmp.Or(tc.want, "<nil>") {
+		if _, err := unlock.New(w.config, launch(t), w.sealed, wire.InstanceDisk{}); fmt.Sprint(err) != cmp.Or(tc.want, "<nil>") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

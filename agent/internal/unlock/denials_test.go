@@ -50,7 +50,7 @@ func TestDenialsAreApart(t *testing.T) {
 		io.WriteString(rw, `{"code":"denied","request_id":"r7"}`) //nolint:errcheck // the agent may have gone
 	}
 	w.config.Services = []string{w.serve(t, w.handler(map[string]http.HandlerFunc{wire.PathUnlock: deny}), w.ca.leaf(t, goodLeaf()))}
-	s, err := unlock.New(w.config, w.sealed, attest)
+	s, err := unlock.New(w.config, launch(t), w.sealed, wire.InstanceDisk{})
 	if err != nil {
 		t.Fatal(err)
 	}

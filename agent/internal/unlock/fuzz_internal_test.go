@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/guestcall"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/service"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
@@ -40,10 +41,11 @@ func FuzzAnswer(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	session := &Session{identity: identity, key: key}
+	launch := report.LaunchOf(nil, wire.HostData(wire.UUID{1}))
+	session := &Session{key: key, caller: guestcall.Caller{Identity: identity, Launch: launch}}
 	good, err := json.Marshal(wire.Grant{
 		Time: wire.MinTime, State: wire.StateNone,
-		Enc:  make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.VMKSize+16), Signature: make([]byte, ed25519.SignatureSize),
+		Enc: make([]byte, wire.EncSize), Ciphertext: make([]byte, wire.VMKSize+16), Signature: make([]byte, ed25519.SignatureSize),
 	})
 	if err != nil {
 		f.Fatal(err)

@@ -1,23 +1,24 @@
-// Package unlock gets the volume key from an attestation service, as
-// docs/protocol.md has it: a nonce, a report that binds it to an ephemeral key
-// and the sealed volume key, and a grant that only this boot can open.
+// Package unlock gets the keys of the root from an attestation service, as
+// docs/protocol.md has it: a nonce, a report that binds it to an ephemeral key, the
+// sealed volume key and what the disk shows of an instance, and a grant that only this
+// boot can open. [Session.Call] makes the calls of an instance's boot after it.
 //
 // The network is the host's. The service is known by the measured CA and, for
-// the grant itself, by the measured identity key; the volume key by the measured
-// commitment.
+// the grant itself, by the measured identity key; the golden key by the measured
+// commitment. Which instance this is, the host chose by HOST_DATA; in which state it is,
+// the service says and signs.
 package unlock
 
 import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/guestcall"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/service"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
@@ -26,33 +27,24 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
-// Errors of a grant. Neither names a byte of it.
-var (
-	errSignature  = errors.New("the grant is not signed by the measured identity key")
-	errCommitment = errors.New("the volume key is not the measured one")
-)
-
-// Attest returns a report with the given REPORT_DATA.
-type Attest func(data [report.DataSize]byte) (*report.Evidence, error)
-
-// Session is one boot's attempt to get its key. All tries use the same ephemeral
-// key, so that a service which has released the key already, but whose answer
-// was lost, answers again.
+// Session is one boot's attempt to get its keys, and its calls after that. All tries
+// use the same ephemeral key and boot key, so that a service which has released the key
+// already, but whose answer was lost, answers again.
 type Session struct {
-	image      wire.UUID
 	services   []string
-	identity   ed25519.PublicKey
 	commitment [32]byte
 	sealed     []byte
+	disk       wire.InstanceDisk
 	roots      service.Roots
-	attest     Attest
+	caller     guestcall.Caller
 	key        *seal.PrivateKey
-	boot       ed25519.PrivateKey
-	timeout    time.Duration // of one call
+	timeout    time.Duration   // of one call
+	service    *service.Client // that granted the key, by the way that it came
 }
 
-// New makes the ephemeral key. sealed is the sealed volume key from the disk.
-func New(c *bootconf.Config, sealed []byte, attest Attest) (*Session, error) {
+// New makes the boot's keys. sealed is the sealed volume key from the disk, and disk
+// what it shows of the instance that the launch names.
+func New(c *bootconf.Config, launch *report.Launch, sealed []byte, disk wire.InstanceDisk) (*Session, error) {
 	if len(sealed) != wire.SealedVMKSize {
 		return nil, fmt.Errorf("sealed volume key has %d bytes, want %d", len(sealed), wire.SealedVMKSize)
 	}
@@ -60,7 +52,7 @@ func New(c *bootconf.Config, sealed []byte, attest Attest) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("measured identity key: %w", err)
 	}
-	s := &Session{image: c.ImageID, services: c.Services, identity: key, sealed: sealed, attest: attest, timeout: service.CallTimeout}
+	s := &Session{services: c.Services, sealed: sealed, disk: disk, timeout: service.CallTimeout}
 	if n, err := hex.Decode(s.commitment[:], []byte(c.VMKCommitment)); err != nil || n != len(s.commitment) {
 		return nil, errors.New("measured commitment is malformed")
 	}
@@ -70,7 +62,8 @@ func New(c *bootconf.Config, sealed []byte, attest Attest) (*Session, error) {
 	if s.key, err = seal.GenerateKey(); err != nil {
 		return nil, err
 	}
-	_, s.boot, err = ed25519.GenerateKey(nil)
+	_, boot, err := ed25519.GenerateKey(nil)
+	s.caller = guestcall.Caller{Image: c.ImageID, Identity: key, Launch: launch, Boot: boot}
 	return s, err
 }
 
@@ -78,15 +71,8 @@ func New(c *bootconf.Config, sealed []byte, attest Attest) (*Session, error) {
 // process.
 func (s *Session) Forget() { s.key = nil }
 
-// Result is a volume key and how it came.
-type Result struct {
-	VMK      []byte // the caller wipes it
-	Service  string
-	Path     string // name of the way out, such as "eth0"
-	Evidence *report.Evidence
-	Time     time.Time // the service's, when it granted the key
-	Came     time.Time // when the grant came, by this machine's clock
-}
+// BootKey is what signs the calls of this boot.
+func (s *Session) BootKey() ed25519.PrivateKey { return s.caller.Boot }
 
 // try asks one service over one way.
 func (s *Session) try(ctx context.Context, url string, dial service.Dial) (*Result, error) {
@@ -98,46 +84,27 @@ func (s *Session) try(ctx context.Context, url string, dial service.Dial) (*Resu
 	if err != nil {
 		return nil, err
 	}
-	public, boot := s.key.Public().Bytes(), s.boot.Public().(ed25519.PublicKey)
-	var disk wire.InstanceDisk
+	public, boot := s.key.Public().Bytes(), s.caller.Boot.Public().(ed25519.PublicKey)
 	data := wire.UnlockBinding{
-		Nonce: nonce, PublicKey: public, BootKey: boot, Image: s.image, SealedVMK: sha256.Sum256(s.sealed), Disk: disk.Hash(),
+		Nonce: nonce, PublicKey: public, BootKey: boot, Image: s.caller.Image, Instance: s.caller.Launch.Instance(),
+		SealedVMK: sha256.Sum256(s.sealed), Disk: s.disk.Hash(),
 	}.ReportData()
-	evidence, err := s.attest(data)
+	evidence, err := s.caller.Launch.Attest(data)
 	if err != nil {
-		return nil, fmt.Errorf("get attestation report: %w", err)
+		return nil, err
 	}
 	var grant wire.Grant
 	err = c.Post(ctx, wire.PathUnlock, &wire.UnlockRequest{
-		Report: evidence.Report, Certificates: evidence.Certificates, Nonce: nonce, PublicKey: public, BootKey: boot, SealedVMK: s.sealed, Disk: disk,
+		Report: evidence.Report, Certificates: evidence.Certificates, Nonce: nonce, PublicKey: public, BootKey: boot, SealedVMK: s.sealed, Disk: s.disk,
 	}, &grant)
 	if err != nil {
 		return nil, err
 	}
-	came := time.Now()
-	vmk, err := s.open(data, &grant)
+	result, err := s.open(data, &grant)
 	if err != nil {
 		return nil, err
 	}
-	return &Result{VMK: vmk, Service: url, Evidence: evidence, Time: time.UnixMilli(grant.Time), Came: came}, nil
-}
-
-// open checks a grant and returns the volume key.
-func (s *Session) open(data [report.DataSize]byte, g *wire.Grant) ([]byte, error) {
-	if err := g.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: %w", service.ErrAnswer, err)
-	}
-	if !ed25519.Verify(s.identity, wire.GrantTranscript(data, g), g.Signature) {
-		return nil, errSignature
-	}
-	vmk, err := s.key.Open(wire.GrantInfo(data), slices.Concat(g.Enc, g.Ciphertext))
-	if err != nil {
-		return nil, err
-	}
-	commitment := wire.VMKCommitment(s.image, vmk)
-	if subtle.ConstantTimeCompare(commitment[:], s.commitment[:]) != 1 {
-		clear(vmk)
-		return nil, errCommitment
-	}
-	return vmk, nil
+	s.service = c
+	result.Service, result.Evidence, result.Came = url, evidence, time.Now()
+	return result, nil
 }

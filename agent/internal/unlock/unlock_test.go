@@ -23,7 +23,7 @@ import (
 // run lets an agent try until it has the key, or once it has tried.
 func run(t *testing.T, w *world, rounds int, change func(*unlock.Session)) (*unlock.Result, error) {
 	t.Helper()
-	s, err := unlock.New(w.config, w.sealed, attest)
+	s, err := unlock.New(w.config, launch(t), w.sealed, wire.InstanceDisk{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestUnlock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(r.VMK, w.vmk) || r.Service != w.config.Services[0] || r.Path != "eth0" {
+	if !bytes.Equal(r.Golden, w.vmk) || r.Service != w.config.Services[0] || r.Path != "eth0" {
 		t.Errorf("got %+v", r)
 	}
 	if r.Time.Before(began) || r.Time.After(time.Now()) || r.Came.Before(began) {
@@ -188,7 +188,7 @@ func TestAnswers(t *testing.T) {
 // runLogged returns what the one round logged.
 func runLogged(t *testing.T, w *world, change func(*unlock.Session)) (*unlock.Result, string) {
 	t.Helper()
-	s, err := unlock.New(w.config, w.sealed, attest)
+	s, err := unlock.New(w.config, launch(t), w.sealed, wire.InstanceDisk{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,12 +261,12 @@ func TestServicesInTurn(t *testing.T) {
 
 func TestNothingToWorkWith(t *testing.T) {
 	w := newWorld(t)
-	if _, err := unlock.New(w.config, w.sealed[1:], attest); err == nil {
+	if _, err := unlock.New(w.config, launch(t), w.sealed[1:], wire.InstanceDisk{}); err == nil {
 		t.Error("a short sealed key was taken")
 	}
 	forgeable := *w.config
 	forgeable.IdentityKey = make([]byte, 32)
-	if _, err := unlock.New(&forgeable, w.sealed, attest); !errors.Is(err, identity.ErrKey) {
+	if _, err := unlock.New(&forgeable, launch(t), w.sealed, wire.InstanceDisk{}); !errors.Is(err, identity.ErrKey) {
 		t.Errorf("an identity key under which anybody signs grants: %v", err)
 	}
 	w.config.Services = []string{w.serve(t, w.handler(nil), w.ca.leaf(t, goodLeaf()))}
@@ -274,7 +274,8 @@ func TestNothingToWorkWith(t *testing.T) {
 		t.Errorf("without a network: %v", err)
 	}
 	broken := errors.New("firmware is busy")
-	s, err := unlock.New(w.config, w.sealed, func([report.DataSize]byte) (*report.Evidence, error) { return nil, broken })
+	silent := report.LaunchOf(func([report.DataSize]byte) (*report.Evidence, error) { return nil, broken }, [wire.HostDataSize]byte{})
+	s, err := unlock.New(w.config, silent, w.sealed, wire.InstanceDisk{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +291,7 @@ func TestNothingToWorkWith(t *testing.T) {
 func TestErrorsInOneLine(t *testing.T) {
 	w := newWorld(t)
 	w.config.Services = []string{"https://127.0.0.1:1", "https://127.0.0.1:1"}
-	s, err := unlock.New(w.config, w.sealed, attest)
+	s, err := unlock.New(w.config, launch(t), w.sealed, wire.InstanceDisk{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -194,6 +194,16 @@ func attest(data [report.DataSize]byte) (*report.Evidence, error) {
 	return e, nil
 }
 
+// launch is one without an instance.
+func launch(tb testing.TB) *report.Launch {
+	tb.Helper()
+	l, err := report.Identify(attest)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return l
+}
+
 // loop waits for nothing.
 func loop(tb testing.TB) unlock.Loop {
 	return unlock.Loop{
@@ -202,3 +212,5 @@ func loop(tb testing.TB) unlock.Loop {
 		Log:     tb.Logf,
 	}
 }
+
+func sum(b []byte) [32]byte { return sha256.Sum256(b) }

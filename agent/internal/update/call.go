@@ -2,43 +2,33 @@ package update
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/sha256"
-	"encoding/json"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"time"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/guestcall"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/service"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/identity"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
-	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
-
-// errSignature is an answer of somebody else, or to another call.
-var errSignature = errors.New("the answer is not signed by the measured identity key for this call")
 
 // downloadTimeout is of a whole bundle.
 const downloadTimeout = 30 * time.Minute
 
-// Attest returns a report with the given REPORT_DATA.
-type Attest func(data [report.DataSize]byte) (*report.Evidence, error)
-
 // Session talks to the services that the boot was measured with.
 type Session struct {
-	image    wire.UUID
 	services []string
-	identity ed25519.PublicKey
 	roots    service.Roots
-	attest   Attest
+	caller   guestcall.Caller
 }
 
 // NewSession takes the configuration of this boot.
-func NewSession(c *bootconf.Config, attest Attest) (*Session, error) {
+func NewSession(c *bootconf.Config, launch *report.Launch) (*Session, error) {
 	key, err := identity.Parse(c.IdentityKey)
 	if err != nil {
 		return nil, fmt.Errorf("measured identity key: %w", err)
@@ -47,16 +37,22 @@ func NewSession(c *bootconf.Config, attest Attest) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{image: c.ImageID, services: c.Services, identity: key, roots: roots, attest: attest}, nil
+	return &Session{c.Services, roots, guestcall.Caller{Image: c.ImageID, Identity: key, Launch: launch}}, nil
 }
 
-// answer is the body of an answer.
-type answer interface{ Validate() error }
+// launchOf is the launch whose report the boot left.
+func launchOf(attest report.Attest, fields *report.Fields) (*report.Launch, error) {
+	data, err := hex.DecodeString(fields.HostData)
+	if err != nil || len(data) != wire.HostDataSize {
+		return nil, errors.New("HOST_DATA of this boot is malformed")
+	}
+	return report.LaunchOf(attest, [wire.HostDataSize]byte(data)), nil
+}
 
 // Call makes a call to one service after the other until one answers, and returns
 // which did. The error may wrap service.ErrDenied.
-func (s *Session) Call(ctx context.Context, call wire.Call, body any, out answer) (string, error) {
-	encoded, err := json.Marshal(body)
+func (s *Session) Call(ctx context.Context, call wire.Call, body any, out guestcall.Answer) (string, error) {
+	encoded, err := guestcall.Encode(body)
 	if err != nil {
 		return "", err
 	}
@@ -64,7 +60,7 @@ func (s *Session) Call(ctx context.Context, call wire.Call, body any, out answer
 	for _, at := range s.services {
 		client, err := service.New(s.roots, at, (&net.Dialer{}).DialContext, service.CallTimeout)
 		if err == nil {
-			err = s.call(ctx, client, call, encoded, out)
+			_, err = s.caller.Do(ctx, client, call, encoded, out)
 		}
 		if err == nil {
 			return at, nil
@@ -72,42 +68,6 @@ func (s *Session) Call(ctx context.Context, call wire.Call, body any, out answer
 		failed = append(failed, fmt.Errorf("%s: %w", at, err))
 	}
 	return "", errors.Join(failed...)
-}
-
-// call makes a call to one service.
-func (s *Session) call(ctx context.Context, client *service.Client, call wire.Call, body []byte, out answer) error {
-	nonce, err := client.Challenge(ctx)
-	if err != nil {
-		return err
-	}
-	data := wire.CallBinding{Nonce: nonce, Image: s.image, Body: sha256.Sum256(body)}.ReportData(call)
-	evidence, err := s.attest(data)
-	if err != nil {
-		return fmt.Errorf("get attestation report: %w", err)
-	}
-	var signed wire.GuestAnswer
-	if err := client.Post(ctx, call.Path(), &wire.GuestCall{Report: evidence.Report, Certificates: evidence.Certificates, Nonce: nonce, Body: body}, &signed); err != nil {
-		return err
-	}
-	return s.open(call, data, &signed, out)
-}
-
-// open checks an answer, and reads it only when it is this service's to this call.
-func (s *Session) open(call wire.Call, data [report.DataSize]byte, signed *wire.GuestAnswer, out answer) error {
-	if err := signed.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", service.ErrAnswer, err)
-	}
-	if !ed25519.Verify(s.identity, wire.AnswerTranscript(call, data, signed.Body), signed.Signature) {
-		return errSignature
-	}
-	// Strict, but for fields that a service newer than this image may add.
-	if err := (strictjson.Rules{SkipUnknown: true}).Decode(signed.Body, out); err != nil {
-		return fmt.Errorf("%w: %w", service.ErrAnswer, err)
-	}
-	if err := out.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", service.ErrAnswer, err)
-	}
-	return nil
 }
 
 // fetch begins to fetch the bundle that a ticket of this service is for.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/guestcall"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
@@ -13,7 +14,7 @@ import (
 // mistake: what comes of it is within bounds. Unsigned, nothing comes of it.
 func FuzzAnswer(f *testing.F) {
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-	session := &Session{identity: key.Public().(ed25519.PublicKey)}
+	caller := guestcall.Caller{Identity: key.Public().(ed25519.PublicKey)}
 	good, err := json.Marshal(wire.UpdateAnswer{State: wire.UpdateAvailable, Waiting: []string{"6.12"}, Available: &wire.AvailableRelease{
 		Release: wire.UUID{1}, Kernel: "6.12", SHA256: strings.Repeat("0a", 32), Size: 1, Ticket: make([]byte, wire.TicketSize),
 	}})
@@ -25,14 +26,14 @@ func FuzzAnswer(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var data [64]byte
+		call := guestcall.Call{Kind: wire.CallUpdate, Body: []byte("{}")}
 		signed := &wire.GuestAnswer{Body: body, Signature: make([]byte, 64)}
 		var answer wire.UpdateAnswer
-		if session.open(wire.CallUpdate, data, signed, &answer) == nil {
+		if caller.Open(call, signed, &answer) == nil {
 			t.Fatalf("unsigned: %q", body)
 		}
-		signed.Signature = ed25519.Sign(key, wire.AnswerTranscript(wire.CallUpdate, data, body))
-		if session.open(wire.CallUpdate, data, signed, &answer) != nil {
+		signed.Signature = ed25519.Sign(key, wire.AnswerTranscript(wire.CallUpdate, call.ReportData, body))
+		if caller.Open(call, signed, &answer) != nil {
 			return
 		}
 		if (answer.Available != nil) != (answer.State == wire.UpdateAvailable) || len(answer.Waiting) > wire.MaxKernels {

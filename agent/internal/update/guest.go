@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/report"
 	"github.com/snpguard-go/packer-plugin-snpguard/agent/internal/status"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/slots"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
@@ -33,7 +34,7 @@ type Guest struct {
 	// Reboot restarts the machine, at once or at a time of day such as "04:30".
 	Reboot func(ctx context.Context, at string) error
 
-	Attest Attest
+	Attest report.Attest
 	Log    func(format string, args ...any)
 
 	config  *bootconf.Config
@@ -63,7 +64,11 @@ func (g *Guest) load() error {
 	if g.config, err = bootconf.Parse(encoded); err != nil {
 		return err
 	}
-	if g.session, err = NewSession(g.config, g.Attest); err != nil {
+	launch, err := launchOf(g.Attest, s.Fields)
+	if err != nil {
+		return err
+	}
+	if g.session, err = NewSession(g.config, launch); err != nil {
 		return err
 	}
 	return g.loadSystem()
@@ -109,7 +114,7 @@ func (g *Guest) slotRelease(s Slots, slot string) wire.UUID {
 	if err != nil {
 		return wire.UUID{}
 	}
-	m, err := bundle.ParseManifest(manifest, signature, g.session.identity)
+	m, err := bundle.ParseManifest(manifest, signature, g.session.caller.Identity)
 	if err != nil || m.Image != g.config.ImageID {
 		return wire.UUID{}
 	}

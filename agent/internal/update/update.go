@@ -188,7 +188,7 @@ func (g *Guest) download(ctx context.Context, at string, a *wire.AvailableReleas
 		return fmt.Errorf("fetch the bundle: %w", err)
 	}
 	defer body.Close()
-	m, err := bundle.Extract(io.LimitReader(body, a.Size+room), dir, g.session.identity)
+	m, err := bundle.Extract(io.LimitReader(body, a.Size+room), dir, g.session.caller.Identity)
 	if err != nil {
 		return fmt.Errorf("fetch the bundle: %w", err)
 	}

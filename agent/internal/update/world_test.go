@@ -105,7 +105,7 @@ func (w *world) boots(id string) { w.write("proc/sys/kernel/random/boot_id", id+
 func (w *world) runs(release wire.UUID) {
 	w.t.Helper()
 	w.running = release
-	s := status.Status{Format: status.Format, ImageID: w.image, Fields: &report.Fields{ImageID: release.String()}}
+	s := status.Status{Format: status.Format, ImageID: w.image, Fields: &report.Fields{ImageID: release.String(), HostData: strings.Repeat("00", wire.HostDataSize)}}
 	must(w.t, s.Write(filepath.Join(w.root, status.Path)))
 }
 
@@ -119,6 +119,7 @@ func (w *world) writeConfig(url string, ca []byte) {
 			Filesystem: "ext4", FilesystemUUID: wire.NewUUID().String(), Mount: bootconf.Mount{Options: []string{}},
 		},
 		Network: bootconf.Network{Mode: bootconf.ModeDHCP}, Deadline: 60, Initrd: bootconf.InitrdMinimal, Modules: bootconf.ModulesRequired,
+		UnsealingKey: make([]byte, wire.PublicKeySize),
 	}
 	encoded, err := c.Encode()
 	must(w.t, err)

@@ -6,6 +6,9 @@ import (
 	"crypto/x509"
 	"fmt"
 
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 )
 
@@ -107,6 +110,9 @@ func TableChain(r *snp.Report, t *snp.CertTable) (Chain, error) {
 		if part.data == nil {
 			continue
 		}
+		if *part.out = part.data; isDER(part.data) {
+			continue // it is parsed when the chain is proven, once
+		}
 		cert, err := ParseCertificate(part.data)
 		if err != nil {
 			return Chain{}, &Refusal{Reason: ReasonCertificateFormat, Subject: part.title + " of the certificate table", Err: err}
@@ -114,4 +120,10 @@ func TableChain(r *snp.Report, t *snp.CertTable) (Chain, error) {
 		*part.out = cert.Raw
 	}
 	return c, nil
+}
+
+// isDER reports whether all of data is one ASN.1 SEQUENCE, as a certificate in DER is.
+func isDER(data []byte) bool {
+	s := cryptobyte.String(data)
+	return s.SkipASN1(asn1.SEQUENCE) && s.Empty()
 }

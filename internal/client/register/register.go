@@ -49,6 +49,9 @@ func (c *Config) Request() (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := CheckInstances(conversion, instances); err != nil {
+		return nil, err
+	}
 	r := &Request{Further: c.AddRelease, Registration: wire.Registration{
 		ImageID: id, Name: c.Name, Labels: c.Labels, Disabled: c.Disabled, VCPUs: c.VCPUs, VCPUTypes: c.VCPUTypes,
 		GuestPolicy: c.GuestPolicy, GuestSVN: c.GuestSVN, Policy: policy, Findings: findings, Instances: instances,

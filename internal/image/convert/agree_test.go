@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/instancedisk"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/luks2"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/xts"
@@ -19,6 +20,8 @@ func TestConstantsAgree(t *testing.T) {
 		"key of core and protocol":                xts.KeySize == wire.VMKSize,
 		"record behind the keyslots":              vmkrecord.Offset >= luks2.KeyslotsEnd,
 		"record in front of the payload":          vmkrecord.Offset+vmkrecord.Size <= luks2.PayloadOffset,
+		"records of an instance behind that one":  instancedisk.RecordAt(0) >= vmkrecord.Offset+vmkrecord.Size,
+		"payload behind what an instance keeps":   luks2.PayloadOffset >= instancedisk.End,
 		"payload on whole sectors":                luks2.PayloadOffset%xts.LargeSector == 0,
 		"payload on whole clusters of the output": luks2.PayloadOffset%clusterSize == 0 && alignment%clusterSize == 0,
 		"chunks of whole clusters":                chunkSize%clusterSize == 0,

@@ -60,7 +60,7 @@ func (c *conversion) writeKeys(k *keys) error {
 	if len(c.recipients) == 0 {
 		return nil
 	}
-	c.record.Recovery = c.RecoveryRecipients
+	c.record.Recovery = c.recipientNames
 	f, err := os.OpenFile(filepath.Join(c.staged(), staging.NameRecovery), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package convert
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -36,6 +37,8 @@ type settings struct {
 	artifacts  int64 // of the partition for launch bundles, in bytes; 0 for none
 	network    bootconf.Network
 	recipients []age.Recipient
+
+	recipientNames []string // the same, one by one, as the agent is told
 }
 
 // Check finds what can be known to be wrong from the configuration and the files
@@ -69,7 +72,7 @@ func (c *Config) read() (*settings, error) {
 	s.artifacts, err = c.readArtifactsSize()
 	bad("artifacts_size", err)
 	bad("format", c.checkFormat())
-	s.recipients, err = parseRecipients(c.RecoveryRecipients)
+	s.recipients, s.recipientNames, err = parseRecipients(c.RecoveryRecipients)
 	bad("recovery_recipients", err)
 	s.network, err = c.readNetwork()
 	problems = append(problems, err)
@@ -152,20 +155,36 @@ func isAlphanumeric(r rune) bool {
 }
 
 // parseRecipients reads age's native recipients, the hybrid ones included: a
-// passphrase or an SSH key is not what a vault keeps.
-func parseRecipients(list []string) ([]age.Recipient, error) {
-	var recipients []age.Recipient
+// passphrase or an SSH key is not what a vault keeps. An entry may be a file of them with
+// comments, as age has it; names has each by itself.
+func parseRecipients(list []string) (recipients []age.Recipient, names []string, err error) {
 	for i, s := range list {
 		if strings.Contains(strings.ToUpper(s), "AGE-SECRET-KEY-") {
-			return nil, fmt.Errorf("number %d is a secret key, want the recipient (age1...) that belongs to it", i+1)
+			return nil, nil, fmt.Errorf("number %d is a secret key, want the recipient (age1...) that belongs to it", i+1)
 		}
 		parsed, err := age.ParseRecipients(strings.NewReader(s))
 		if err != nil { // the text may be a secret that came here by mistake
-			return nil, fmt.Errorf("number %d is not an age recipient (age1...): %w", i+1, err)
+			return nil, nil, fmt.Errorf("number %d is not an age recipient (age1...): %w", i+1, err)
 		}
-		recipients = append(recipients, parsed...)
+		for _, r := range parsed {
+			named, ok := r.(fmt.Stringer)
+			if !ok {
+				return nil, nil, fmt.Errorf("number %d is not a native age recipient (age1...)", i+1)
+			}
+			recipients, names = append(recipients, r), append(names, named.String())
+		}
 	}
-	return recipients, nil
+	if len(names) > bootconf.MaxRecipients {
+		return nil, nil, fmt.Errorf("there are %d, and at most %d fit on the disk", len(names), bootconf.MaxRecipients)
+	}
+	if len(names) == 0 {
+		return nil, nil, nil
+	}
+	// Conversion and guest both encrypt to all of them, which age does not do for every mix.
+	if _, err := age.Encrypt(io.Discard, recipients...); err != nil {
+		return nil, nil, err
+	}
+	return recipients, names, nil
 }
 
 // checkFirmware takes what measures kernel, initrd and command line.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/decompress"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/instancedisk"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/luks2"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/disk/vmkrecord"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/initrd"
@@ -92,6 +93,10 @@ func (c *conversion) chooseMount(cmdline string, root *workingCopy) (bootconf.Mo
 	return m, nil
 }
 
+// The records of an instance are in front of the payload of every image: the difference
+// is not negative, or this does not compile.
+const _ = uint(luks2.PayloadOffset - instancedisk.End)
+
 // bootConfig is what the agent is told.
 func (c *conversion) bootConfig(sys *system, k *keys, l *layout) *bootconf.Config {
 	modules := bootconf.ModulesRequired
@@ -108,5 +113,6 @@ func (c *conversion) bootConfig(sys *system, k *keys, l *layout) *bootconf.Confi
 			AllowDiscards: c.AllowDiscards, Grow: true, Mount: sys.mount,
 		},
 		Network: c.network, Deadline: int(c.Deadline / time.Second), Initrd: c.Initrd, Modules: modules,
+		UnsealingKey: k.public, RecoveryRecipients: c.recipientNames, EncryptFreeSpace: c.EncryptFreeSpace,
 	}
 }

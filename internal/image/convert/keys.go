@@ -19,6 +19,7 @@ type keys struct {
 	vmk          []byte // wire.VMKSize bytes
 	sealedVMK    []byte // to the unsealing key, wire.SealedVMKSize bytes
 	unsealingKey []byte // to the service's ingestion key, wire.SealedUnsealingKeySize bytes
+	public       []byte // of the unsealing key, wire.PublicKeySize bytes
 	commitment   string // wire.VMKCommitment in hexadecimal
 }
 
@@ -42,6 +43,7 @@ func newKeys(ingestion *seal.PublicKey) (*keys, error) {
 	if k.unsealingKey, err = ingestion.Seal(wire.UnsealingKeyInfo(k.image), private); err != nil {
 		return nil, fmt.Errorf("seal unsealing key: %w", err)
 	}
+	k.public = unsealing.Public().Bytes()
 	commitment := wire.VMKCommitment(k.image, k.vmk)
 	k.commitment = hex.EncodeToString(commitment[:])
 	return k, nil

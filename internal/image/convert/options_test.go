@@ -4,8 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"filippo.io/age"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/option"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/vectors"
@@ -18,6 +21,12 @@ func TestOptionsAreChecked(t *testing.T) {
 	if err := os.WriteFile(plain, vectors.MustRead(t, "measure/inputs/fw/ovmf-trixie-2025.02.fd"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	const recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p" // of age's README
+	identity, err := age.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hybrid := identity.Recipient().String()
 	good, _ := tinyOptions(t, source)
 	if err := good.Check(); err != nil {
 		t.Fatal(err)
@@ -46,6 +55,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		"initrd":             {func(o *Options) { o.Initrd = "none" }, "initrd", "neither minimal nor distribution"},
 		"recipient":          {func(o *Options) { o.RecoveryRecipients = []string{"age1"} }, "recovery_recipients", "number 1 is not an age recipient"},
 		"secret key":         {func(o *Options) { o.RecoveryRecipients = []string{"AGE-SECRET-KEY-1QQ"} }, "recovery_recipients", "is a secret key"},
+		"65 recipients":      {func(o *Options) { o.RecoveryRecipients = slices.Repeat([]string{recipient}, 65) }, "recovery_recipients", "at most 64 fit"},
+		"mixed recipients":   {func(o *Options) { o.RecoveryRecipients = []string{recipient, hybrid} }, "recovery_recipients", "can't mix post-quantum"},
 		"no agent":           {func(o *Options) { o.Agent = nil }, "agent_path", "there is none"},
 		"no URL":             {func(o *Options) { o.Service.URLs = nil }, "services", "services is missing: no URL"},
 		"no CA":              {func(o *Options) { o.Service.CA = "x" }, "ca_file", "no CA"},

@@ -43,7 +43,7 @@ func config(tb testing.TB, change func(*bootconf.Config)) []byte {
 			PartitionGUID: "0fc63daf-8483-4772-8e79-3d69d8477de4", FilesystemUUID: "11111111-2222-3333-4444-555555555555", SealedVMKOffset: 12 << 20,
 			PayloadOffset: 16 << 20, Cipher: bootconf.Cipher, SectorSize: 4096, Filesystem: "ext4", Mount: bootconf.Mount{Options: []string{}},
 		},
-		Network: bootconf.Network{Mode: bootconf.ModeDHCP},
+		Network: bootconf.Network{Mode: bootconf.ModeDHCP}, UnsealingKey: make([]byte, wire.PublicKeySize),
 	}
 	change(c)
 	encoded, err := c.Encode()

@@ -29,6 +29,10 @@ const PathRunAgent = "/run/snpguard/agent"
 // agent: whom the running system trusts is whom the boot trusted.
 const PathRunConfig = "/run/snpguard/config.json"
 
+// PathBootKey is what signs the calls of this boot of an instance: the seed of an Ed25519
+// key, 64 hexadecimal digits and a newline, for root alone.
+const PathBootKey = "/run/snpguard/boot.key"
+
 // Format is the version of the document that this package reads and writes.
 const Format = 1
 
@@ -66,7 +70,16 @@ type Config struct {
 	Deadline      int       `json:"deadline"` // seconds from the agent's start to power-off
 	Initrd        string    `json:"initrd"`   // InitrdMinimal or InitrdDistribution
 	Modules       string    `json:"modules"`  // of the root: ModulesRequired or ModulesOptional
+
+	// What a first boot of an instance needs.
+	UnsealingKey       []byte   `json:"unsealing_key"`                 // HPKE public key of the image, wire.PublicKeySize bytes
+	RecoveryRecipients []string `json:"recovery_recipients,omitempty"` // of the owner, age1..., at most MaxRecipients
+	EncryptFreeSpace   bool     `json:"encrypt_free_space"`            // re-encrypt all of the file system, not what it uses alone
 }
+
+// MaxRecipients is how many recovery recipients there may be: more of age's hybrid ones
+// do not fit into the record that the disk keeps.
+const MaxRecipients = 64
 
 // Root says where the encrypted root is and how it is opened.
 type Root struct {

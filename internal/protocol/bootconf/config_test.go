@@ -58,6 +58,10 @@ func config(tb testing.TB) *bootconf.Config {
 		Deadline: 900,
 		Initrd:   bootconf.InitrdMinimal,
 		Modules:  bootconf.ModulesRequired,
+
+		UnsealingKey:       make([]byte, wire.PublicKeySize),
+		RecoveryRecipients: []string{"age1" + strings.Repeat("q", 58), "age1pq1" + strings.Repeat("z", 1952)},
+		EncryptFreeSpace:   true,
 	}
 }
 
@@ -114,12 +118,16 @@ func TestEveryFieldIsChecked(t *testing.T) {
 		"dns: ": func(c *bootconf.Config) {
 			c.Network = bootconf.Network{Mode: bootconf.ModeStatic, Addresses: []string{"192.0.2.2/32"}, DNS: []string{"x"}}
 		},
-		"deadline":     func(c *bootconf.Config) { c.Deadline = 0 },
-		"initrd":       func(c *bootconf.Config) { c.Initrd = "none" },
-		"modules":      func(c *bootconf.Config) { c.Modules = "" },
-		"journal_path": func(c *bootconf.Config) { c.Root.Mount.Options = []string{"journal_path=/dev/vdb"} },
-		"subvol":       func(c *bootconf.Config) { c.Root.Mount.Options = []string{"subvol=@"} }, // ext4 has none
-		"character":    func(c *bootconf.Config) { c.Root.Mount.Options = []string{"errors=remount-ro,noload"} },
+		"deadline":               func(c *bootconf.Config) { c.Deadline = 0 },
+		"initrd":                 func(c *bootconf.Config) { c.Initrd = "none" },
+		"modules":                func(c *bootconf.Config) { c.Modules = "" },
+		"unsealing_key":          func(c *bootconf.Config) { c.UnsealingKey = c.UnsealingKey[1:] },
+		"unsealing_key: ":        func(c *bootconf.Config) { c.UnsealingKey = bytes.Repeat([]byte{0xFF}, wire.PublicKeySize) },
+		"recovery_recipients":    func(c *bootconf.Config) { c.RecoveryRecipients = make([]string, 65) },
+		"number 2 is not an age": func(c *bootconf.Config) { c.RecoveryRecipients[1] = "AGE-SECRET-KEY-1" },
+		"journal_path":           func(c *bootconf.Config) { c.Root.Mount.Options = []string{"journal_path=/dev/vdb"} },
+		"subvol":                 func(c *bootconf.Config) { c.Root.Mount.Options = []string{"subvol=@"} }, // ext4 has none
+		"character":              func(c *bootconf.Config) { c.Root.Mount.Options = []string{"errors=remount-ro,noload"} },
 	} {
 		c := config(t)
 		damage(c)

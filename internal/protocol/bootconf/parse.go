@@ -11,6 +11,7 @@ import (
 	"regexp"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/identity"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/strictjson"
 )
 
@@ -59,6 +60,8 @@ func (c *Config) Validate() error {
 		{"deadline", want(c.Deadline > 0 && c.Deadline <= 24*60*60, "%d s, want 1 to 86400", c.Deadline)},
 		{"initrd", CheckInitrd(c.Initrd)},
 		{"modules", want(c.Modules == ModulesRequired || c.Modules == ModulesOptional, "%q is neither %s nor %s", c.Modules, ModulesRequired, ModulesOptional)},
+		{"unsealing_key", checkUnsealingKey(c.UnsealingKey)},
+		{"recovery_recipients", checkRecipients(c.RecoveryRecipients)},
 	} {
 		if check.err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrConfig, check.field, check.err)
@@ -95,6 +98,30 @@ func CheckServices(services []string) error {
 func checkIdentity(raw []byte) error {
 	_, err := identity.Parse(raw)
 	return err
+}
+
+func checkUnsealingKey(raw []byte) error {
+	_, err := seal.ParsePublicKey(raw)
+	return err
+}
+
+// recipient is the shape of age's native recipients. Whether it is one, the converter
+// has checked, and the agent does before it encrypts to it.
+var recipient = regexp.MustCompile(`^age1[0-9a-z]{50,}$`)
+
+// maxRecipient is above the length of every recipient in bytes.
+const maxRecipient = 4000
+
+func checkRecipients(recipients []string) error {
+	if len(recipients) > MaxRecipients {
+		return fmt.Errorf("%d recipients, at most %d are taken", len(recipients), MaxRecipients)
+	}
+	for i, r := range recipients {
+		if len(r) > maxRecipient || !recipient.MatchString(r) {
+			return fmt.Errorf("number %d is not an age recipient (age1...)", i+1)
+		}
+	}
+	return nil
 }
 
 func checkCommitment(s string) error {

@@ -34,6 +34,7 @@ const (
 	tagUnsealingKey = "snpguard/v1/unsealing-key"
 	tagMachine      = "snpguard/v1/machine"
 	tagBootCall     = "snpguard/v1/boot-call"
+	tagSelfReport   = "snpguard/v1/self-report"
 )
 
 // Call is an attested call of a guest after its unlock. It is the domain tag of the
@@ -97,6 +98,10 @@ func (b UnlockBinding) ReportData() [64]byte {
 // verifier's nonce: SHA-512 over the transcript. Whoever chooses the nonce chooses
 // no other transcript by it, so a guest signs nothing but what it was asked.
 func ReportData(nonce []byte) [64]byte { return sha512.Sum512(transcript(tagReport, nonce)) }
+
+// SelfReportData returns REPORT_DATA of the report by which a guest learns HOST_DATA of its
+// own launch. It is the same for all: such a report answers nobody.
+func SelfReportData() [64]byte { return sha512.Sum512(transcript(tagSelfReport)) }
 
 // CallBinding is what a guest commits to by the report of a call.
 type CallBinding struct {

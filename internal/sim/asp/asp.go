@@ -43,6 +43,7 @@ type Input struct {
 	Policy   idblock.GuestPolicy // POLICY of SNP_LAUNCH_START
 	IDBlock  []byte              // none of both: launch without an ID block
 	IDAuth   []byte
+	HostData [32]byte // HOST_DATA of SNP_LAUNCH_FINISH, which nothing measures
 
 	// Force launches although the ID block does not match, which no AMD-SP
 	// does: tests show with it that a service does not rely on the launch alone.
@@ -66,7 +67,7 @@ func Launch(amd *sim.AMD, chip sim.Chip, in Input) (*Guest, error) {
 	}
 	report := sim.ReportTemplate(chip)
 	report.Policy = uint64(in.Policy)
-	report.Measurement = digest
+	report.Measurement, report.HostData = digest, in.HostData
 	if _, err := rand.Read(report.ReportID[:]); err != nil {
 		return nil, err
 	}

@@ -104,6 +104,7 @@ func expected(t *testing.T) measure.Digest {
 func TestLaunchAndReport(t *testing.T) {
 	amd, o, digest := simtest.AMD(t), newOwner(t), expected(t)
 	in := input(t)
+	in.HostData = [32]byte{31: 9}
 	o.sign(t, &in, block(digest))
 	guest, err := asp.Launch(amd, chip(), in)
 	if err != nil {
@@ -124,7 +125,7 @@ func TestLaunchAndReport(t *testing.T) {
 	}
 	for name, ok := range map[string]bool{
 		"MEASUREMENT": r.Measurement == digest && guest.Measurement() == digest, "VMPL": r.VMPL == 2,
-		"REPORT_DATA": r.ReportData == [64]byte{7}, "FAMILY_ID": r.FamilyID == [16]byte{1}, "IMAGE_ID": r.ImageID == [16]byte{2},
+		"REPORT_DATA": r.ReportData == [64]byte{7}, "HOST_DATA": r.HostData == [32]byte{31: 9}, "FAMILY_ID": r.FamilyID == [16]byte{1}, "IMAGE_ID": r.ImageID == [16]byte{2},
 		"GUEST_SVN": r.GuestSVN == 3, "POLICY": r.Policy == 0x30000, "ID_KEY_DIGEST": r.IDKeyDigest == idDigest,
 		"AUTHOR_KEY_DIGEST": r.AuthorKeyDigest == authorDigest && r.AuthorKeyEn, "CHIP_ID": r.ChipID == chip().ID,
 		"REPORT_ID": r.ReportID == guest.ReportID() && r.ReportID != [32]byte{},

@@ -8,8 +8,9 @@ import (
 )
 
 // LaunchFiles is Launch of a guest of which the files are going to boot as they
-// are now: nobody else may be able to write them. Force is Input.Force.
-func LaunchFiles(amd *sim.AMD, chip sim.Chip, g *launch.Guest, force bool) (*Guest, error) {
+// are now: nobody else may be able to write them. HOST_DATA is what the machine has of
+// it. Force is Input.Force.
+func LaunchFiles(amd *sim.AMD, chip sim.Chip, g *launch.Guest, m launch.Machine, force bool) (*Guest, error) {
 	firmware, err := g.ReadFirmware()
 	if err != nil {
 		return nil, err
@@ -26,7 +27,7 @@ func LaunchFiles(amd *sim.AMD, chip sim.Chip, g *launch.Guest, force bool) (*Gue
 	defer initrd.Close()
 	return Launch(amd, chip, Input{
 		Firmware: firmware, Kernel: kernel, Initrd: initrd, Cmdline: g.Cmdline,
-		VCPUs: g.VCPUs, Policy: g.Policy, IDBlock: g.IDBlock, IDAuth: g.IDAuth, Force: force,
+		VCPUs: g.VCPUs, Policy: g.Policy, IDBlock: g.IDBlock, IDAuth: g.IDAuth, HostData: m.HostData, Force: force,
 	})
 }
 

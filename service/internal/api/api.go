@@ -35,6 +35,13 @@ type Updater interface {
 	Bundle(ctx context.Context, ticket []byte) (*update.Bundle, error)
 }
 
+// Booter answers the boots of instances; *instance.Service does. Its errors are Updater's.
+type Booter interface {
+	Claim(ctx context.Context, call *wire.BootCall, c unlock.Caller) (*wire.GuestAnswer, error)
+	Ready(ctx context.Context, call *wire.BootCall, c unlock.Caller) (*wire.GuestAnswer, error)
+	Commit(ctx context.Context, call *wire.BootCall, c unlock.Caller) (*wire.GuestAnswer, error)
+}
+
 // Config is what the API is made of. All of it is needed but Now and Observe.
 type Config struct {
 	Store    *store.Store // whose images are shown
@@ -43,6 +50,7 @@ type Config struct {
 	Desk     *oversight.Desk
 	Unlocker Unlocker
 	Updater  Updater
+	Booter   Booter
 	KDSInfo  wire.KDSStatus  // BaseURL and Offline
 	Info     wire.PublicInfo // as it is answered
 	Status   wire.Status     // Version, StartedAt, Database, Simulated and Warnings

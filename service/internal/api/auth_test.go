@@ -94,6 +94,7 @@ func TestWhoMayCall(t *testing.T) {
 func TestRoutesNeedTokens(t *testing.T) {
 	open := map[string]bool{
 		"POST /v1/attestation/challenge": true, "POST /v1/attestation/unlock": true,
+		"POST /v1/attestation/claim": true, "POST /v1/attestation/ready": true, "POST /v1/attestation/commit": true,
 		"POST /v1/attestation/update": true, "POST /v1/attestation/confirm": true, "POST /v1/attestation/bundle": true,
 		"GET /v1/public/info": true, "GET /v1/openapi.json": true, "POST /v1/session": true,
 	}

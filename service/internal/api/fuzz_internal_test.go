@@ -145,6 +145,56 @@ func FuzzGuestCall(f *testing.F) {
 	})
 }
 
+// FuzzBootCall decodes calls of instances' boots and their bodies; what is taken is
+// within bounds.
+func FuzzBootCall(f *testing.F) {
+	sealed, number := make([]byte, wire.SealedGuestSecretSize), uint64(7)
+	bodies := []any{
+		wire.ClaimRequest{Sealed: sealed, PublicKey: make([]byte, wire.PublicKeySize)},
+		wire.ReadyRequest{Sealed: sealed[:32], Generation: number, Recovery: []byte("age-encryption.org/v1")}, wire.CommitRequest{Generation: number},
+	}
+	for _, b := range bodies {
+		inner, err := json.Marshal(b)
+		if err != nil {
+			f.Fatal(err)
+		}
+		outer, err := json.Marshal(wire.BootCall{
+			GuestCall:     wire.GuestCall{Report: make([]byte, 1184), Nonce: make([]byte, wire.NonceSize), Body: inner},
+			BootSignature: make([]byte, 64),
+		})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(outer, inner)
+	}
+	for _, body := range []string{"", "{}", `{"boot_signature":""}`, `{"generation":-1}`, `{"generation":1.5}`, `{"generation":18446744073709551616}`, `{"sealed":null}`, "{}{}"} {
+		f.Add([]byte(body), []byte(body))
+	}
+	f.Fuzz(func(t *testing.T, outer, inner []byte) {
+		var c wire.BootCall
+		if err := decodeJSON(outer, &c); err != nil {
+			if classify(err).code != wire.CodeMalformed {
+				t.Errorf("%v", err)
+			}
+		} else if c.Validate() == nil && (len(c.Report) != 1184 || len(c.BootSignature) != 64 || len(c.Body) == 0 || len(c.Body) > wire.MaxBootCallBody) {
+			t.Errorf("%+v", c)
+		}
+		var claim wire.ClaimRequest
+		if decodeJSON(inner, &claim) == nil && claim.Validate() == nil && (len(claim.Sealed) != wire.SealedGuestSecretSize || len(claim.PublicKey) != wire.PublicKeySize) {
+			t.Errorf("%+v", claim)
+		}
+		var ready wire.ReadyRequest
+		if decodeJSON(inner, &ready) == nil && ready.Validate() == nil &&
+			(len(ready.Sealed) != 32 || len(ready.Recovery) > wire.MaxRecovery || ready.Generation == 0 || ready.Generation >= wire.MaxGeneration) {
+			t.Errorf("%+v", ready)
+		}
+		var commit wire.CommitRequest
+		if decodeJSON(inner, &commit) == nil && commit.Validate() == nil && (commit.Generation == 0 || commit.Generation >= wire.MaxGeneration) {
+			t.Errorf("%+v", commit)
+		}
+	})
+}
+
 // FuzzAuditCursor: what is taken is written in the same way.
 func FuzzAuditCursor(f *testing.F) {
 	for _, cursor := range []string{"after-0", "before-1", "after-9223372036854775807", "after-9223372036854775808", "after-01", "after--1", "before-+1", "after", "-1", ""} {

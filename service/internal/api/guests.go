@@ -12,23 +12,38 @@ import (
 )
 
 func (a *API) update(w http.ResponseWriter, r *request) error {
-	return a.guestCall(w, r, a.cfg.Updater.Update)
+	return guestCall(w, r, a.cfg.Updater.Update)
 }
 
 func (a *API) confirm(w http.ResponseWriter, r *request) error {
-	return a.guestCall(w, r, a.cfg.Updater.Confirm)
+	return guestCall(w, r, a.cfg.Updater.Confirm)
 }
 
-// guestCall answers a call of a running guest.
-func (a *API) guestCall(w http.ResponseWriter, r *request, call func(context.Context, *wire.GuestCall, unlock.Caller) (*wire.GuestAnswer, error)) error {
-	var body wire.GuestCall
-	if err := readJSON(r, &body); err != nil {
+func (a *API) claim(w http.ResponseWriter, r *request) error {
+	return guestCall(w, r, a.cfg.Booter.Claim)
+}
+
+func (a *API) ready(w http.ResponseWriter, r *request) error {
+	return guestCall(w, r, a.cfg.Booter.Ready)
+}
+
+func (a *API) commit(w http.ResponseWriter, r *request) error {
+	return guestCall(w, r, a.cfg.Booter.Commit)
+}
+
+// guestCall answers a call of a guest that was given its keys.
+func guestCall[C any, P interface {
+	*C
+	Validate() error
+}](w http.ResponseWriter, r *request, call func(context.Context, P, unlock.Caller) (*wire.GuestAnswer, error)) error {
+	body := P(new(C))
+	if err := readJSON(r, body); err != nil {
 		return err
 	}
 	if err := body.Validate(); err != nil {
 		return malformed("%v", err)
 	}
-	answer, err := call(r.Context(), &body, unlock.Caller{RequestID: r.actor.RequestID, Address: r.actor.Address, Block: r.actor.Origin})
+	answer, err := call(r.Context(), body, unlock.Caller{RequestID: r.actor.RequestID, Address: r.actor.Address, Block: r.actor.Origin})
 	if errors.Is(err, wire.ErrShape) {
 		return malformed("the call is malformed").because(err)
 	}

@@ -3,6 +3,7 @@ package api_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,71 @@ func TestGuestCallsAreLimited(t *testing.T) {
 	w.send("POST", wire.PathChallenge, "", nil).want(200)
 	for _, path := range append(guestCalls(), wire.PathBundle) {
 		w.do(call{method: "POST", path: path, contentType: "text/plain", body: []byte("x")}).problem(wire.CodeRateLimited)
+	}
+}
+
+// bootCalls are the paths that take a BootCall.
+func bootCalls() []string { return []string{wire.PathClaim, wire.PathReady, wire.PathCommit} }
+
+func bootCall() wire.BootCall {
+	return wire.BootCall{GuestCall: guestCall(), BootSignature: make([]byte, 64)}
+}
+
+func TestBootCalls(t *testing.T) {
+	w := newWorld(t)
+	w.booter.answer = &wire.GuestAnswer{Body: []byte("{}"), Signature: make([]byte, 64)}
+	for _, path := range bootCalls() {
+		a := w.send("POST", path, "", bootCall()).want(200)
+		if answer := into[wire.GuestAnswer](a); answer.Validate() != nil || w.booter.caller.Address != "127.0.0.1" || w.booter.caller.RequestID != a.header.Get("X-Request-Id") {
+			t.Errorf("%s: %+v, %+v", path, answer, w.booter.caller)
+		}
+	}
+	largest := bootCall()
+	largest.Body, largest.Certificates = make([]byte, wire.MaxBootCallBody), make([]byte, wire.MaxCertificates)
+	w.send("POST", wire.PathReady, "", largest).want(200)
+	if !slices.Equal(w.booter.calls, append(bootCalls(), wire.PathReady)) {
+		t.Errorf("calls %v", w.booter.calls)
+	}
+}
+
+// TestBootCallErrors looks at what a guest learns.
+func TestBootCallErrors(t *testing.T) {
+	w := newWorld(t)
+	for code, err := range map[wire.Code]error{
+		wire.CodeDenied: &unlock.Denial{Found: "secret reason"}, wire.CodeUnavailable: fmt.Errorf("%w: secret reason", unlock.ErrUnavailable),
+		wire.CodeInternal: errors.New("secret reason"), wire.CodeMalformed: fmt.Errorf("%w: secret reason", wire.ErrShape),
+	} {
+		w.booter.err = err
+		for _, path := range bootCalls() {
+			a := w.send("POST", path, "", bootCall())
+			if a.problem(code); strings.Contains(string(a.body), "secret") {
+				t.Errorf("%s: %s", path, a.body)
+			}
+		}
+	}
+}
+
+// TestBootCallShapes sends calls whose fields have other sizes, and too many.
+func TestBootCallShapes(t *testing.T) {
+	w := newWorld(t, func(c *api.Config) { c.Limits.Attestation = limit.Rate{PerSecond: 0.01, Burst: 15} })
+	for name, change := range map[string]func(*wire.BootCall){
+		"report": func(c *wire.BootCall) { c.Report = nil }, "nonce": func(c *wire.BootCall) { c.Nonce = c.Nonce[1:] },
+		"body": func(c *wire.BootCall) { c.Body = make([]byte, wire.MaxBootCallBody+1) }, "no signature": func(c *wire.BootCall) { c.BootSignature = nil },
+		"signature": func(c *wire.BootCall) { c.BootSignature = append(c.BootSignature, 0) },
+	} {
+		for _, path := range bootCalls() {
+			c := bootCall()
+			change(&c)
+			if w.send("POST", path, "", c).problem(wire.CodeMalformed) == "" {
+				t.Errorf("%s, %s: not named", path, name)
+			}
+		}
+	}
+	for _, path := range bootCalls() {
+		w.do(call{method: "POST", path: path, contentType: "text/plain", body: []byte("x")}).problem(wire.CodeRateLimited)
+	}
+	if len(w.booter.calls) != 0 {
+		t.Errorf("calls were looked at: %v", w.booter.calls)
 	}
 }
 

@@ -64,7 +64,18 @@ func (a *API) guestTable() []route {
 			method: "POST", path: wire.PathConfirm, attestation: true, timeout: time.Minute, handle: a.confirm,
 			body: body{contentType: typeJSON, most: wire.MaxGuestCall},
 		},
+		bootRoute(wire.PathClaim, a.claim),
+		bootRoute(wire.PathReady, a.ready),
+		bootRoute(wire.PathCommit, a.commit),
 		{method: "POST", path: wire.PathBundle, attestation: true, body: small(), handle: a.guestBundle},
+	}
+}
+
+// bootRoute is a call of an instance's boot.
+func bootRoute(path string, handle func(w http.ResponseWriter, r *request) error) route {
+	return route{
+		method: "POST", path: path, attestation: true, timeout: time.Minute, handle: handle,
+		body: body{contentType: typeJSON, most: wire.MaxBootCall},
 	}
 }
 

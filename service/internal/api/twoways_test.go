@@ -33,6 +33,9 @@ func fieldsToTry() map[string][]string {
 		"POST /v1/images/:id/releases (a part)":          {"vcpus", "di\u017fabled"},
 		"POST /v1/attestation/update":                    {"nonce", "certificate\u017f"},
 		"POST /v1/attestation/confirm":                   {"body", "certificate\u017f"},
+		"POST /v1/attestation/claim":                     {"body", "boot_\u017fignature"},
+		"POST /v1/attestation/ready":                     {"body", "boot_\u017fignature"},
+		"POST /v1/attestation/commit":                    {"body", "boot_\u017fignature"},
 		"POST /v1/attestation/bundle":                    {"ticket", "tic\u212aet"},
 	}
 }

@@ -40,6 +40,7 @@ type world struct {
 	server    *httptest.Server
 	unlocker  *fakeUnlocker
 	updater   *fakeUpdater
+	booter    *fakeBooter
 	log       *logBuffer
 	documents *openAPI
 }
@@ -54,7 +55,7 @@ func newWorld(t *testing.T, change ...func(*api.Config)) *world {
 func newWorldOn(t *testing.T, db storetest.Database, change ...func(*api.Config)) *world {
 	t.Helper()
 	w := &world{
-		t: t, clock: storetest.NewClock(0), db: db, files: newArtifacts(t), unlocker: &fakeUnlocker{}, updater: &fakeUpdater{},
+		t: t, clock: storetest.NewClock(0), db: db, files: newArtifacts(t), unlocker: &fakeUnlocker{}, updater: &fakeUpdater{}, booter: &fakeBooter{},
 		tokens: make(map[wire.Role]string), log: &logBuffer{}, documents: loadOpenAPI(t),
 	}
 	w.store = db.Open(t, store.Options{Now: w.clock.Now, MaxConns: 8})
@@ -86,7 +87,7 @@ func newWorldOn(t *testing.T, db storetest.Database, change ...func(*api.Config)
 			Failures: limit.New(often, often, w.clock.Now),
 		},
 		Desk:     &oversight.Desk{Store: w.store, Gate: gate},
-		Unlocker: w.unlocker, Updater: w.updater,
+		Unlocker: w.unlocker, Updater: w.updater, Booter: w.booter,
 		Info:   publicInfo(w.keys),
 		Status: wire.Status{Version: "v1.2.3", StartedAt: w.clock.Now(), Database: "sqlite"},
 		Limits: limits, Log: logger, Now: w.clock.Now,
@@ -188,6 +189,34 @@ func (f *fakeUpdater) Bundle(context.Context, []byte) (*update.Bundle, error) {
 	defer f.mu.Unlock()
 	f.bundles++
 	return nil, f.err
+}
+
+// fakeBooter does what a test says.
+type fakeBooter struct {
+	mu     sync.Mutex
+	answer *wire.GuestAnswer
+	err    error
+	caller unlock.Caller
+	calls  []string
+}
+
+func (f *fakeBooter) called(path string, c unlock.Caller) (*wire.GuestAnswer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls, f.caller = append(f.calls, path), c
+	return f.answer, f.err
+}
+
+func (f *fakeBooter) Claim(_ context.Context, _ *wire.BootCall, c unlock.Caller) (*wire.GuestAnswer, error) {
+	return f.called(wire.PathClaim, c)
+}
+
+func (f *fakeBooter) Ready(_ context.Context, _ *wire.BootCall, c unlock.Caller) (*wire.GuestAnswer, error) {
+	return f.called(wire.PathReady, c)
+}
+
+func (f *fakeBooter) Commit(_ context.Context, _ *wire.BootCall, c unlock.Caller) (*wire.GuestAnswer, error) {
+	return f.called(wire.PathCommit, c)
 }
 
 // logBuffer is the service's log.

@@ -32,6 +32,30 @@ const (
 	ReasonPublicKey        Reason = "public_key"         // the guest's HPKE key is malformed
 )
 
+// The reasons of launches of instances, and of the calls of their boots.
+const (
+	ReasonInstanceRequired Reason = "instance_required" // HOST_DATA names none, and the image's launches do
+	ReasonInstanceUnknown  Reason = "instance_unknown"  // HOST_DATA names none of the image
+	ReasonInstanceDisabled Reason = "instance_disabled" // or deleted
+	ReasonInstanceLimit    Reason = "instance_limit"    // the image has as many as its launches may make
+	ReasonInstanceKey      Reason = "instance_key"      // the disk does not show the record that the instance was claimed by
+	ReasonInstanceClaimed  Reason = "instance_claimed"  // by another record
+	ReasonInstanceState    Reason = "instance_state"    // the call is of another state of an instance
+	ReasonInstanceChanged  Reason = "instance_changed"  // while the request was decided; the guest tries again
+	ReasonRollback         Reason = "rollback"          // the disk shows an older generation than was committed
+	ReasonGeneration       Reason = "generation"        // not the one after that of the grant
+	ReasonBootSuperseded   Reason = "boot_superseded"   // another launch of the instance was granted since, or none was
+	ReasonBootKey          Reason = "boot_key"          // not signed by the key of the boot that was granted
+)
+
+// What instances went through, as their guests said.
+const (
+	ReasonInstanceCreated   Reason = "instance.created" // by its first launch
+	ReasonInstanceClaim     Reason = "instance.claimed"
+	ReasonInstanceReady     Reason = "instance.ready"
+	ReasonInstanceCommitted Reason = "instance.committed"
+)
+
 // What an unlock is counted under that was not denied. No record has these.
 const (
 	ReasonGranted      Reason = "granted"

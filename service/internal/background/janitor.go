@@ -22,9 +22,9 @@ const (
 )
 
 // Janitor deletes what nobody needs any more: uploads that were cut off, artifacts that
-// no release refers to, tokens that ended long ago; and it retires releases beyond those
-// that images keep. Everything is safe to do on several
-// replicas at once. All fields are needed.
+// no release refers to, tokens that ended long ago. It destroys the shares of instances
+// that were deleted a day ago, and retires releases beyond those that images keep.
+// Everything is safe to do on several replicas at once. All fields are needed.
 type Janitor struct {
 	Store     *store.Store
 	Artifacts artifact.Store
@@ -43,11 +43,12 @@ func (j *Janitor) Clean(ctx context.Context) error {
 	uploads, sweepErr := j.Artifacts.Sweep(ctx)
 	artifacts, dropErr := j.dropArtifacts(ctx)
 	tokens, tokenErr := j.Store.DeleteDeadTokens(ctx, j.Now().Add(-tokenGrace))
+	instances, instanceErr := j.Store.PurgeInstances(ctx)
 	retired, retireErr := j.retire(ctx)
-	if uploads+artifacts+int(tokens)+retired > 0 {
-		j.Log.Info("cleaned up", "uploads", uploads, "artifacts", artifacts, "tokens", tokens, "releases retired", retired)
+	if uploads+artifacts+int(tokens)+int(instances)+retired > 0 {
+		j.Log.Info("cleaned up", "uploads", uploads, "artifacts", artifacts, "tokens", tokens, "instances destroyed", instances, "releases retired", retired)
 	}
-	return errors.Join(sweepErr, dropErr, tokenErr, retireErr)
+	return errors.Join(sweepErr, dropErr, tokenErr, instanceErr, retireErr)
 }
 
 // dropArtifacts deletes artifacts that no release refers to. The store sees to

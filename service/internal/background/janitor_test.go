@@ -1,11 +1,13 @@
 package background_test
 
 import (
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/artifact"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/background"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
@@ -56,6 +58,48 @@ func TestClean(t *testing.T) {
 	for _, ref := range []store.ArtifactRef{release.Firmware, release.Kernel, release.Initrd} {
 		if !there(ref) {
 			t.Errorf("an artifact in use is gone: %x", ref.SHA256)
+		}
+	}
+}
+
+// TestCleanInstances destroys the share of an instance a day after it was deleted, and
+// says so in the audit log.
+func TestCleanInstances(t *testing.T) {
+	now := time.Now()
+	clock := func() time.Time { return now }
+	s := storetest.SQLite(t).Open(t, store.Options{Now: clock})
+	artifacts, err := artifact.OpenFiles(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &background.Janitor{Store: s, Artifacts: artifacts, Now: clock, Log: slog.New(slog.DiscardHandler)}
+	image := storetest.Image("image")
+	image.Instances = storetest.Named
+	if _, _, err := s.CreateImage(t.Context(), image, storetest.Release("f", "k", "i"), storetest.Present); err != nil {
+		t.Fatal(err)
+	}
+	instance, err := s.CreateInstance(t.Context(), storetest.Instance(image.ID, "web-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DeleteInstance(t.Context(), instance.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		after   time.Duration
+		records int
+	}{{0, 0}, {store.UndoPeriod - time.Minute, 0}, {time.Minute, 1}, {time.Hour, 1}} {
+		now = now.Add(tc.after)
+		if err := j.Clean(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.InstanceByID(t.Context(), instance.ID)
+		if gone := errors.Is(err, store.ErrNotFound); gone != (tc.records > 0) {
+			t.Errorf("%s later: gone: %t, %v", tc.after, gone, err)
+		}
+		records, err := s.ListAudit(t.Context(), store.AuditFilter{Reason: string(audit.ReasonInstanceDestroyed)}, store.AuditRange{})
+		if err != nil || len(records) != tc.records {
+			t.Errorf("%s later: %d records, %v", tc.after, len(records), err)
 		}
 	}
 }

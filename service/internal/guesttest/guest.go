@@ -68,7 +68,7 @@ func NewHost(tb testing.TB, amd *sim.AMD, chip sim.Chip) *Host {
 // Guest is one launched guest.
 type Guest struct {
 	Host      *Host
-	Report    *snp.Report // template of its reports
+	Report    *snp.Report // template of its reports; HostData names its instance
 	Key       *seal.PrivateKey
 	BootKey   ed25519.PrivateKey
 	Disk      wire.InstanceDisk // what the disk shows of an instance
@@ -155,7 +155,17 @@ func (g *Guest) NewCall(call wire.Call, nonce, body []byte) (*wire.GuestCall, er
 	return &wire.GuestCall{Report: signed, Certificates: g.certificates(), Nonce: nonce, Body: body}, nil
 }
 
-// Open checks a grant as the agent does and returns the VMK.
+// NewBootCall makes a call of the boot of the guest's instance.
+func (g *Guest) NewBootCall(call wire.Call, nonce, body []byte) (*wire.BootCall, error) {
+	c, err := g.NewCall(call, nonce, body)
+	if err != nil {
+		return nil, err
+	}
+	data := wire.CallBinding{Nonce: nonce, Image: g.Image, Instance: wire.HostInstance(g.Report.HostData), Body: sha256.Sum256(body)}.ReportData(call)
+	return &wire.BootCall{GuestCall: *c, BootSignature: ed25519.Sign(g.BootKey, wire.BootCallTranscript(data))}, nil
+}
+
+// Open checks a grant as the agent does and returns the keys of its state.
 func (g *Guest) Open(request *wire.UnlockRequest, grant *wire.Grant, identity ed25519.PublicKey) ([]byte, error) {
 	if err := grant.Validate(); err != nil {
 		return nil, err
@@ -166,6 +176,9 @@ func (g *Guest) Open(request *wire.UnlockRequest, grant *wire.Grant, identity ed
 	}
 	if !ed25519.Verify(identity, wire.GrantTranscript(report.ReportData, grant), grant.Signature) {
 		return nil, errors.New("grant is not signed by the service")
+	}
+	if instance := wire.HostInstance(g.Report.HostData); grant.State != wire.StateNone && grant.Instance != instance {
+		return nil, errors.New("grant is of another instance")
 	}
 	return g.Key.Open(wire.GrantInfo(report.ReportData), append(append([]byte{}, grant.Enc...), grant.Ciphertext...))
 }

@@ -156,6 +156,37 @@ func TestImageKeys(t *testing.T) {
 	}
 }
 
+func TestShare(t *testing.T) {
+	kek, instance := newKEK(t, 1), wire.NewUUID()
+	var sealed [2][]byte
+	var shares [2][]byte
+	for n := range sealed {
+		var err error
+		if sealed[n], err = kek.NewShare(instance); err != nil {
+			t.Fatal(err)
+		}
+		if shares[n], err = kek.OpenShare(instance, sealed[n]); err != nil || len(shares[n]) != wire.KeyShareSize {
+			t.Fatalf("share of %d bytes, %v", len(shares[n]), err)
+		}
+	}
+	if bytes.Equal(shares[0], shares[1]) || bytes.Contains(sealed[0], shares[0]) {
+		t.Error("two shares are the same, or one is not sealed")
+	}
+	for name, open := range map[string]func() error{
+		"another instance": func() error { _, err := kek.OpenShare(wire.NewUUID(), sealed[0]); return err },
+		"another KEK":      func() error { _, err := newKEK(t, 2).OpenShare(instance, sealed[0]); return err },
+		"cut":              func() error { _, err := kek.OpenShare(instance, sealed[0][1:]); return err },
+	} {
+		if err := open(); !errors.Is(err, keyring.ErrWrongKEK) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	short := kek.Seal("instance/"+instance.String()+"/share", make([]byte, wire.KeyShareSize-1))
+	if _, err := kek.OpenShare(instance, short); err == nil {
+		t.Error("a short share")
+	}
+}
+
 func TestLoadKEK(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kek")
 	if _, err := keyring.LoadKEK(path, false); !errors.Is(err, keyring.ErrKEKFile) {

@@ -1,6 +1,7 @@
 package keyring_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -46,7 +47,24 @@ func TestRotation(t *testing.T) {
 	if opened, err := r.To.OpenImageKeys(image, id, author); err != nil || !opened.ID.Equal(keys.ID) || !opened.Author.Equal(keys.Author) {
 		t.Errorf("the image's keys changed: %v", err)
 	}
+	instance := wire.NewUUID()
+	oldShare, err := r.From.NewShare(instance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newShare, err := r.Share(instance, oldShare)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, wasErr := r.From.OpenShare(instance, oldShare)
+	is, isErr := r.To.OpenShare(instance, newShare)
+	if wasErr != nil || isErr != nil || !bytes.Equal(was, is) {
+		t.Errorf("the instance's share changed: %v, %v", wasErr, isErr)
+	}
 	for name, err := range map[string]error{
+		"old KEK, share":      func() error { _, err := r.From.OpenShare(instance, newShare); return err }(),
+		"another instance":    func() error { _, err := r.Share(wire.NewUUID(), oldShare); return err }(),
+		"share sealed anew":   func() error { _, err := r.Share(instance, newShare); return err }(),
 		"old KEK, keys":       r.From.Fits(t.Context(), secrets),
 		"old KEK, image keys": func() error { _, err := r.From.OpenImageKeys(image, id, author); return err }(),
 		"another image":       func() error { _, _, err := r.ImageKeys(wire.NewUUID(), sealed.ID, sealed.Author); return err }(),

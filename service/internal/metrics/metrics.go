@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/kds"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 	"github.com/snpguard-go/packer-plugin-snpguard/version"
 )
 
@@ -22,6 +23,7 @@ type Metrics struct {
 	registry  *prometheus.Registry
 	unlocks   *prometheus.CounterVec
 	latency   *prometheus.HistogramVec
+	rollbacks *prometheus.CounterVec
 	requests  *prometheus.CounterVec
 	kdsCalls  *prometheus.CounterVec
 	kdsLooks  *prometheus.CounterVec
@@ -40,6 +42,9 @@ func New() *Metrics {
 			Name: "snpguard_unlock_seconds", Help: "Time to decide an unlock request, its durable record included.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}, []string{"outcome"}),
+		rollbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "snpguard_rollbacks_total", Help: "Unlocks whose disk showed an older generation of its instance than was committed: reported, allowed or denied.",
+		}, []string{"became"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "snpguard_http_requests_total", Help: "Answered API requests by route, method and status.",
 		}, []string{"route", "method", "status"}),
@@ -56,6 +61,9 @@ func New() *Metrics {
 			Name: "snpguard_simulated_root", Help: "1 while a simulated AMD is trusted.",
 		}),
 	}
+	for _, became := range []unlock.Rollback{unlock.RollbackReported, unlock.RollbackAllowed, unlock.RollbackDenied} {
+		m.rollbacks.WithLabelValues(string(became)) // shown before there is any
+	}
 	for _, name := range []string{kds.BudgetUnknown, kds.BudgetSeen, kds.BudgetChip} {
 		m.kdsBudget.WithLabelValues(name) // shown before anybody is refused
 	}
@@ -64,7 +72,7 @@ func New() *Metrics {
 		ConstLabels: prometheus.Labels{"version": version.String(), "revision": version.Revision()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.unlocks, m.latency, m.requests, m.kdsCalls, m.kdsLooks, m.kdsBudget, m.simulated, build,
+	m.registry.MustRegister(m.unlocks, m.latency, m.rollbacks, m.requests, m.kdsCalls, m.kdsLooks, m.kdsBudget, m.simulated, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -78,6 +86,11 @@ func (m *Metrics) Handler() http.Handler {
 func (m *Metrics) Unlock(outcome, reason string, took time.Duration) {
 	m.unlocks.WithLabelValues(outcome, reason).Inc()
 	m.latency.WithLabelValues(outcome).Observe(took.Seconds())
+}
+
+// Rollback counts an unlock whose disk showed an older generation, by what became of it.
+func (m *Metrics) Rollback(became unlock.Rollback) {
+	m.rollbacks.WithLabelValues(string(became)).Inc()
 }
 
 // Request counts an answered API request. route is a pattern, not a path.

@@ -52,6 +52,12 @@ func checkBackup(t *testing.T, copied *store.Store, begun audit.Head) {
 	if _, err := copied.ImageByName(t.Context(), "image"); err != nil {
 		t.Error(err)
 	}
+	if i, err := copied.InstanceByName(t.Context(), "web-1"); err != nil || len(i.ShareSealed) == 0 {
+		t.Errorf("got %+v, %v", i, err)
+	}
+	if err := copied.VerifyRows(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if decision, err := storetest.Granted(t, copied).Write(t.Context(), copied); err != nil || !decision.Granted() {
 		t.Errorf("got %+v, %v", decision, err)
 	}
@@ -59,7 +65,12 @@ func checkBackup(t *testing.T, copied *store.Store, begun audit.Head) {
 
 func begin(t *testing.T, s *store.Store) audit.Head {
 	t.Helper()
-	if _, _, err := s.CreateImage(t.Context(), storetest.Image("image"), storetest.Release("f", "k", "i"), storetest.Present); err != nil {
+	image := storetest.Image("image")
+	image.Instances = storetest.Named
+	if _, _, err := s.CreateImage(t.Context(), image, storetest.Release("f", "k", "i"), storetest.Present); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateInstance(t.Context(), storetest.Instance(image.ID, "web-1")); err != nil {
 		t.Fatal(err)
 	}
 	head, err := s.AuditHead(t.Context())

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
 // InstanceFilter says which instances to list. The zero value lists all that are not
@@ -52,7 +53,7 @@ func (f *InstanceFilter) restrict(b *builder) {
 		b.add(" AND image_id = ?", f.Image[:])
 	}
 	if f.State != "" {
-		b.add(" AND state = ?", string(f.State))
+		b.add(" AND state = ?", audit.Storable(string(f.State)))
 	}
 	if f.Search != "" {
 		b.add(` AND name LIKE ? ESCAPE '\'`, "%"+escapeLike(strings.ToLower(f.Search))+"%")

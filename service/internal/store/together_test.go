@@ -3,8 +3,10 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
@@ -49,6 +51,51 @@ func TestDecideTogether(t *testing.T) {
 			}
 			if head, err := s.VerifyAudit(t.Context(), 1, nil); err != nil || head.Seq != 6 {
 				t.Errorf("got %s, %v", head, err)
+			}
+		})
+	}
+}
+
+// TestUseTogether has boots of instances in one transaction: each sees the ones before
+// it, and the last is kept.
+func TestUseTogether(t *testing.T) {
+	for name, newDatabase := range map[string]func(*testing.T) storetest.Database{"sqlite": newSQLite, "postgres": newPostgres} {
+		t.Run(name, func(t *testing.T) {
+			s := newDatabase(t).Open(t)
+			image := storetest.Image("image")
+			image.Instances = storetest.Named
+			image, release, err := s.CreateImage(t.Context(), image, storetest.Release("f", "k", "i"), storetest.Present)
+			if err != nil {
+				t.Fatal(err)
+			}
+			launch, err := s.FindLaunch(t.Context(), image.IDKeyDigest, image.AuthorKeyDigest, release.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			one, two := storetest.Instance(image.ID, "one"), storetest.Instance(image.ID, "two")
+			for _, i := range []store.Instance{one, two} {
+				if _, err := s.CreateInstance(t.Context(), i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			first, second, other, unknown := storetest.InstanceUnlock(launch, one.ID), storetest.InstanceUnlock(launch, one.ID),
+				storetest.InstanceUnlock(launch, two.ID), storetest.InstanceUnlock(launch, wire.NewUUID())
+			retry := storetest.InstanceUnlock(launch, one.ID)
+			retry.Claim = first.Claim
+			got := store.RecordTogether(t, s, []store.Unlock{first, second, other, unknown, retry})
+			for n, want := range []string{strings.Repeat("0", 64), fmt.Sprintf("%x", first.Claim.ReportID), strings.Repeat("0", 64), "", fmt.Sprintf("%x", second.Claim.ReportID)} {
+				if got[n].Granted() != (n != 3) || got[n].Retry != (n == 4) || n != 3 && got[n].Found != want {
+					t.Errorf("%d: got %+v", n, got[n].Record)
+				}
+			}
+			for id, want := range map[wire.UUID]store.Boot{one.ID: second.Instance.Boot, two.ID: other.Instance.Boot} {
+				i, err := s.InstanceByID(t.Context(), id)
+				if want.At = got[0].Time; err != nil || i.Granted != want {
+					t.Errorf("got %+v, %v, want %+v", i.Granted, err, want)
+				}
+			}
+			if err := s.VerifyRows(t.Context()); err != nil {
+				t.Error(err)
 			}
 		})
 	}

@@ -38,6 +38,7 @@ type attempt struct {
 	launch     *store.Launch
 	release    *openedRelease
 	verified   *attest.Verified
+	instance   *store.Instance // that HOST_DATA names; nil when the image has none
 	record     Record
 }
 
@@ -61,6 +62,9 @@ func (a *attempt) decide(ctx context.Context, request *wire.UnlockRequest) (*wir
 	if err := a.prove(ctx); err != nil {
 		return nil, a.deny(err)
 	}
+	if err := a.findInstance(ctx); err != nil {
+		return nil, a.deny(err)
+	}
 	grant, err := a.seal(request)
 	if err != nil {
 		return nil, a.deny(err)
@@ -69,6 +73,11 @@ func (a *attempt) decide(ctx context.Context, request *wire.UnlockRequest) (*wir
 		ReportID: a.report.ReportID, KeyHash: keyHash(request), ReleaseID: a.launch.Release.ID, ImageID: a.launch.Image.ID,
 	}
 	a.record.Seen, a.record.Limit = a.launch.Seen, a.launch.Image.LaunchLimit
+	if a.instance != nil {
+		a.record.Instance, a.record.Boot = a.instance, store.Boot{
+			ReportID: a.report.ReportID, BootKey: [wire.BootKeySize]byte(request.BootKey), Release: a.launch.Release.ID, Generation: grant.Generation,
+		}
+	}
 	return grant, nil
 }
 
@@ -233,22 +242,25 @@ func judge(results attest.Results) error {
 	return unavailable("evaluate policy", errors.New("no rule was applied"))
 }
 
-// seal opens the VMK and seals it to the guest.
+// seal opens the keys and seals them to the guest.
 func (a *attempt) seal(request *wire.UnlockRequest) (*wire.Grant, error) {
 	guest, err := seal.ParsePublicKey(request.PublicKey)
 	if err != nil {
 		return nil, &Denial{Reason: audit.ReasonPublicKey, Rule: "public_key", Expected: "an MLKEM768-X25519 key", Found: err.Error()}
 	}
-	vmk, err := a.release.key.Open(wire.SealedVMKInfo(a.launch.Image.ID), request.SealedVMK)
+	given, err := a.keys(request)
 	if err != nil {
-		return nil, &Denial{Reason: audit.ReasonSealedVMK, Rule: "sealed_vmk", Expected: "a VMK sealed to this release's key", Found: err.Error()}
+		return nil, err
 	}
-	defer clear(vmk)
-	sealed, err := guest.Seal(wire.GrantInfo(a.reportData), vmk)
+	defer clear(given.keys)
+	sealed, err := guest.Seal(wire.GrantInfo(a.reportData), given.keys)
 	if err != nil {
 		return nil, unavailable("seal", err)
 	}
-	grant := &wire.Grant{Time: a.Now().UnixMilli(), State: wire.StateNone, Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:]}
+	grant := &wire.Grant{
+		Time: a.Now().UnixMilli(), State: given.state, Instance: given.instance, Generation: given.generation,
+		Enc: sealed[:wire.EncSize], Ciphertext: sealed[wire.EncSize:],
+	}
 	grant.Signature = ed25519.Sign(a.Identity, wire.GrantTranscript(a.reportData, grant))
 	return grant, nil
 }

@@ -18,6 +18,24 @@ type Launches interface {
 	FindLaunch(ctx context.Context, idKey, authorKey [48]byte, release wire.UUID) (store.Launch, error)
 }
 
+// Instances finds the VMs of images; *store.Store does.
+type Instances interface {
+	// InstanceByID returns an instance, a deleted one too until its share is destroyed.
+	// The error wraps store.ErrNotFound when there is none.
+	InstanceByID(ctx context.Context, id wire.UUID) (store.Instance, error)
+
+	// EnsureInstance makes an instance, and the record of that, unless there is one with
+	// this ID already, and names it. The error wraps store.ErrInstanceLimit or
+	// store.ErrDeleted.
+	EnsureInstance(ctx context.Context, i store.Instance, record audit.Record) (store.Instance, error)
+}
+
+// Shares makes and opens the service's shares of the keys of instances; *keyring.KEK does.
+type Shares interface {
+	NewShare(instance wire.UUID) (sealed []byte, err error)
+	OpenShare(instance wire.UUID, sealed []byte) ([]byte, error)
+}
+
 // Log makes records of unlocks durable; *store.Store does.
 type Log interface {
 	// RecordUnlock has an unlock decided by what the log and the database have, and

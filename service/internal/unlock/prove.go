@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -18,10 +20,25 @@ type Proven struct {
 	Nonce      store.Nonce // not used up yet
 
 	record audit.Record
+	key    *seal.PrivateKey // unsealing key of the image
 }
 
 // Record returns a record about the guest, with what its report says.
 func (p *Proven) Record() audit.Record { return p.record }
+
+// Withdrawn returns why the release is not in force any more as it was looked up, or nil;
+// s is what the database has of it now.
+func (p *Proven) Withdrawn(s *store.Standing) *Denial {
+	return withdrawn(p.Launch.Release.ID, p.Launch.Seen, s)
+}
+
+// CheckGuestSecret wants a secret that an unlock of this instance can open. The error is
+// a *Denial.
+func (p *Proven) CheckGuestSecret(instance wire.UUID, sealed []byte) error {
+	secret, err := guestSecret(p.key, p.Launch.Image.ID, instance, sealed)
+	clear(secret)
+	return err
+}
 
 // Prove decides whether a guest that has booted is who it says, by the checks of an
 // unlock. call names what it asks for, in the record of a denial. The error is a
@@ -31,7 +48,7 @@ func (s *Service) Prove(ctx context.Context, call string, evidence Evidence, cal
 	err := a.prove(ctx)
 	if err == nil {
 		return &Proven{
-			Report: a.report, ReportData: a.reportData, Launch: a.launch, record: a.record.Audit,
+			Report: a.report, ReportData: a.reportData, Launch: a.launch, record: a.record.Audit, key: a.release.key,
 			Nonce: store.Nonce{Hash: sha256.Sum256(evidence.Nonce), Expires: a.record.Nonce.Expires},
 		}, nil
 	}
@@ -58,6 +75,11 @@ func (s *Service) refuse(ctx context.Context, call string, a *attempt, err error
 		err = unavailable("record the outcome", failed)
 	}
 	return err
+}
+
+// Denied says in the log that a call of a guest was denied, which is on record.
+func (s *Service) Denied(call string, caller Caller, denial *Denial) {
+	s.logOf(call, "", caller, denial)
 }
 
 // Answered says in the log that a call of a guest was answered.

@@ -1,11 +1,13 @@
 package unlock
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
 	"strconv"
 
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 )
@@ -27,6 +29,11 @@ type Record struct {
 	Seen  store.Seen
 	Limit store.LaunchLimit
 
+	// Instance is what the grant rests on, as it was looked up; nil when the image has
+	// none. Boot becomes its latest one.
+	Instance *store.Instance
+	Boot     store.Boot
+
 	Verified bool   // the report is genuine; otherwise all of it can be made up
 	Block    string // of the caller
 }
@@ -43,7 +50,15 @@ func (r Record) Write(ctx context.Context, log Log) (audit.Entry, error) {
 	if r.denied() {
 		r.Audit.Outcome = audit.OutcomeDenied
 	}
-	return log.RecordUnlock(ctx, store.Unlock{Audit: r.Audit, Nonce: r.Nonce, Claim: r.Claim, Limit: r.Limit, Decide: r.settle})
+	return log.RecordUnlock(ctx, store.Unlock{Audit: r.Audit, Nonce: r.Nonce, Claim: r.Claim, Limit: r.Limit, Instance: r.use(), Decide: r.settle})
+}
+
+// use is what a grant does to its instance.
+func (r *Record) use() *store.InstanceUse {
+	if r.Instance == nil || r.Claim == nil {
+		return nil
+	}
+	return &store.InstanceUse{ID: r.Instance.ID, Boot: r.Boot}
 }
 
 // validate refuses what this package does not make.
@@ -76,7 +91,7 @@ func (r *Record) settle(record audit.Record, facts store.Facts) audit.Record {
 	case r.denied():
 		return record
 	}
-	if d := r.withdrawn(facts.Standing); d != nil {
+	if d := cmp.Or(withdrawn(r.Claim.ReleaseID, r.Seen, facts.Standing), r.instanceChanged(facts.Instance)); d != nil {
 		return record.Denied(d.Reason, d.Rule, d.Expected, d.Found)
 	}
 	first := facts.First
@@ -99,11 +114,11 @@ func (r *Record) settle(record audit.Record, facts store.Facts) audit.Record {
 // withdrawn returns why a release may not be granted as it was looked up, or nil. Rows
 // that still have their MACs are those that the decision rests on, whatever else
 // somebody wrote into them; the other columns only tell the reason.
-func (r *Record) withdrawn(s *store.Standing) *Denial {
+func withdrawn(release wire.UUID, seen store.Seen, s *store.Standing) *Denial {
 	switch {
 	case s == nil:
-		return &Denial{audit.ReasonLaunchUnknown, "image_id", "a registered release", "release " + r.Claim.ReleaseID.String() + ", deleted meanwhile"}
-	case s.Seen == r.Seen:
+		return &Denial{audit.ReasonLaunchUnknown, "image_id", "a registered release", "release " + release.String() + ", deleted meanwhile"}
+	case s.Seen == seen:
 		return nil
 	case !s.ImageEnabled:
 		return &Denial{audit.ReasonImageDisabled, "enabled", "an enabled image", "disabled meanwhile"}
@@ -113,4 +128,23 @@ func (r *Record) withdrawn(s *store.Standing) *Denial {
 		return d
 	}
 	return &Denial{audit.ReasonPolicyChanged, "policy_revision", "image and release as they were looked up", "changed meanwhile"}
+}
+
+// instanceChanged returns why an instance may not be granted as it was looked up, or
+// nil. What tells which keys are given must be as it was then. Another launch may have
+// been granted meanwhile: this one supersedes it.
+func (r *Record) instanceChanged(now *store.Instance) *Denial {
+	seen := r.Instance
+	if seen == nil {
+		return nil
+	}
+	if d := CheckInstance(now, seen.Image); d != nil {
+		d.Found += " meanwhile"
+		return d
+	}
+	if now.State != seen.State || now.Sealed != seen.Sealed || now.Generation != seen.Generation ||
+		now.Restore != seen.Restore || !now.RestoreUntil.Equal(seen.RestoreUntil) {
+		return &Denial{audit.ReasonInstanceChanged, "instance", "an instance as it was looked up", "changed meanwhile"}
+	}
+	return nil
 }

@@ -15,10 +15,12 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/nonce"
 )
 
-// Config is what a Service works with. All of it is needed but Observe.
+// Config is what a Service works with. All of it is needed but Observe and ObserveRollback.
 type Config struct {
 	Nonces    *nonce.Issuer
 	Launches  Launches
+	Instances Instances
+	Shares    Shares
 	Tally     *Tally // which has the log
 	Verifier  *attest.Verifier
 	Endorser  Endorser
@@ -30,6 +32,10 @@ type Config struct {
 
 	// Observe is told each outcome, ReasonUndecided too, and how long it took.
 	Observe func(reason audit.Reason, took time.Duration)
+
+	// ObserveRollback is told each disk of an instance that showed an older generation
+	// than was committed, and what became of it.
+	ObserveRollback func(Rollback)
 }
 
 // Service releases volume keys. It is safe for concurrent use.
@@ -42,6 +48,9 @@ type Service struct {
 func New(config Config) *Service {
 	if config.Observe == nil {
 		config.Observe = func(audit.Reason, time.Duration) {}
+	}
+	if config.ObserveRollback == nil {
+		config.ObserveRollback = func(Rollback) {}
 	}
 	return &Service{Config: config}
 }
@@ -78,6 +87,11 @@ func (s *Service) unlock(ctx context.Context, request *wire.UnlockRequest, calle
 	switch {
 	case err != nil:
 		return nil, audit.ReasonUndecided, unavailable("record the outcome", err)
+	case recorded.Reason == audit.ReasonInstanceChanged:
+		return nil, audit.ReasonUndecided, unavailable("decide", errors.New("the instance was changed meanwhile"))
+	}
+	a.observeRollback(recorded)
+	switch {
 	case !recorded.Granted():
 		return nil, recorded.Reason, &Denial{recorded.Reason, recorded.Rule, recorded.Expected, recorded.Found}
 	case recorded.Retry:

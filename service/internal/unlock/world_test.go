@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,12 +42,20 @@ type world struct {
 	kdsError  error
 	revoked   error
 	lookups   error
+	lookedUp  atomic.Int64
 	recording error
 	observed  []audit.Reason
 	meanwhile func() // happens while AMD's KDS is asked
 	database  *store.Store
 	askers    []kds.Asker
 	table     []byte // of certificates, in place of the guest's own
+
+	instances map[wire.UUID]*store.Instance
+	made      []audit.Record // of instances that were made
+	ensuring  error
+	sharing   error
+	rollbacks []unlock.Rollback
+	before    func() // happens before an unlock is recorded
 }
 
 var (
@@ -79,7 +88,8 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.launch = &launch
+	w.launch, w.instances = &launch, map[wire.UUID]*store.Instance{}
+	w.launch.Image.Instances = wire.InstanceSettings{Mode: wire.InstancesNone, Generation: wire.GenerationReport}
 	roots, err := attest.NewRoots([]*x509.Certificate{w.amd.Line(snp.Milan).ARK.Certificate})
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +98,9 @@ func newWorld(t *testing.T) *world {
 	w.service = unlock.New(unlock.Config{
 		Nonces: nonce.NewIssuer([]byte("nonce key"), w.clock), Launches: w, Verifier: attest.NewVerifier(roots),
 		Endorser: w, Tally: w.tally, Ingestion: ingestion, Identity: w.identity, Now: w.clock, Log: slog.New(slog.DiscardHandler),
-		Observe: func(reason audit.Reason, _ time.Duration) { w.observed = append(w.observed, reason) },
+		Instances: w, Shares: w,
+		Observe:         func(reason audit.Reason, _ time.Duration) { w.observed = append(w.observed, reason) },
+		ObserveRollback: func(r unlock.Rollback) { w.rollbacks = append(w.rollbacks, r) },
 	})
 	return w
 }
@@ -109,6 +121,7 @@ func (w *world) leased(t *testing.T, g *guesttest.Guest) {
 func (w *world) clock() time.Time { return w.now }
 
 func (w *world) FindLaunch(_ context.Context, id, author [48]byte, release wire.UUID) (store.Launch, error) {
+	w.lookedUp.Add(1)
 	switch {
 	case w.lookups != nil:
 		return store.Launch{}, w.lookups
@@ -123,6 +136,24 @@ func (w *world) FindLaunch(_ context.Context, id, author [48]byte, release wire.
 func (w *world) RecordUnlock(ctx context.Context, u store.Unlock) (audit.Entry, error) {
 	if w.recording != nil {
 		return audit.Entry{}, w.recording
+	}
+	if w.before != nil {
+		w.before()
+	}
+	if use := u.Instance; use != nil {
+		decide := u.Decide
+		u.Instance = nil
+		u.Decide = func(record audit.Record, facts store.Facts) audit.Record {
+			if i := w.instances[use.ID]; i != nil {
+				now := *i
+				facts.Instance = &now
+			}
+			record = decide(record, facts)
+			if record.Granted() && facts.First == nil {
+				w.instances[use.ID].Granted = use.Boot
+			}
+			return record
+		}
 	}
 	entry, err := w.database.RecordUnlock(ctx, u)
 	if err == nil {

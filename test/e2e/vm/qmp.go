@@ -133,3 +133,26 @@ func (q *QMP) DeadLoop(within time.Duration) error {
 	}
 	return fmt.Errorf("no dead loop within %s; the vCPU is at %#x", within, first)
 }
+
+// NoFlush returns the disks whose guest is told that a flush is done when it is not: of
+// cache mode "unsafe".
+func (q *QMP) NoFlush() ([]string, error) {
+	var disks []struct {
+		Device   string
+		Inserted *struct {
+			Cache struct {
+				NoFlush bool `json:"no-flush"`
+			}
+		}
+	}
+	if err := q.command("query-block", nil, &disks); err != nil {
+		return nil, err
+	}
+	var forgetful []string
+	for _, d := range disks {
+		if d.Inserted != nil && d.Inserted.Cache.NoFlush {
+			forgetful = append(forgetful, d.Device)
+		}
+	}
+	return forgetful, nil
+}

@@ -146,6 +146,13 @@ func (v *VM) exitCode() (int, error) {
 	return v.cmd.ProcessState.ExitCode(), nil
 }
 
+// Kill takes the power away: the command ends with nothing in order. It must be QEMU
+// itself, since what a command has started is not killed with it.
+func (v *VM) Kill() {
+	_ = v.cmd.Process.Kill() // it may have ended
+	v.Stop()
+}
+
 // Stop ends the machine, by force when it does not end otherwise, and waits for
 // that. It may be called more than once.
 func (v *VM) Stop() {

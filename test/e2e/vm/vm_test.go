@@ -97,6 +97,18 @@ func TestNoProgram(t *testing.T) {
 	}
 }
 
+// TestKill ends a machine that would say something if it were asked to end.
+func TestKill(t *testing.T) {
+	v := start(t, `trap 'echo in order; exit' TERM; echo up; while :; do sleep 0.1; done`)
+	if _, err := v.Expect("up", long); err != nil {
+		t.Fatal(err)
+	}
+	v.Kill()
+	if _, err := v.Wait(long); err != nil || strings.Contains(v.Log(), "in order") {
+		t.Errorf("%v, log %q", err, v.Log())
+	}
+}
+
 // TestDeadLoop boots a sector that stays where it is, and one that moves.
 func TestDeadLoop(t *testing.T) {
 	for name, tc := range map[string]struct {

@@ -28,6 +28,19 @@ func instanceTests() map[string]func(*testing.T, Database) {
 		"instance purge":    testInstancePurge,
 		"instance auto":     testInstanceAuto,
 		"instance of image": testInstanceImageDeleted,
+
+		"instance use":         testInstanceUse,
+		"instance not named":   testInstanceNotNamed,
+		"instance calls":       testInstanceCalls,
+		"instance call bounds": testInstanceCallBounds,
+		"instance cut":         testInstanceCut,
+		"instance forged":      testInstanceForged,
+		"instance put back":    testInstancePutBack,
+
+		"instance claims race":  testClaimsRace,
+		"instance disable race": testInstanceDisableRace,
+		"instance auto race":    testAutoRace,
+		"instance mode race":    testModeRace,
 	}
 }
 

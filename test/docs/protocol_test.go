@@ -127,6 +127,14 @@ func exampleImage() wire.UUID {
 	return wire.UUID{0x2f, 0x9d, 0x1c, 0x5e, 0x7b, 0x3a, 0x4d, 0x80, 0x91, 0x26, 0x5a, 0xc4, 0x0e, 0x6f, 0x8b, 0x17}
 }
 
+// exampleInstance is the instance of the example.
+func exampleInstance() wire.UUID {
+	return wire.UUID{0xb8, 0x1e, 0x60, 0xd4, 0x23, 0xc7, 0x4f, 0x5a, 0x8d, 0x19, 0x7e, 0x02, 0xc4, 0xa9, 0xf6, 0x53}
+}
+
+// bootKey is the key of the example's boot.
+func bootKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{0x77}, 32)) }
+
 // key returns the private key whose seed is one byte over and over.
 func (e *example) key(b byte) *seal.PrivateKey {
 	e.t.Helper()
@@ -173,21 +181,32 @@ func (e *example) request() ([64]byte, wire.UnlockRequest) {
 	mac := hmac.New(sha256.New, bytes.Repeat([]byte{0x33}, 32))
 	mac.Write(e.page["input of the nonce's HMAC"])
 	digest := sha256.Sum256(e.page["sealed VMK"])
-	binding := wire.UnlockBinding{Nonce: e.page["nonce"], PublicKey: e.key(0x44).Public().Bytes(), Image: exampleImage(), SealedVMK: digest}
-	data := binding.ReportData()
+	instance, shown := exampleInstance(), wire.InstanceDisk{}
+	binding := wire.UnlockBinding{
+		Nonce: e.page["nonce"], PublicKey: e.key(0x44).Public().Bytes(), BootKey: bootKey().Public().(ed25519.PublicKey),
+		Image: exampleImage(), Instance: instance, SealedVMK: digest, Disk: shown.Hash(),
+	}
+	data, hostData := binding.ReportData(), wire.HostData(instance)
 	maps.Copy(e.want, values{
 		"nonce key": bytes.Repeat([]byte{0x33}, 32), "input of the nonce's HMAC": e.page["input of the nonce's HMAC"],
-		"nonce":                  mac.Sum(bytes.Clone(bytes.TrimPrefix(e.page["input of the nonce's HMAC"], []byte("snpguard/v1/nonce\x00")))),
-		"ephemeral private key":  bytes.Repeat([]byte{0x44}, 32),
-		"ephemeral public key":   e.key(0x44).Public().Bytes(),
+		"nonce":                 mac.Sum(bytes.Clone(bytes.TrimPrefix(e.page["input of the nonce's HMAC"], []byte("snpguard/v1/nonce\x00")))),
+		"ephemeral private key": bytes.Repeat([]byte{0x44}, 32),
+		"ephemeral public key":  e.key(0x44).Public().Bytes(),
+		"boot private key":      bootKey().Seed(), "boot public key": binding.BootKey, "instance UUID": instance[:], "HOST_DATA": hostData[:],
+		"transcript of the disk": e.page["transcript of the disk"], "hash of the disk": binding.Disk[:],
 		"hash of the sealed VMK": digest[:], "report data": data[:],
 		"transcript of the report data": e.page["transcript of the report data"], "report": e.page["report"],
 	})
 	if sha512.Sum512(e.page["transcript of the report data"]) != data {
 		e.t.Error("the transcript of the report data has another hash than the report data")
 	}
+	if sha256.Sum256(e.page["transcript of the disk"]) != binding.Disk {
+		e.t.Error("the transcript of the disk has another hash than the disk")
+	}
 	e.report(data)
-	return data, wire.UnlockRequest{Report: e.page["report"], Nonce: e.page["nonce"], PublicKey: binding.PublicKey, SealedVMK: e.page["sealed VMK"]}
+	return data, wire.UnlockRequest{
+		Report: e.page["report"], Nonce: e.page["nonce"], PublicKey: binding.PublicKey, BootKey: binding.BootKey, SealedVMK: e.page["sealed VMK"],
+	}
 }
 
 // report wants the page's report to be genuine and to carry the report data.
@@ -211,8 +230,8 @@ func (e *example) report(data [64]byte) {
 	if _, err := attest.NewVerifier(roots).Verify(report, chain, at); err != nil {
 		e.t.Errorf("the report is not genuine: %v", err)
 	}
-	if report.ReportData != data || report.FamilyID != exampleImage() {
-		e.t.Errorf("the report is of image %x and has the data %x", report.FamilyID, report.ReportData)
+	if report.ReportData != data || report.FamilyID != exampleImage() || report.HostData != wire.HostData(exampleInstance()) {
+		e.t.Errorf("the report is of image %x, of host data %x, and has the data %x", report.FamilyID, report.HostData, report.ReportData)
 	}
 }
 
@@ -226,15 +245,17 @@ func (e *example) grant(data [64]byte) wire.Grant {
 	identity := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{0x55}, ed25519.SeedSize))
 	enc, ciphertext := e.page["enc"], e.page["ciphertext"]
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC).UnixMilli()
-	transcript := wire.GrantTranscript(data, now, enc, ciphertext)
+	grant := wire.Grant{Time: now, State: wire.StateNew, Instance: exampleInstance(), Enc: enc, Ciphertext: ciphertext}
+	transcript := wire.GrantTranscript(data, &grant)
+	grant.Signature = ed25519.Sign(identity, transcript)
 	maps.Copy(e.want, values{
 		"identity private key": identity.Seed(), "identity public key": identity.Public().(ed25519.PublicKey),
 		"info of the grant": wire.GrantInfo(data), "time": binary.BigEndian.AppendUint64(nil, uint64(now)), "enc": enc, "ciphertext": ciphertext,
-		"transcript of the grant": transcript, "signature": ed25519.Sign(identity, transcript),
+		"transcript of the grant": transcript, "signature": grant.Signature,
 	})
 	sealed := slices.Concat(enc, ciphertext)
 	if vmk, err := e.key(0x44).Open(wire.GrantInfo(data), sealed); err != nil || !bytes.Equal(vmk, e.page["VMK"]) {
 		e.t.Errorf("the grant opens to %x, %v", vmk, err)
 	}
-	return wire.Grant{Time: now, Enc: enc, Ciphertext: ciphertext, Signature: ed25519.Sign(identity, transcript)}
+	return grant
 }

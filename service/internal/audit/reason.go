@@ -48,14 +48,6 @@ const (
 	ReasonBootKey          Reason = "boot_key"          // not signed by the key of the boot that was granted
 )
 
-// What instances went through, as their guests said.
-const (
-	ReasonInstanceCreated   Reason = "instance.created" // by its first launch
-	ReasonInstanceClaim     Reason = "instance.claimed"
-	ReasonInstanceReady     Reason = "instance.ready"
-	ReasonInstanceCommitted Reason = "instance.committed"
-)
-
 // What an unlock is counted under that was not denied. No record has these.
 const (
 	ReasonGranted      Reason = "granted"

@@ -13,6 +13,7 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/metrics"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/monitoring"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/unlock"
 )
 
 func get(t *testing.T, h http.Handler, path string) (status int, body string) {
@@ -70,6 +71,7 @@ func TestMetrics(t *testing.T) {
 	m.Unlock("granted", "granted", 2*time.Millisecond)
 	m.Unlock("denied", "measurement", time.Millisecond)
 	m.Request("/v1/images/:id", "GET", 404)
+	m.Rollback(unlock.RollbackReported)
 	m.Simulated()
 	m.Store(func() store.Stats { return store.Stats{Waiting: 3, Records: 7, Batches: 2} })
 	m.KDSRefused(kds.BudgetUnknown)
@@ -91,6 +93,9 @@ func TestMetrics(t *testing.T) {
 		`snpguard_unlocks_total{outcome="granted",reason="granted"} 1`,
 		`snpguard_unlocks_total{outcome="denied",reason="measurement"} 1`,
 		`snpguard_unlock_seconds_count{outcome="granted"} 1`,
+		`snpguard_rollbacks_total{became="reported"} 1`,
+		`snpguard_rollbacks_total{became="allowed"} 0`,
+		`snpguard_rollbacks_total{became="denied"} 0`,
 		`snpguard_http_requests_total{method="GET",route="/v1/images/:id",status="404"} 1`,
 		`snpguard_kds_requests_total{status="404"} 1`,
 		`snpguard_kds_requests_total{status="error"} 1`,

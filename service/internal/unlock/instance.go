@@ -81,7 +81,7 @@ func (a *attempt) makeInstance(ctx context.Context, id wire.UUID) (store.Instanc
 		return store.Instance{}, err
 	}
 	record := a.record.Audit
-	record.Reason = audit.ReasonInstanceCreated
+	record.Reason = audit.ReasonInstanceMade
 	made, err := a.Instances.EnsureInstance(ctx, store.Instance{
 		ID: id, Image: a.launch.Image.ID, ShareSealed: share, CreatedBy: wire.PartyService,
 	}, record)

@@ -321,7 +321,7 @@ func TestAutoInstances(t *testing.T) {
 		}
 	}
 	r := w.made[0]
-	if len(w.made) != 2 || r.Reason != audit.ReasonInstanceCreated || r.InstanceID != first || r.ImageID != w.image.ID {
+	if len(w.made) != 2 || r.Reason != audit.ReasonInstanceMade || r.InstanceID != first || r.ImageID != w.image.ID {
 		t.Errorf("recorded %+v", w.made)
 	}
 	w.denies(t, launch(wire.NewUUID()), audit.ReasonInstanceLimit)

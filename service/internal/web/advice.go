@@ -17,7 +17,7 @@ func adviceOn(reason audit.Reason) advice {
 	if reason == "" {
 		return advice{}
 	}
-	for _, known := range []map[audit.Reason]advice{requestAdvice, launchAdvice} {
+	for _, known := range []map[audit.Reason]advice{requestAdvice, launchAdvice, instanceAdvice} {
 		if a, ok := known[reason]; ok {
 			return a
 		}

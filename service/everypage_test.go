@@ -99,6 +99,7 @@ func everyPage(image *registered, denied, password string, b *tab) []shownPage {
 		{"release", path + "/releases/" + image.answer.Release.ID.String(), nil},
 		{"retire", path + "/releases/" + image.answer.Release.ID.String(), func(b *tab) { b.press(`form[action$="/retirement"] button`) }},
 		{"diff", path + "/releases/" + image.answer.Release.ID.String() + "/diff", nil},
+		{"instances", "/instances", nil},
 		{"channels", "/channels", nil},
 		{"move", "/channels?move=payments-api/stable", nil},
 		{"register", "/register", nil},

@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "service": serviceCommand(t), "bundles": bundlesCommand(t), "kernels": kernelsCommand(t)},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "service": serviceCommand(t), "bundles": bundlesCommand(t), "kernels": kernelsCommand(t), "receipt": receiptsCommand},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("VECTORS", dir)
 			env.Setenv("REPORTS", filepath.Join(vectors.Dir(), "reports"))

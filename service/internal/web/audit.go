@@ -30,14 +30,14 @@ type auditPage struct {
 
 // auditFields is the filter as the form has it.
 type auditFields struct {
-	Kind, Outcome, Reason, RequestID, Image, Chip, Since, Until string
+	Kind, Outcome, Reason, RequestID, Image, Instance, Chip, Since, Until string
 }
 
 func readAuditFields(q url.Values) auditFields {
 	get := func(name string) string { return strings.TrimSpace(q.Get(name)) }
 	return auditFields{
 		Kind: get("kind"), Outcome: get("outcome"), Reason: get("reason"), RequestID: get("request_id"),
-		Image: get("image_id"), Chip: get("chip_id"), Since: get("since"), Until: get("until"),
+		Image: get("image_id"), Instance: get("instance"), Chip: get("chip_id"), Since: get("since"), Until: get("until"),
 	}
 }
 
@@ -65,6 +65,11 @@ func (f auditFields) filter() (store.AuditFilter, error) {
 			return filter, refused("Image: want its ID.")
 		}
 	}
+	if f.Instance != "" {
+		if filter.InstanceID, err = wire.ParseUUID(f.Instance); err != nil {
+			return filter, refused("Instance: want its ID.")
+		}
+	}
 	if filter.ChipID, err = hex.DecodeString(f.Chip); err != nil {
 		return filter, refused("Chip: want hexadecimal digits.")
 	}
@@ -79,7 +84,7 @@ func (f auditFields) filter() (store.AuditFilter, error) {
 func (f auditFields) export(filter store.AuditFilter) string {
 	q := make(url.Values)
 	for name, text := range map[string]string{
-		"kind": f.Kind, "outcome": f.Outcome, "reason": f.Reason, "request_id": f.RequestID, "image_id": f.Image, "chip_id": f.Chip,
+		"kind": f.Kind, "outcome": f.Outcome, "reason": f.Reason, "request_id": f.RequestID, "image_id": f.Image, "instance": f.Instance, "chip_id": f.Chip,
 	} {
 		if text != "" {
 			q.Set(name, text)

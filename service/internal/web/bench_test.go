@@ -16,11 +16,12 @@ import (
 
 // How much is in the database of the benchmarks.
 const (
-	benchImages  = 100_000
-	benchRecords = 1_000_000
+	benchImages    = 100_000
+	benchRecords   = 1_000_000
+	benchInstances = 100_000 // of the last image
 )
 
-// fill registers images, and puts unlocks of the last 30 days into the log: one in
+// fill registers images, makes instances of the last one, and puts unlocks of the last 30 days into the log: one in
 // ten denied, one in a thousand an operator's. They are beyond the head of the chain,
 // which is authenticated, and are not of the chain; no page looks at that.
 func (w *world) fill(b *testing.B, db storetest.Database) (last store.Image, release store.Release) {
@@ -39,6 +40,19 @@ func (w *world) fill(b *testing.B, db storetest.Database) (last store.Image, rel
 				}
 			}
 			return audit.Record{Outcome: audit.OutcomeDone, Reason: "image.registered"}, nil
+		})
+		must(b, err)
+	}
+	must(b, w.store.SetInstanceSettings(b.Context(), last.ID, storetest.Named))
+	for done := 0; done < benchInstances; {
+		_, err := w.store.Audited(b.Context(), func(ctx context.Context) (audit.Record, error) {
+			for range 1000 {
+				done++
+				if _, err := w.store.CreateInstance(ctx, storetest.Instance(last.ID, fmt.Sprintf("vm-%06d-of-team-%d", done, done%97))); err != nil {
+					return audit.Record{}, err
+				}
+			}
+			return audit.Record{Outcome: audit.OutcomeDone, Reason: "instance.created"}, nil
 		})
 		must(b, err)
 	}
@@ -110,6 +124,12 @@ func benchmarkPages(b *testing.B, db storetest.Database) {
 		{"images by no label", "/images?label=stage%3Dnone"},
 		{"image", path},
 		{"release", path + "/releases/" + release.ID.String()},
+		{"instances", "/instances"},
+		{"instances of image", "/instances?image=" + image.ID.String()},
+		{"instances by name", "/instances?name=050000-of"},
+		{"instances by no name", "/instances?name=nothing-of-the-kind"},
+		{"instances by state", "/instances?state=ready"},
+		{"instances deleted", "/instances?state=deleted"},
 		{"audit", "/audit"},
 		{"audit deep", "/audit?cursor=400000"},
 		{"audit of operators", "/audit?kind=admin"},

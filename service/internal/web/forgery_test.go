@@ -9,6 +9,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
 
@@ -41,7 +42,7 @@ func TestForgedRequests(t *testing.T) {
 			if rt.public && (tc.token != token || !tc.cookie && tc.site == "same-origin") {
 				continue // a login needs neither session nor token
 			}
-			r := newForm(path, url.Values{fieldToken: {tc.token}, "enabled": {"false"}, fieldSure: {"yes"}, "typed": {image.Name}})
+			r := newForm(path, url.Values{fieldToken: {tc.token}, "enabled": {"false"}, fieldSure: {"yes"}, "typed": {typedFor(rt.path, image)}})
 			if rt.stream {
 				r = newMultipart(t, path, tc.token)
 			}
@@ -63,6 +64,14 @@ func TestForgedRequests(t *testing.T) {
 	if recorded := w.recorded(); len(recorded) > 0 {
 		t.Errorf("recorded: %q", recorded)
 	}
+}
+
+// typedFor is the name that an action wants typed.
+func typedFor(path string, image store.Image) string {
+	if strings.HasPrefix(path, "/instances") {
+		return "web-1"
+	}
+	return image.Name
 }
 
 func newMultipart(t *testing.T, path, token string) *http.Request {

@@ -18,14 +18,15 @@ const shownEvents = 15
 // imagePage is what the template needs.
 type imagePage struct {
 	store.Image
-	Activity store.ImageActivity
-	Labels   []string // NAME=CONTENT
-	Releases []store.Release
-	Latest   *releasePage // nil: there is no release
-	Fleet    store.Fleet
-	Events   []shownRecord
-	Name     string // in the form, as it was given
-	LabelBox string // likewise
+	Activity       store.ImageActivity
+	Labels         []string // NAME=CONTENT
+	Releases       []store.Release
+	Latest         *releasePage // nil: there is no release
+	Fleet          store.Fleet
+	InstanceCounts store.InstanceCounts
+	Events         []shownRecord
+	Name           string // in the form, as it was given
+	LabelBox       string // likewise
 
 	*shownPolicy        // its text as it was given in the form
 	LimitMax     string // in the form, as it was given; empty for no limit
@@ -78,6 +79,9 @@ func (w *Web) renderImage(rw http.ResponseWriter, r *request, status int, p page
 		}
 	}
 	if body.Fleet, err = w.cfg.Store.Fleet(ctx, id); err != nil {
+		return err
+	}
+	if body.InstanceCounts, err = w.cfg.Store.CountInstances(ctx, id); err != nil {
 		return err
 	}
 	events, err := w.cfg.Store.ListAudit(ctx, store.AuditFilter{ImageID: id}, store.AuditRange{Limit: shownEvents})

@@ -46,7 +46,7 @@ func (w *Web) showRecord(rw http.ResponseWriter, r *request) error {
 		return err
 	}
 	body := recordPage{
-		shownRecord: shown[0], Denied: entry.Kind == audit.KindUnlock && entry.Outcome == audit.OutcomeDenied,
+		shownRecord: shown[0], Denied: entry.Kind != audit.KindAdmin && entry.Outcome == audit.OutcomeDenied,
 		Expected: strings.Split(entry.Expected, " or "), Chip: hex.EncodeToString(entry.ChipID),
 		Previous: entry.Seq - 1, HashText: hex.EncodeToString(entry.Hash[:]),
 	}

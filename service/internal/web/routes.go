@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/access"
@@ -24,7 +25,26 @@ const (
 )
 
 // table is every page and action. Those with GET change nothing.
-func (w *Web) table() []route {
+func (w *Web) table() []route { return slices.Concat(w.pageTable(), w.instanceTable()) }
+
+// instanceTable is those of instances.
+func (w *Web) instanceTable() []route {
+	const instance = "/instances/:iid"
+	return []route{
+		{method: "GET", path: "/instances", op: access.ReadInstances, handle: w.listInstances},
+		{method: "POST", path: "/instances", op: access.CreateInstance, handle: w.createInstance},
+		{method: "GET", path: instance, op: access.ReadInstances, handle: w.showInstance},
+		{method: "POST", path: instance + "/enabled", op: access.ChangeInstance, handle: w.enableInstance},
+		{method: "POST", path: instance + "/reset", op: access.ResetInstance, handle: w.resetInstance},
+		{method: "POST", path: instance + "/restore", op: access.AllowRestore, handle: w.allowRestore},
+		{method: "POST", path: instance + "/recovery", op: access.ReadRecovery, handle: w.downloadRecovery},
+		{method: "POST", path: instance + "/delete", op: access.DeleteInstance, handle: w.deleteInstance},
+		{method: "POST", path: instance + "/undelete", op: access.UndeleteInstance, handle: w.undeleteInstance},
+	}
+}
+
+// pageTable is all the others.
+func (w *Web) pageTable() []route {
 	const release = "/images/:id/releases/:rid"
 	return []route{
 		{method: "GET", path: "/", op: access.ReadStatus, handle: w.overview},
@@ -41,6 +61,7 @@ func (w *Web) table() []route {
 		{method: "POST", path: "/images/:id/floors", op: access.ChangeImage, handle: w.changeFloors},
 		{method: "POST", path: "/images/:id/policy", op: access.ChangeImage, handle: w.changeImagePolicy},
 		{method: "POST", path: "/images/:id/limit", op: access.ChangeImage, handle: w.changeLimit},
+		{method: "POST", path: "/images/:id/instances", op: access.ChangeImage, handle: w.changeInstances},
 		{method: "GET", path: release, op: access.ReadImages, handle: w.showRelease},
 		{method: "POST", path: release + "/approval", op: access.ApproveRelease, handle: w.decide(w.approve())},
 		{method: "POST", path: release + "/rejection", op: access.RejectRelease, handle: w.decide(w.reject())},

@@ -38,6 +38,7 @@ type fixture struct {
 	release  store.Release // in force
 	proposed store.Release
 	token    store.Token
+	vm       store.Instance
 	newImage wire.UUID
 	sealed   []byte // unsealing key of newImage
 }
@@ -76,6 +77,11 @@ func newFixture(t *testing.T) *fixture {
 	f.token, err = f.store.CreateToken(t.Context(), store.Token{
 		ID: wire.UUID{15: 4}, Name: "packer", Role: string(wire.RoleRead), Hash: [32]byte{1}, ExpiresAt: time.Now().Add(time.Hour),
 	})
+	must(t, err)
+	must(t, f.store.SetInstanceSettings(t.Context(), f.image.ID, storetest.Named))
+	vm := storetest.Instance(f.image.ID, "web-1")
+	vm.ID = wire.UUID{15: 5}
+	f.vm, err = f.store.CreateInstance(t.Context(), vm)
 	must(t, err)
 	key, err := seal.GenerateKey()
 	must(t, err)
@@ -239,6 +245,33 @@ func twoFacedCalls() []twoFaced {
 			return f.click("/channels", form)
 		}
 	}
+	vm := func(f *fixture) string { return "/instances/" + f.vm.ID.String() }
+	ready := func(then func(*fixture) answer) func(*fixture) answer {
+		return func(f *fixture) answer {
+			f.ready(f.release, f.vm.ID)
+			return then(f)
+		}
+	}
+	gone := func(then func(*fixture) answer) func(*fixture) answer {
+		return func(f *fixture) answer {
+			must(f.t, f.store.DeleteInstance(f.t.Context(), f.vm.ID))
+			return then(f)
+		}
+	}
+	create := func(name string) func(*fixture) answer {
+		return func(f *fixture) answer {
+			return f.askJSON(http.MethodPost, wire.PathInstances, wire.InstanceCreation{ImageID: f.image.ID, Name: name})
+		}
+	}
+	clickCreate := func(name string) func(*fixture) answer {
+		return func(f *fixture) answer {
+			return f.click("/instances", url.Values{"image": {f.image.ID.String()}, "name": {name}})
+		}
+	}
+	act := func(action string) func(*fixture) answer {
+		return func(f *fixture) answer { return f.ask(http.MethodPost, "/v1"+vm(f)+"/"+action, "", nil) }
+	}
+	download := func(f *fixture) answer { return f.ask(http.MethodGet, "/v1"+vm(f)+"/recovery", "", nil) }
 	tokens := func(name string) func(*fixture) answer {
 		return func(f *fixture) answer {
 			return f.askJSON(http.MethodPost, wire.PathTokens, wire.TokenRequest{Name: name, Role: wire.RoleRegister, ExpiresIn: 86400})
@@ -279,6 +312,8 @@ func twoFacedCalls() []twoFaced {
 	broken, brokenForm := archive("broken")
 	sure := url.Values{fieldSure: {"yes"}}
 	typedName, typedID := url.Values{"typed": {"standing"}}, func(f *fixture) url.Values { return url.Values{"typed": {f.release.ID.String()[:8]}} }
+	typedVM := url.Values{"typed": {"web-1"}}
+	auto, badMode := wire.InstanceSettings{Mode: wire.InstancesAuto, Limit: 7, Generation: wire.GenerationEnforce}, wire.InstanceSettings{Mode: wire.InstancesNone, Generation: wire.GenerationReport}
 	name, path, labels := "renamed", "a/path", map[string]string{"a": "b"}
 	off := false
 	return []twoFaced{
@@ -326,6 +361,25 @@ func twoFacedCalls() []twoFaced {
 		{"release of another name", access.RegisterRelease, func(f *fixture) answer {
 			return f.askRegister("/v1"+image(f)+"/releases", "other", f.image.ID, f.files())
 		}, func(f *fixture) answer { return f.clickRegister(f.image.ID.String(), "other", f.image.ID, f.files()) }, true},
+		{"instances of an image", access.ChangeImage, patch(image, wire.ImagePatch{Instances: &auto}),
+			click(image, "/instances", url.Values{"mode": {"auto"}, "instances": {"7"}, "generation": {"enforce"}}), false},
+		{"instances no more", access.ChangeImage, patch(image, wire.ImagePatch{Instances: &badMode}),
+			click(image, "/instances", url.Values{"mode": {"none"}, "generation": {"report"}}), true},
+		{"instance", access.CreateInstance, create("web-2"), clickCreate("web-2"), false},
+		{"instance of a taken name", access.CreateInstance, create("web-1"), clickCreate("web-1"), true},
+		{"instance without a name", access.CreateInstance, create(""), clickCreate(""), true},
+		{"disable an instance", access.ChangeInstance, patch(vm, wire.InstancePatch{Enabled: &off}), click(vm, "/enabled", url.Values{"enabled": {"false"}, fieldSure: {"yes"}}), false},
+		{"disable what is deleted", access.ChangeInstance, gone(patch(vm, wire.InstancePatch{Enabled: &off})),
+			gone(click(vm, "/enabled", url.Values{"enabled": {"false"}, fieldSure: {"yes"}})), true},
+		{"reset an instance", access.ResetInstance, ready(act("reset")), ready(click(vm, "/reset", typedVM)), false},
+		{"allow a restore", access.AllowRestore, ready(post(vm, "/allow-restore", wire.RestoreAllowance{Generation: 4})), ready(click(vm, "/restore", url.Values{"generation": {"4"}})), false},
+		{"allow a restore of the newest", access.AllowRestore, ready(post(vm, "/allow-restore", wire.RestoreAllowance{Generation: 5})), ready(click(vm, "/restore", url.Values{"generation": {"5"}})), true},
+		{"recovery", access.ReadRecovery, ready(download), ready(click(vm, "/recovery", url.Values{})), false},
+		{"recovery of a new one", access.ReadRecovery, download, click(vm, "/recovery", url.Values{}), true},
+		{"delete an instance", access.DeleteInstance, remove(vm), click(vm, "/delete", typedVM), false},
+		{"delete it twice", access.DeleteInstance, gone(remove(vm)), gone(click(vm, "/delete", typedVM)), true},
+		{"undelete", access.UndeleteInstance, gone(act("undelete")), gone(click(vm, "/undelete", url.Values{})), false},
+		{"undelete what is there", access.UndeleteInstance, act("undelete"), click(vm, "/undelete", url.Values{}), true},
 		{"token", access.CreateToken, tokens("ci"), click(func(*fixture) string { return "/tokens" }, "", url.Values{"name": {"ci"}, "role": {"register"}, "days": {"1"}}), false},
 		{"token without a name", access.CreateToken, tokens(""), click(func(*fixture) string { return "/tokens" }, "", url.Values{"role": {"register"}, "days": {"1"}}), true},
 		{"revoke", access.RevokeToken, remove(func(f *fixture) string { return "/tokens/" + f.token.ID.String() }),
@@ -368,8 +422,8 @@ func TestTwoFaces(t *testing.T) {
 		})
 	}
 	for op, rule := range access.Operations() {
-		recomputes := op == access.VerifyRelease // which takes the packages: there is no button for it
-		if rule.Reason != "" && !seen[op] && !recomputes {
+		brings := op == access.VerifyRelease || op == access.AdoptInstance // which take packages, or a disk: there is no button for them
+		if rule.Reason != "" && !seen[op] && !brings {
 			t.Errorf("%s is not tried", op)
 		}
 	}
@@ -390,6 +444,9 @@ func (f *fixture) records() []audit.Record {
 		if r.ImageID == f.newImage {
 			r.ReleaseID = wire.UUID{}
 		}
+		if r.Reason == "instance.created" {
+			r.InstanceID = wire.UUID{}
+		}
 		delete(r.Details, "token")
 		if r.Reason == "token.revoked" {
 			r.Details["token"] = f.token.ID.String()
@@ -406,11 +463,18 @@ func (f *fixture) effect() string {
 	images, err := f.store.ListImages(f.t.Context(), store.ImageFilter{})
 	must(f.t, err)
 	for _, i := range images.Items {
-		fmt.Fprintf(&b, "image %s %s %v %t %s %d\n", i.ID, i.Name, i.Labels, i.Enabled, i.Policy, i.PolicyRevision)
+		fmt.Fprintf(&b, "image %s %s %v %t %s %d %v\n", i.ID, i.Name, i.Labels, i.Enabled, i.Policy, i.PolicyRevision, i.Instances)
 		releases, err := f.store.ListReleases(f.t.Context(), i.ID)
 		must(f.t, err)
 		for _, r := range releases {
 			fmt.Fprintf(&b, "release %s %s %s %q %s %q %x\n", r.State, r.ApprovedBy, r.DecidedBy, r.Reason, r.Policy, r.Cmdline, r.Kernel.SHA256)
+		}
+	}
+	for _, deleted := range []bool{false, true} {
+		instances, err := f.store.ListInstances(f.t.Context(), store.InstanceFilter{Deleted: deleted}, "", 0)
+		must(f.t, err)
+		for _, i := range instances.Items {
+			fmt.Fprintf(&b, "instance %s %t %s %d %d %t\n", i.Name, i.Enabled, i.State, i.Generation, i.Restore, deleted)
 		}
 	}
 	channels, err := f.store.Channels(f.t.Context())

@@ -34,7 +34,8 @@ type world struct {
 	sessions  *access.Sessions
 	passwords *access.Passwords
 	password  string
-	secret    string // of a session
+	secret    string         // of a session
+	made      store.Instance // that paths made
 	log       strings.Builder
 }
 
@@ -143,6 +144,34 @@ func newForm(path string, form url.Values) *http.Request {
 	return r
 }
 
+// instance makes an instance of an image that has them from now on.
+func (w *world) instance(image store.Image, name string) store.Instance {
+	w.t.Helper()
+	must(w.t, w.store.SetInstanceSettings(w.t.Context(), image.ID, storetest.Named))
+	made, err := w.store.CreateInstance(w.t.Context(), storetest.Instance(image.ID, name))
+	must(w.t, err)
+	return made
+}
+
+// ready makes an instance ready, at generation 5.
+func (w *world) ready(release store.Release, id wire.UUID) {
+	w.t.Helper()
+	for _, state := range []wire.InstanceState{wire.StateClaimed, wire.StateReady} {
+		_, err := w.store.RecordInstanceCall(w.t.Context(), store.InstanceCall{
+			Nonce: store.Nonce{Hash: storetest.Hash(), Expires: time.Now().Add(time.Minute)}, Instance: id, Release: release.ID,
+			Decide: func(facts store.InstanceFacts) (store.Instance, audit.Record) {
+				i := *facts.Instance
+				if i.State, i.Sealed = state, [32]byte{1}; state == wire.StateReady {
+					i.Generation, i.ReadyAt, i.Recovery = 5, time.Now(), []byte("age file")
+					i.Committed = store.Boot{ReportID: [32]byte{2}, BootKey: [32]byte{3}, Release: release.ID, Generation: 5, At: time.Now()}
+				}
+				return i, audit.Record{Outcome: audit.OutcomeDone, Reason: "instance.call", ImageID: i.Image, RequestID: "boot", Address: "192.0.2.9"}
+			},
+		})
+		must(w.t, err)
+	}
+}
+
 // image registers an image with a release.
 func (w *world) image(name string) (store.Image, store.Release) {
 	w.t.Helper()
@@ -155,5 +184,8 @@ func (w *world) image(name string) (store.Image, store.Release) {
 
 // paths replaces the parameters of a route by what there is.
 func (w *world) paths(image store.Image, release store.Release) *strings.Replacer {
-	return strings.NewReplacer(":id", image.ID.String(), ":rid", release.ID.String(), ":name", "vmlinuz", ":seq", "1")
+	if w.made.ID.IsZero() {
+		w.made = w.instance(image, "web-1")
+	}
+	return strings.NewReplacer(":iid", w.made.ID.String(), ":id", image.ID.String(), ":rid", release.ID.String(), ":name", "vmlinuz", ":seq", "1")
 }

@@ -12,17 +12,17 @@ import (
 
 // Errors that callers branch on. Every other error is a failure of the database.
 var (
-	ErrNotFound      = errors.New("not found")
-	ErrNameTaken     = errors.New("name is taken")
-	ErrExists        = errors.New("exists already")
-	ErrDeleted       = errors.New("was deleted, and does not come back")
-	ErrChanged       = errors.New("changed in the meantime")
-	ErrInvalid       = audit.ErrInvalid // records are refused with it too
-	ErrCursor        = errors.New("invalid cursor")
-	ErrCorrupt       = errors.New("damaged row")
-	ErrArtifactGone  = errors.New("artifact was deleted in the meantime")
-	ErrNewer         = errors.New("database was written by a newer version of this program")
-	ErrUnsupported   = errors.New("not supported by this database")
+	ErrNotFound     = errors.New("not found")
+	ErrNameTaken    = errors.New("name is taken")
+	ErrExists       = errors.New("exists already")
+	ErrDeleted      = errors.New("was deleted, and does not come back")
+	ErrChanged      = errors.New("changed in the meantime")
+	ErrInvalid      = audit.ErrInvalid // records are refused with it too
+	ErrCursor       = errors.New("invalid cursor")
+	ErrCorrupt      = errors.New("damaged row")
+	ErrArtifactGone = errors.New("artifact was deleted in the meantime")
+	ErrNewer        = errors.New("database was written by a newer version of this program")
+	ErrUnsupported  = errors.New("not supported by this database")
 )
 
 // sqlStateUnique is PostgreSQL's unique_violation.

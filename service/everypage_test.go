@@ -36,7 +36,7 @@ func TestEveryPage(t *testing.T) {
 	}
 	t.Run("past", func(t *testing.T) { writePast(t, data, s) })
 	p := start(t, s.flags("--data", data)...)
-	image, denied := act(t, p, s)
+	image, instance, denied := act(t, p, s)
 	b := openBrowser(t, p.url)
 	for _, looks := range []struct {
 		name          string
@@ -45,7 +45,7 @@ func TestEveryPage(t *testing.T) {
 	}{{"light", 1280, 850, "light"}, {"dark", 1280, 850, "dark"}, {"phone", 390, 844, "light"}} {
 		b.look(looks.width, looks.height, looks.scheme)
 		send(b, network.ClearBrowserCookies, cdp.Empty{})
-		for _, shown := range everyPage(image, denied, p.password, b) {
+		for _, shown := range everyPage(image, instance, denied, p.password, b) {
 			b.visit(shown.path)
 			if shown.then != nil {
 				shown.then(b)
@@ -83,7 +83,7 @@ func (b *tab) checkRoom(name string, width int64) {
 
 // everyPage returns the pages in the order in which they are visited: the first
 // one without a session, and then with one.
-func everyPage(image *registered, denied, password string, b *tab) []shownPage {
+func everyPage(image *registered, instance wire.UUID, denied, password string, b *tab) []shownPage {
 	path := "/images/" + image.ID.String()
 	report := filepath.Join(b.dir, "report.bin")
 	return []shownPage{
@@ -100,6 +100,7 @@ func everyPage(image *registered, denied, password string, b *tab) []shownPage {
 		{"retire", path + "/releases/" + image.answer.Release.ID.String(), func(b *tab) { b.press(`form[action$="/retirement"] button`) }},
 		{"diff", path + "/releases/" + image.answer.Release.ID.String() + "/diff", nil},
 		{"instances", "/instances", nil},
+		{"instance", "/instances/" + instance.String(), nil},
 		{"channels", "/channels", nil},
 		{"move", "/channels?move=payments-api/stable", nil},
 		{"register", "/register", nil},
@@ -119,9 +120,9 @@ func everyPage(image *registered, denied, password string, b *tab) []shownPage {
 	}
 }
 
-// act registers an image, unlocks it and has a launch denied. It returns the image
-// and the number of the denial's record.
-func act(t *testing.T, p *process, s *simulation) (*registered, string) {
+// act registers an image, unlocks it and has a launch denied, and creates an instance of
+// another one. It returns the image, the instance and the number of the denial's record.
+func act(t *testing.T, p *process, s *simulation) (*registered, wire.UUID, string) {
 	t.Helper()
 	c, l := login(t, p)
 	image := register(t, c, l.IngestionKey, func(r *wire.Registration) {
@@ -148,7 +149,7 @@ func act(t *testing.T, p *process, s *simulation) (*registered, string) {
 	if _, err := c.SetChannel(t.Context(), "payments-api/stable", channel); err != nil {
 		t.Fatal(err)
 	}
-	return image, jsonNumber(records[0].Seq)
+	return image, newVM(t, at{c, l}, s.host).row.ID, jsonNumber(records[0].Seq)
 }
 
 func jsonNumber(n int64) string {

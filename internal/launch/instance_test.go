@@ -61,7 +61,7 @@ func TestDisksHonourFlushes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer q.Close()
+			defer q.Close() //nolint:errcheck // the process is killed
 			if got, err := q.NoFlush(); err != nil || !slices.Equal(got, tc.want) {
 				t.Errorf("without flushes: %q, %v; want %q", got, err, tc.want)
 			}

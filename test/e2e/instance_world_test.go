@@ -109,7 +109,7 @@ func (i *instance) partition(t testing.TB) *stolen {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.Close() }) //nolint:errcheck // what was read is compared
+	t.Cleanup(func() { f.Close() })
 	for _, p := range i.Conversion.Disk.Partitions {
 		if p.Number == i.Conversion.Disk.RootPartition {
 			return &stolen{f, p.Offset, i.Conversion}

@@ -35,7 +35,7 @@ func (w *world) instance(image wire.UUID, name string) wire.Instance {
 func (w *world) boots(of wire.Registered, id wire.UUID, change func(*store.Instance)) {
 	w.t.Helper()
 	var nonce [32]byte
-	rand.Read(nonce[:]) //nolint:errcheck // it never fails
+	rand.Read(nonce[:])
 	_, err := w.store.RecordInstanceCall(w.t.Context(), store.InstanceCall{
 		Nonce: store.Nonce{Hash: nonce, Expires: w.clock.Now().Add(time.Minute)}, Instance: id, Release: of.Release.ID,
 		Decide: func(facts store.InstanceFacts) (store.Instance, audit.Record) {

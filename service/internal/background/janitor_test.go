@@ -74,7 +74,7 @@ func TestCleanInstances(t *testing.T) {
 	}
 	j := &background.Janitor{Store: s, Artifacts: artifacts, Now: clock, Log: slog.New(slog.DiscardHandler)}
 	image := storetest.Image("image")
-	image.Instances = storetest.Named
+	image.Instances = storetest.Named()
 	if _, _, err := s.CreateImage(t.Context(), image, storetest.Release("f", "k", "i"), storetest.Present); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func (s *Secret) Hash() [32]byte { return sha256.Sum256(s.Sealed) }
 func (i *Image) NewSecret(tb testing.TB, instance wire.UUID) *Secret {
 	tb.Helper()
 	s := &Secret{Secret: make([]byte, wire.GuestSecretSize)}
-	rand.Read(s.Secret) //nolint:errcheck // it never fails
+	rand.Read(s.Secret)
 	var err error
 	if s.Sealed, err = i.Unsealing.Public().Seal(wire.GuestSecretInfo(i.ID, instance), s.Secret); err != nil {
 		tb.Fatal(err)

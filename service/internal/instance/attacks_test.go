@@ -84,6 +84,9 @@ func TestAttacks(t *testing.T) {
 		{"another launch since", func(t *testing.T, w *world, v *vm) { w.granted(t, v.disk.asShown(t, w)) }, nil, audit.ReasonBootSuperseded},
 		{"launch without a grant", vmDoes(func(v *vm) { v.Report.ReportID[31]++ }), nil, audit.ReasonBootSuperseded},
 		{"no REPORT_ID", vmDoes(func(v *vm) { v.Report.ReportID = [32]byte{} }), nil, audit.ReasonBootSuperseded},
+		{"never granted, no REPORT_ID", func(t *testing.T, w *world, v *vm) {
+			v.Report.HostData, v.Report.ReportID = wire.HostData(w.create(t, "other").ID), [32]byte{}
+		}, nil, audit.ReasonBootSuperseded},
 		{"no boot signature", nil, as(func(c *wire.BootCall) { clear(c.BootSignature) }), audit.ReasonBootKey},
 		{"another boot's key", vmDoes(func(v *vm) { v.BootKey = other }), nil, audit.ReasonBootKey},
 		{"no instance", vmDoes(func(v *vm) { v.Report.HostData = [wire.HostDataSize]byte{} }), nil, audit.ReasonInstanceRequired},

@@ -199,8 +199,8 @@ func (v *vm) unlock(t *testing.T) error {
 	if err != nil {
 		return err
 	}
-	v.grant.Grant = given
-	v.grant.keys, err = v.Open(request, given, v.w.identity.Public().(ed25519.PublicKey))
+	v.Grant = given
+	v.keys, err = v.Open(request, given, v.w.identity.Public().(ed25519.PublicKey))
 	must(t, err)
 	return nil
 }

@@ -66,7 +66,7 @@ func checkBackup(t *testing.T, copied *store.Store, begun audit.Head) {
 func begin(t *testing.T, s *store.Store) audit.Head {
 	t.Helper()
 	image := storetest.Image("image")
-	image.Instances = storetest.Named
+	image.Instances = storetest.Named()
 	if _, _, err := s.CreateImage(t.Context(), image, storetest.Release("f", "k", "i"), storetest.Present); err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func withInstances(b *testing.B, count int) (*store.Store, wire.UUID) {
 	var images []wire.UUID
 	for n := range 4 {
 		image := storetest.Image(fmt.Sprint("image ", n))
-		image.Instances = storetest.Named
+		image.Instances = storetest.Named()
 		if _, _, err := s.CreateImage(b.Context(), image, storetest.Release("f", "k", "i"), storetest.Present); err != nil {
 			b.Fatal(err)
 		}

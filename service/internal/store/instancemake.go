@@ -10,7 +10,8 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 )
 
-// ErrInstanceLimit: as many instances of the image have made themselves as it allows.
+// ErrInstanceLimit means that as many instances of the image have made themselves as it
+// allows.
 var ErrInstanceLimit = errors.New("image has as many instances that were made by their first launch as it allows")
 
 // CreateInstance makes an instance of an image, enabled and new, from its ID, Image,

@@ -63,7 +63,7 @@ func TestUseTogether(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newDatabase(t).Open(t)
 			image := storetest.Image("image")
-			image.Instances = storetest.Named
+			image.Instances = storetest.Named()
 			image, release, err := s.CreateImage(t.Context(), image, storetest.Release("f", "k", "i"), storetest.Present)
 			if err != nil {
 				t.Fatal(err)

@@ -43,7 +43,7 @@ func (w *world) fill(b *testing.B, db storetest.Database) (last store.Image, rel
 		})
 		must(b, err)
 	}
-	must(b, w.store.SetInstanceSettings(b.Context(), last.ID, storetest.Named))
+	must(b, w.store.SetInstanceSettings(b.Context(), last.ID, storetest.Named()))
 	for done := 0; done < benchInstances; {
 		_, err := w.store.Audited(b.Context(), func(ctx context.Context) (audit.Record, error) {
 			for range 1000 {

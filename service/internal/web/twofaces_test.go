@@ -78,7 +78,7 @@ func newFixture(t *testing.T) *fixture {
 		ID: wire.UUID{15: 4}, Name: "packer", Role: string(wire.RoleRead), Hash: [32]byte{1}, ExpiresAt: time.Now().Add(time.Hour),
 	})
 	must(t, err)
-	must(t, f.store.SetInstanceSettings(t.Context(), f.image.ID, storetest.Named))
+	must(t, f.store.SetInstanceSettings(t.Context(), f.image.ID, storetest.Named()))
 	vm := storetest.Instance(f.image.ID, "web-1")
 	vm.ID = wire.UUID{15: 5}
 	f.vm, err = f.store.CreateInstance(t.Context(), vm)

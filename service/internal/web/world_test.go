@@ -147,7 +147,7 @@ func newForm(path string, form url.Values) *http.Request {
 // instance makes an instance of an image that has them from now on.
 func (w *world) instance(image store.Image, name string) store.Instance {
 	w.t.Helper()
-	must(w.t, w.store.SetInstanceSettings(w.t.Context(), image.ID, storetest.Named))
+	must(w.t, w.store.SetInstanceSettings(w.t.Context(), image.ID, storetest.Named()))
 	made, err := w.store.CreateInstance(w.t.Context(), storetest.Instance(image.ID, name))
 	must(w.t, err)
 	return made

@@ -33,7 +33,7 @@ func testImageRoundTrip(t *testing.T, d Database) {
 	want.Labels = map[string]string{"os": "debian", "größe": "", "empty": ""}
 	want.Enabled, want.Simulated = false, true
 	want.IDKeySealed, want.AuthorKeySealed = []byte{0, 1, 0xFF}, []byte("\x00")
-	want.Instances = Auto
+	want.Instances = Auto()
 	got, _ := create(t, s, want, Release("f", "k", "i"))
 	want.CreatedAt, want.PolicyRevision = now.Truncate(time.Microsecond), 1
 	byID, err := s.ImageByID(t.Context(), want.ID)
@@ -80,7 +80,7 @@ func testImageRefusals(t *testing.T, d Database) {
 		"empty label":      {func(i *store.Image, _ *store.Release) { i.Labels = map[string]string{"": "x"} }, store.ErrInvalid},
 		"bad label":        {func(i *store.Image, _ *store.Release) { i.Labels = map[string]string{"x": "\x00"} }, store.ErrInvalid},
 		"instances":        {func(i *store.Image, _ *store.Release) { i.Instances.Mode = "some" }, store.ErrInvalid},
-		"instance limit":   {func(i *store.Image, _ *store.Release) { i.Instances = Auto; i.Instances.Limit = 0 }, store.ErrInvalid},
+		"instance limit":   {func(i *store.Image, _ *store.Release) { i.Instances = Auto(); i.Instances.Limit = 0 }, store.ErrInvalid},
 		"no ID key":        {func(i *store.Image, _ *store.Release) { i.IDKeySealed = nil }, store.ErrInvalid},
 		"large author key": {func(i *store.Image, _ *store.Release) { i.AuthorKeySealed = make([]byte, store.MaxBytes+1) }, store.ErrInvalid},
 	} {

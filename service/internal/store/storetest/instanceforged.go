@@ -13,7 +13,7 @@ import (
 // or changed that rests on it.
 func testInstanceForged(t *testing.T, d Database) {
 	s := d.Open(t)
-	image, release := withInstances(t, s, Named)
+	image, release := withInstances(t, s, Named())
 	launch := launchOf(t, s, image, release)
 	i := newInstance(t, s, image.ID, "web-1")
 	makeReady(t, s, launch, i.ID, 4)
@@ -75,7 +75,7 @@ func unlockAndCall(t *testing.T, s *store.Store, launch store.Launch, id wire.UU
 func testInstancePutBack(t *testing.T, d Database) {
 	clock := NewClock(0)
 	s := d.Open(t, store.Options{Now: clock.Now})
-	image, release := withInstances(t, s, Named)
+	image, release := withInstances(t, s, Named())
 	launch := launchOf(t, s, image, release)
 	i, gone := newInstance(t, s, image.ID, "web-1"), newInstance(t, s, image.ID, "gone")
 	call := claimCall(launch, i.ID, Hash())

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
@@ -16,7 +15,7 @@ import (
 // has it.
 func testClaimsRace(t *testing.T, d Database) {
 	stores := []*store.Store{d.Open(t), d.Open(t)}
-	image, release := withInstances(t, stores[0], Named)
+	image, release := withInstances(t, stores[0], Named())
 	launch := launchOf(t, stores[0], image, release)
 	for _, name := range []string{"a", "b", "c"} {
 		i := newInstance(t, stores[0], image.ID, name)
@@ -51,7 +50,7 @@ func testClaimsRace(t *testing.T, d Database) {
 // their instance: nothing is granted or done after the record of that.
 func testInstanceDisableRace(t *testing.T, d Database) {
 	stores := []*store.Store{d.Open(t), d.Open(t)}
-	image, release := withInstances(t, stores[0], Named)
+	image, release := withInstances(t, stores[0], Named())
 	launch := launchOf(t, stores[0], image, release)
 	for name, change := range map[string]func(context.Context, wire.UUID) error{
 		"disabled": func(ctx context.Context, id wire.UUID) error { return stores[0].SetInstanceEnabled(ctx, id, false) },
@@ -83,14 +82,12 @@ func testInstanceDisableRace(t *testing.T, d Database) {
 		for range 10 {
 			<-granted
 		}
-		began := time.Now()
 		changed, err := stores[0].Audited(t.Context(), func(ctx context.Context) (audit.Record, error) {
 			return audit.Record{Outcome: audit.OutcomeDone, Reason: "instance.test", Details: map[string]string{"is": name}}, change(ctx, i.ID)
 		})
 		if err != nil {
 			t.Error(err)
 		}
-		t.Logf("%s after %s", name, time.Since(began))
 		for range 5 {
 			if e, err := stores[1].RecordUnlock(t.Context(), InstanceUnlock(launch, i.ID)); err != nil || e.Granted() {
 				t.Errorf("%s: got %+v, %v", name, e, err)
@@ -116,7 +113,7 @@ func testInstanceDisableRace(t *testing.T, d Database) {
 // Launches of one unknown instance make one, and launches of many no more than the limit.
 func testAutoRace(t *testing.T, d Database) {
 	stores := []*store.Store{d.Open(t), d.Open(t)}
-	image, _ := withInstances(t, stores[0], Auto)
+	image, _ := withInstances(t, stores[0], Auto())
 	made := func(ids ...wire.UUID) (there int) {
 		t.Helper()
 		var mu sync.Mutex
@@ -175,7 +172,7 @@ func testModeRace(t *testing.T, d Database) {
 				t.Error(err)
 			}
 		})
-		wg.Go(func() { changed = stores[0].SetInstanceSettings(t.Context(), image.ID, Named) })
+		wg.Go(func() { changed = stores[0].SetInstanceSettings(t.Context(), image.ID, Named()) })
 		wg.Wait()
 		if granted == (changed == nil) || changed != nil && !errors.Is(changed, store.ErrChanged) {
 			t.Errorf("granted %t, changed: %v", granted, changed)

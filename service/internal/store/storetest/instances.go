@@ -32,6 +32,7 @@ func instanceTests() map[string]func(*testing.T, Database) {
 		"instance use":         testInstanceUse,
 		"instance not named":   testInstanceNotNamed,
 		"instance calls":       testInstanceCalls,
+		"instance ready":       testInstanceReady,
 		"instance call bounds": testInstanceCallBounds,
 		"instance cut":         testInstanceCut,
 		"instance forged":      testInstanceForged,
@@ -81,10 +82,10 @@ func testInstanceSettings(t *testing.T, d Database) {
 	set := func(image wire.UUID, settings wire.InstanceSettings) error {
 		return s.SetInstanceSettings(t.Context(), image, settings)
 	}
-	if err := errors.Join(set(none.ID, Auto), set(none.ID, none.Instances), set(none.ID, Named)); err != nil {
+	if err := errors.Join(set(none.ID, Auto()), set(none.ID, none.Instances), set(none.ID, Named())); err != nil {
 		t.Error(err)
 	}
-	if got := launchOf(t, s, none, release).Image.Instances; got != Named {
+	if got := launchOf(t, s, none, release).Image.Instances; got != Named() {
 		t.Errorf("a launch has %+v", got)
 	}
 	instance := newInstance(t, s, none.ID, "web-1")
@@ -92,27 +93,27 @@ func testInstanceSettings(t *testing.T, d Database) {
 	if err := set(none.ID, none.Instances); !errors.As(err, &mode) || !errors.Is(err, store.ErrChanged) {
 		t.Errorf("with an instance: %v", err)
 	}
-	if err := errors.Join(s.DeleteInstance(t.Context(), instance.ID), set(none.ID, Auto)); err != nil {
+	if err := errors.Join(s.DeleteInstance(t.Context(), instance.ID), set(none.ID, Auto())); err != nil {
 		t.Error(err)
 	}
 	if err := set(none.ID, none.Instances); !errors.As(err, &mode) {
 		t.Errorf("with a deleted instance: %v", err)
 	}
 	golden, goldenRelease := create(t, s, Image("golden"), Release("f", "k", "i"))
-	named, namedRelease := withInstances(t, s, Named)
+	named, namedRelease := withInstances(t, s, Named())
 	record(t, s, GrantedOf(launchOf(t, s, golden, goldenRelease)))
 	record(t, s, GrantedOf(launchOf(t, s, named, namedRelease)))
-	for name, err := range map[string]error{"none to named": set(golden.ID, Named), "named to none": set(named.ID, golden.Instances)} {
+	for name, err := range map[string]error{"none to named": set(golden.ID, Named()), "named to none": set(named.ID, golden.Instances)} {
 		if !errors.As(err, &mode) {
 			t.Errorf("%s, after a grant: %v", name, err)
 		}
 	}
-	if err := errors.Join(set(named.ID, Auto), set(golden.ID, wire.InstanceSettings{Mode: wire.InstancesNone, Generation: wire.GenerationEnforce})); err != nil {
+	if err := errors.Join(set(named.ID, Auto()), set(golden.ID, wire.InstanceSettings{Mode: wire.InstancesNone, Generation: wire.GenerationEnforce})); err != nil {
 		t.Error(err)
 	}
 	for name, tc := range map[string]struct{ err, want error }{
 		"no limit": {set(none.ID, wire.InstanceSettings{Mode: wire.InstancesAuto, Generation: wire.GenerationReport}), store.ErrInvalid},
-		"nobody":   {set(wire.NewUUID(), Named), store.ErrNotFound},
+		"nobody":   {set(wire.NewUUID(), Named()), store.ErrNotFound},
 		"zero":     {set(none.ID, wire.InstanceSettings{}), store.ErrInvalid},
 	} {
 		if !errors.Is(tc.err, tc.want) {
@@ -124,7 +125,7 @@ func testInstanceSettings(t *testing.T, d Database) {
 func testInstanceCreate(t *testing.T, d Database) {
 	clock := NewClock(0)
 	s := d.Open(t, store.Options{Now: clock.Now})
-	image, _ := withInstances(t, s, Named)
+	image, _ := withInstances(t, s, Named())
 	asked := Instance(image.ID, "web-1")
 	asked.Auto, asked.State, asked.Generation, asked.Recovery = true, wire.StateReady, 7, []byte("x") // not the caller's to say
 	got, err := s.CreateInstance(t.Context(), asked)
@@ -153,7 +154,7 @@ func testInstanceCreate(t *testing.T, d Database) {
 
 func testInstanceRefusals(t *testing.T, d Database) {
 	s := d.Open(t)
-	image, _ := withInstances(t, s, Named)
+	image, _ := withInstances(t, s, Named())
 	none, _ := create(t, s, Image("none"), Release("f", "k", "i"))
 	first := newInstance(t, s, image.ID, "first")
 	for name, tc := range map[string]struct {
@@ -190,8 +191,8 @@ func testInstanceRefusals(t *testing.T, d Database) {
 
 func testInstanceList(t *testing.T, d Database) {
 	s := d.Open(t, store.Options{Now: NewClock(time.Second).Now})
-	one, _ := withInstances(t, s, Named)
-	two, _ := withInstances(t, s, Named)
+	one, _ := withInstances(t, s, Named())
+	two, _ := withInstances(t, s, Named())
 	byName := map[string]store.Instance{}
 	for n, name := range []string{"web-1", "web-2", "mail", "away", "gone"} {
 		byName[name] = newInstance(t, s, []store.Image{one, two}[n/3].ID, name)
@@ -244,7 +245,7 @@ func testInstanceList(t *testing.T, d Database) {
 func testInstancePages(t *testing.T, d Database) {
 	now := time.Now()
 	s := d.Open(t, store.Options{Now: func() time.Time { return now }})
-	image, _ := withInstances(t, s, Named)
+	image, _ := withInstances(t, s, Named())
 	const instances = 7
 	for i := range instances {
 		now = now.Add(time.Duration(i%2) * time.Second) // pairs of the same age
@@ -279,7 +280,7 @@ func testInstancePages(t *testing.T, d Database) {
 
 func testInstanceEdits(t *testing.T, d Database) {
 	s := d.Open(t)
-	image, release := withInstances(t, s, Named)
+	image, release := withInstances(t, s, Named())
 	i := newInstance(t, s, image.ID, "web-1")
 	ready := newInstance(t, s, image.ID, "web-2")
 	makeReady(t, s, launchOf(t, s, image, release), ready.ID, 5)
@@ -328,7 +329,7 @@ func testInstanceEdits(t *testing.T, d Database) {
 // After a reset nothing is left of a claim, but that it does not come back.
 func testInstanceReset(t *testing.T, d Database) {
 	s := d.Open(t)
-	image, release := withInstances(t, s, Named)
+	image, release := withInstances(t, s, Named())
 	launch := launchOf(t, s, image, release)
 	i, other := newInstance(t, s, image.ID, "web-1"), newInstance(t, s, image.ID, "web-2")
 	sealed := makeReady(t, s, launch, i.ID, 3)
@@ -363,7 +364,7 @@ func testInstanceReset(t *testing.T, d Database) {
 func testInstanceDeleted(t *testing.T, d Database) {
 	clock := NewClock(0)
 	s := d.Open(t, store.Options{Now: clock.Now})
-	image, _ := withInstances(t, s, Named)
+	image, _ := withInstances(t, s, Named())
 	i := newInstance(t, s, image.ID, "web-1")
 	if err := s.UndeleteInstance(t.Context(), i.ID); !errors.Is(err, store.ErrChanged) {
 		t.Errorf("of one that is not deleted: %v", err)
@@ -410,7 +411,7 @@ func testInstanceDeleted(t *testing.T, d Database) {
 func testInstancePurge(t *testing.T, d Database) {
 	clock := NewClock(0)
 	s := d.Open(t, store.Options{Now: clock.Now})
-	image, _ := withInstances(t, s, Named)
+	image, _ := withInstances(t, s, Named())
 	const many = 205 // more than one transaction takes
 	var hashes [][32]byte
 	var ids []wire.UUID
@@ -467,8 +468,8 @@ func testInstancePurge(t *testing.T, d Database) {
 
 func testInstanceAuto(t *testing.T, d Database) {
 	s := d.Open(t)
-	image, _ := withInstances(t, s, Auto)
-	named, _ := withInstances(t, s, Named)
+	image, _ := withInstances(t, s, Auto())
+	named, _ := withInstances(t, s, Named())
 	ensure := func(i store.Instance) (store.Instance, error) {
 		return s.EnsureInstance(t.Context(), i, audit.Record{Reason: "instance.created", RequestID: "req"})
 	}
@@ -523,8 +524,8 @@ func testInstanceAuto(t *testing.T, d Database) {
 // The instances of an image go with it, and neither they nor their disks come back.
 func testInstanceImageDeleted(t *testing.T, d Database) {
 	s := d.Open(t)
-	image, _ := withInstances(t, s, Named)
-	other, _ := withInstances(t, s, Named)
+	image, _ := withInstances(t, s, Named())
+	other, _ := withInstances(t, s, Named())
 	var ids []wire.UUID
 	for n := range 3 {
 		ids = append(ids, newInstance(t, s, image.ID, fmt.Sprint("web-", n)).ID)

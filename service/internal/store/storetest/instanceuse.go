@@ -57,10 +57,18 @@ func unlockOf(t *testing.T, s *store.Store, u store.Unlock) audit.Entry {
 	return e
 }
 
+// sameRow wants an instance to be kept as this.
+func sameRow(t *testing.T, s *store.Store, what string, want *store.Instance) {
+	t.Helper()
+	if got := read(t, s, want.ID); !reflect.DeepEqual(got, *want) {
+		t.Errorf("%s: got  %+v\nwant %+v", what, got, *want)
+	}
+}
+
 func testInstanceUse(t *testing.T, d Database) {
 	clock := NewClock(0)
 	s := d.Open(t, store.Options{Now: clock.Now})
-	image, release := withInstances(t, s, Named)
+	image, release := withInstances(t, s, Named())
 	launch := launchOf(t, s, image, release)
 	i := newInstance(t, s, image.ID, "web-1")
 	u := InstanceUnlock(launch, i.ID)
@@ -71,22 +79,16 @@ func testInstanceUse(t *testing.T, d Database) {
 	want := i
 	want.Granted = u.Instance.Boot
 	want.Granted.At = clock.Now()
-	check := func(what string) {
-		t.Helper()
-		if got := read(t, s, i.ID); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: got  %+v\nwant %+v", what, got, want)
-		}
-	}
-	check("granted")
+	sameRow(t, s, "granted", &want)
 	clock.Advance(time.Minute)
 	if e := unlockOf(t, s, again(u)); !e.Granted() || !e.Retry {
 		t.Errorf("got %+v", e)
 	}
-	check("a retry")
+	sameRow(t, s, "a retry", &want)
 	if e := unlockOf(t, s, u); e.Granted() {
 		t.Errorf("with a used nonce: %+v", e)
 	}
-	check("a used nonce")
+	sameRow(t, s, "a used nonce", &want)
 	next := InstanceUnlock(launch, i.ID)
 	next.Nonce.Expires = clock.Now().Add(time.Hour)
 	if e := unlockOf(t, s, next); !e.Granted() {
@@ -94,7 +96,7 @@ func testInstanceUse(t *testing.T, d Database) {
 	}
 	want.Granted = next.Instance.Boot
 	want.Granted.At = clock.Now()
-	check("the next boot")
+	sameRow(t, s, "the next boot", &want)
 	none := InstanceUnlock(launch, wire.NewUUID())
 	none.Nonce.Expires = u.Nonce.Expires
 	if e := unlockOf(t, s, none); e.Reason != "instance_unknown" {
@@ -119,10 +121,20 @@ func testInstanceNotNamed(t *testing.T, d Database) {
 	}
 }
 
+// refusedCall makes a call that is denied, and returns why.
+func refusedCall(t *testing.T, s *store.Store, c store.InstanceCall) audit.Reason {
+	t.Helper()
+	e, err := s.RecordInstanceCall(t.Context(), c)
+	if err != nil || e.Outcome != audit.OutcomeDenied {
+		t.Errorf("got %+v, %v", e, err)
+	}
+	return e.Reason
+}
+
 func testInstanceCalls(t *testing.T, d Database) {
 	clock := NewClock(0)
 	s := d.Open(t, store.Options{Now: clock.Now})
-	image, release := withInstances(t, s, Named)
+	image, release := withInstances(t, s, Named())
 	launch := launchOf(t, s, image, release)
 	i := newInstance(t, s, image.ID, "web-1")
 	call := func(c store.InstanceCall) store.InstanceCall {
@@ -136,25 +148,11 @@ func testInstanceCalls(t *testing.T, d Database) {
 	}
 	want := i
 	want.State, want.Sealed = wire.StateClaimed, hash
-	check := func(what string) {
-		t.Helper()
-		if got := read(t, s, i.ID); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: got  %+v\nwant %+v", what, got, want)
-		}
-	}
-	check("claimed")
+	sameRow(t, s, "claimed", &want)
 	other := call(claimCall(launch, i.ID, Hash()))
-	reason := func(c store.InstanceCall) audit.Reason {
-		t.Helper()
-		e, err := s.RecordInstanceCall(t.Context(), c)
-		if err != nil || e.Outcome != audit.OutcomeDenied {
-			t.Errorf("got %+v, %v", e, err)
-		}
-		return e.Reason
-	}
 	// A denied call has used up its nonce.
 	for _, want := range []audit.Reason{"instance_claimed", audit.ReasonNonceUsed} {
-		if got := reason(other); got != want {
+		if got := refusedCall(t, s, other); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
@@ -163,8 +161,20 @@ func testInstanceCalls(t *testing.T, d Database) {
 	if e := unlockOf(t, s, nonceOfUnlock); e.Reason != audit.ReasonNonceUsed {
 		t.Errorf("got %+v", e)
 	}
-	check("after denials")
+	sameRow(t, s, "after denials", &want)
+}
 
+func testInstanceReady(t *testing.T, d Database) {
+	clock := NewClock(0)
+	s := d.Open(t, store.Options{Now: clock.Now})
+	image, release := withInstances(t, s, Named())
+	launch := launchOf(t, s, image, release)
+	i, hash := newInstance(t, s, image.ID, "web-1"), Hash()
+	call := func(c store.InstanceCall) store.InstanceCall {
+		c.Nonce.Expires = clock.Now().Add(time.Minute)
+		return c
+	}
+	done(t, s, call(claimCall(launch, i.ID, hash)))
 	done(t, s, call(readyCall(launch, i.ID, 4)))
 	got := read(t, s, i.ID)
 	if got.State != wire.StateReady || got.Generation != 4 || string(got.Recovery) != "recovery" || got.RecoveryHash == [32]byte{} ||
@@ -178,18 +188,17 @@ func testInstanceCalls(t *testing.T, d Database) {
 	u := InstanceUnlock(launch, i.ID)
 	u.Nonce.Expires = clock.Now().Add(time.Minute)
 	unlockOf(t, s, u)
-	want = got
-	want.Granted = u.Instance.Boot
-	want.Granted.At = clock.Now()
-	check("granted when ready")
+	got.Granted = u.Instance.Boot
+	got.Granted.At = clock.Now()
+	sameRow(t, s, "granted when ready", &got)
 
-	if got := reason(call(claimCall(launch, wire.NewUUID(), hash))); got != "instance_unknown" {
+	if got := refusedCall(t, s, call(claimCall(launch, wire.NewUUID(), hash))); got != "instance_unknown" {
 		t.Errorf("got %s", got)
 	}
 	if err := s.RetireRelease(t.Context(), release.ID, store.Verdict{By: Approver}); err != nil {
 		t.Fatal(err)
 	}
-	if got := reason(call(readyCall(launch, i.ID, 5))); got != audit.ReasonPolicyChanged {
+	if got := refusedCall(t, s, call(readyCall(launch, i.ID, 5))); got != audit.ReasonPolicyChanged {
 		t.Errorf("got %s", got)
 	}
 	if err := s.VerifyRows(t.Context()); err != nil {
@@ -200,7 +209,7 @@ func testInstanceCalls(t *testing.T, d Database) {
 // What Decide says is not believed when it makes no sense, and nothing is changed then.
 func testInstanceCallBounds(t *testing.T, d Database) {
 	s := d.Open(t)
-	image, release := withInstances(t, s, Named)
+	image, release := withInstances(t, s, Named())
 	launch := launchOf(t, s, image, release)
 	fresh, ready := newInstance(t, s, image.ID, "new"), newInstance(t, s, image.ID, "ready")
 	makeReady(t, s, launch, ready.ID, 4)
@@ -262,7 +271,7 @@ func testInstanceCallBounds(t *testing.T, d Database) {
 // A transaction that is cut leaves the instance, the nonce and the log as they were.
 func testInstanceCut(t *testing.T, d Database) {
 	s := d.Open(t)
-	image, release := withInstances(t, s, Auto)
+	image, release := withInstances(t, s, Auto())
 	launch := launchOf(t, s, image, release)
 	i := newInstance(t, s, image.ID, "web-1")
 	u, call, auto := InstanceUnlock(launch, i.ID), claimCall(launch, i.ID, Hash()), Instance(image.ID, "")

@@ -24,11 +24,15 @@ func Image(name string) store.Image {
 	return i
 }
 
-// Settings of images that have instances.
-var (
-	Named = wire.InstanceSettings{Mode: wire.InstancesNamed, Generation: wire.GenerationReport}
-	Auto  = wire.InstanceSettings{Mode: wire.InstancesAuto, Limit: 2, Generation: wire.GenerationEnforce}
-)
+// Named is of images whose instances are created.
+func Named() wire.InstanceSettings {
+	return wire.InstanceSettings{Mode: wire.InstancesNamed, Generation: wire.GenerationReport}
+}
+
+// Auto is of images of which two instances may make themselves.
+func Auto() wire.InstanceSettings {
+	return wire.InstanceSettings{Mode: wire.InstancesAuto, Limit: 2, Generation: wire.GenerationEnforce}
+}
 
 // Instance returns an instance as no other is, to be created.
 func Instance(image wire.UUID, name string) store.Instance {

@@ -71,7 +71,7 @@ func fillSealed(t *testing.T, s *store.Store) {
 		for n := range sealedImages {
 			image, release := Image(fmt.Sprint("image ", n)), Release("f", "k", "i")
 			image.IDKeySealed, image.AuthorKeySealed, release.Variants = []byte("id "+image.Name), []byte("author "+image.Name), release.Variants[:1]
-			image.Instances = Named
+			image.Instances = Named()
 			if _, _, err := s.CreateImage(ctx, image, release, Present); err != nil {
 				return audit.Record{}, err
 			}

@@ -113,7 +113,8 @@ func useText(u *wire.ReleaseUse) string {
 	if u.GrantedAt != nil {
 		last = stamp(*u.GrantedAt)
 	}
-	return fmt.Sprintf("launches in the last %d days: %d; last launch: %s; machines that ran it when last seen: %d", u.Days, u.Launches, last, u.Machines)
+	return fmt.Sprintf("launches in the last %d days: %d; last launch: %s; machines that ran it when last seen: %d; instances that were launched from it last: %d",
+		u.Days, u.Launches, last, u.Machines, u.Instances)
 }
 
 func newReleaseRestoreCommand() *cobra.Command {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/testing/ratio"
+	"github.com/snpguard-go/packer-plugin-snpguard/test/e2e/vm"
 )
 
 // BenchmarkRatioAgent holds the agent's time from its start to the hand-over, the
@@ -27,6 +28,31 @@ func BenchmarkRatioAgent(b *testing.B) {
 		kernel += number(b, line[1]) - total
 	}
 	ratio.Report(b, "x-kernel-before-it", 1, agent/kernel)
+}
+
+// BenchmarkRatioInstanceBoot holds a boot of a ready instance, from the kernel's start to
+// the hand-over, the network's step left out, against one of an image without instances.
+func BenchmarkRatioInstanceBoot(b *testing.B) {
+	plain := small(b, "debian")
+	bundle := registered(b, "small", plain)
+	c, withBundle := withInstances(b)
+	i := newInstance(b, c, withBundle, "bench")
+	first := i.host(b).boot(b)
+	readied(b, first)
+	first.Kill()
+	seconds := func(v *vm.VM) float64 {
+		line := expect(b, v, `\[ *([0-9.]+)\] snpguard: .* hand-over: to .* after .*\bnetwork ([0-9.]+)s`, untilAgent)
+		v.Kill()
+		return number(b, line[1]) - number(b, line[2])
+	}
+	var ready, none float64
+	for b.Loop() {
+		for range 3 {
+			none += seconds(boot(b, plain, bundle, "--snapshot"))
+			ready += seconds(i.launch(b))
+		}
+	}
+	ratio.Report(b, "x-without-instances", 1.1, ready/none)
 }
 
 func number(b *testing.B, text string) float64 {

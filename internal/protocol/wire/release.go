@@ -50,6 +50,7 @@ type ReleaseUse struct {
 	GrantedAt *time.Time `json:"granted_at"` // the last launch that was given its key; null: none
 	Launches  int64      `json:"launches"`   // that were given their key within the last Days
 	Machines  int64      `json:"machines"`   // that ran it when they were last seen, also those that are powered off now
+	Instances int64      `json:"instances"`  // enabled ones that were launched from it last
 	Days      int64      `json:"days"`
 }
 

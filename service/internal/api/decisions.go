@@ -41,6 +41,6 @@ func (a *API) showUse(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, wire.ReleaseUse{
-		GrantedAt: orNull(use.GrantedAt), Launches: use.Launches, Machines: use.Machines, Days: int64(store.UsePeriod / (24 * time.Hour)),
+		GrantedAt: orNull(use.GrantedAt), Launches: use.Launches, Machines: use.Machines, Instances: use.Instances, Days: int64(store.UsePeriod / (24 * time.Hour)),
 	})
 }

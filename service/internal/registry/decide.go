@@ -150,7 +150,7 @@ func (r *Registry) Retire(ctx context.Context, actor access.Actor, image, id wir
 		if err != nil {
 			return err
 		}
-		if (!use.GrantedAt.IsZero() || use.Machines > 0) && !retirement.InUse {
+		if (!use.GrantedAt.IsZero() || use.Machines > 0 || use.Instances > 0) && !retirement.InUse {
 			return refused("guests of this release would no longer get a key: %s; set in_use to retire it anyway", UseText(use))
 		}
 		v.change.details["in_use"] = UseText(use)
@@ -195,6 +195,6 @@ func UseText(u store.ReleaseUse) string {
 	if !u.GrantedAt.IsZero() {
 		last = u.GrantedAt.Format(time.RFC3339)
 	}
-	return fmt.Sprintf("launches in the last %d days: %d; last launch: %s; machines that ran it when last seen: %d",
-		store.UsePeriod/(24*time.Hour), u.Launches, last, u.Machines)
+	return fmt.Sprintf("launches in the last %d days: %d; last launch: %s; machines that ran it when last seen: %d; instances that were launched from it last: %d",
+		store.UsePeriod/(24*time.Hour), u.Launches, last, u.Machines, u.Instances)
 }

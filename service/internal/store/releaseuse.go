@@ -16,6 +16,7 @@ type ReleaseUse struct {
 	GrantedAt time.Time // the last launch that was given its key; zero: none
 	Launches  int64     // that were given their key within UsePeriod
 	Machines  int64     // that ran it when they were last seen, however long ago
+	Instances int64     // enabled ones that were launched from it last, however long ago
 }
 
 // ReleaseUse returns how much a release is used.
@@ -32,8 +33,9 @@ func (s *Store) ReleaseUse(ctx context.Context, id wire.UUID) (use ReleaseUse, e
 
 func (s *Store) releaseUse(ctx context.Context, q querier, id wire.UUID) (use ReleaseUse, err error) {
 	err = q.QueryRowContext(ctx, `SELECT COALESCE(MAX(granted_at), 0), COALESCE(SUM(CASE WHEN granted_at > $1 THEN 1 ELSE 0 END), 0),
-		(SELECT COUNT(*) FROM machines WHERE release_id = $2) FROM grants WHERE release_id = $2`, micros(s.clock().Add(-UsePeriod)), id[:]).
-		Scan(instant{&use.GrantedAt}, &use.Launches, &use.Machines)
+		(SELECT COUNT(*) FROM machines WHERE release_id = $2),
+		(SELECT COUNT(*) FROM instances WHERE granted_release = $2 AND enabled AND deleted_at = 0) FROM grants WHERE release_id = $2`, micros(s.clock().Add(-UsePeriod)), id[:]).
+		Scan(instant{&use.GrantedAt}, &use.Launches, &use.Machines, &use.Instances)
 	return use, err
 }
 
@@ -64,10 +66,10 @@ func (s *Store) StaleReleases(ctx context.Context) (stale []StaleRelease, err er
 }
 
 // staleOf returns the approved releases of an image that are older than those that it
-// keeps, that no launch has needed for UsePeriod, and that no machine ran when it was
-// last seen. A release counts as kept once it
-// has been launched: one that nobody has booted yet replaces none. The image's first
-// release is never stale.
+// keeps, that no launch has needed for UsePeriod, that no machine ran when it was last
+// seen, and from which no enabled instance was launched last. A release counts as kept
+// once it has been launched: one that nobody has booted yet replaces none. The image's
+// first release is never stale.
 func (s *Store) staleOf(ctx context.Context, q querier, image *Image) (stale []StaleRelease, err error) {
 	releases, err := collect(ctx, q, query{
 		`SELECT ` + releaseColumns + `, mac FROM releases WHERE image_id = $1 ORDER BY created_at DESC, id DESC`, []any{image.ID[:]},
@@ -84,7 +86,7 @@ func (s *Store) staleOf(ctx context.Context, q querier, image *Image) (stale []S
 		switch {
 		case err != nil:
 			return nil, err
-		case kept >= image.KeepReleases && use.Launches == 0 && use.Machines == 0 && s.clock().Sub(r.ApprovedAt) > UsePeriod && s.clock().Sub(r.DecidedAt) > UsePeriod:
+		case kept >= image.KeepReleases && use.Launches == 0 && use.Machines == 0 && use.Instances == 0 && s.clock().Sub(r.ApprovedAt) > UsePeriod && s.clock().Sub(r.DecidedAt) > UsePeriod:
 			stale = append(stale, StaleRelease{image.ID, r.ID})
 		case !use.GrantedAt.IsZero():
 			kept++

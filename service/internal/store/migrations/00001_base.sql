@@ -96,6 +96,7 @@ CREATE INDEX instances_image ON instances (image_id, created_at, id, name) WHERE
 CREATE INDEX instances_image_state ON instances (image_id, state, created_at, id, enabled, name) WHERE deleted_at = 0;
 CREATE INDEX instances_auto ON instances (image_id, auto) WHERE auto AND deleted_at = 0; -- against the image's limit
 CREATE INDEX instances_deleted ON instances (deleted_at, id) WHERE deleted_at > 0;
+CREATE INDEX instances_release ON instances (granted_release) WHERE enabled AND deleted_at = 0; -- whom retiring a release locks out
 CREATE INDEX instances_of ON instances (image_id, deleted_at); -- deleted ones too
 
 -- What does not come back: IDs of instances that are gone, sealed is zeros if such a

@@ -20,6 +20,7 @@ func decisionTests() map[string]func(*testing.T, Database) {
 		"add and reject":      testAddRacesReject,
 		"verify release":      testVerifyRelease,
 		"release use":         testReleaseUse,
+		"release, instances":  testReleaseOfInstances,
 		"stale releases":      testStaleReleases,
 	}
 }

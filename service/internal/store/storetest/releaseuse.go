@@ -110,3 +110,45 @@ func testStaleReleases(t *testing.T, d Database) {
 		t.Errorf("restored: got %v", got)
 	}
 }
+
+// An instance that was launched once, a year ago, needs its release until it is launched
+// from another one, or is disabled.
+func testReleaseOfInstances(t *testing.T, d Database) {
+	clock := NewClock(0)
+	s := d.Open(t, store.Options{Now: clock.Now})
+	image, first := withInstances(t, s, Named())
+	clock.Advance(time.Second)
+	old := propose(t, s, image.ID, "old")
+	clock.Advance(time.Second)
+	now := propose(t, s, image.ID, "new")
+	for _, r := range []store.Release{old, now} {
+		must(t, s.ApproveRelease(t.Context(), r.ID, verdict(r)))
+	}
+	must(t, s.SetKeepReleases(t.Context(), image.ID, 1))
+	image.KeepReleases = 1
+	i := newInstance(t, s, image.ID, "web-1")
+	launched := func(r store.Release, id wire.UUID) {
+		t.Helper()
+		u := InstanceUnlock(launchOf(t, s, image, r), id)
+		u.Nonce.Expires = clock.Now().Add(time.Minute)
+		unlockOf(t, s, u)
+	}
+	launched(old, i.ID)
+	launched(now, newInstance(t, s, image.ID, "web-2").ID)
+	clock.Advance(365 * 24 * time.Hour)
+	if use, err := s.ReleaseUse(t.Context(), old.ID); err != nil || use.Instances != 1 || use.Launches != 0 {
+		t.Errorf("got %+v, %v", use, err)
+	}
+	if got := staleIDs(t, s); got != nil {
+		t.Errorf("an instance needs it: got %v", got)
+	}
+	must(t, s.SetInstanceEnabled(t.Context(), i.ID, false))
+	if got := staleIDs(t, s); !slices.Equal(got, []wire.UUID{old.ID}) {
+		t.Errorf("disabled: got %v", got)
+	}
+	must(t, s.SetInstanceEnabled(t.Context(), i.ID, true))
+	launched(first, i.ID)
+	if got := staleIDs(t, s); !slices.Equal(got, []wire.UUID{old.ID}) {
+		t.Errorf("it was launched from another: got %v", got)
+	}
+}

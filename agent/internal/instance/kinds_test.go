@@ -77,6 +77,7 @@ func TestAllOfExt4(t *testing.T) {
 		all    bool
 	}{
 		"in use":          {func(plain []byte) { plain[1024+0x3A] = 0 }, false},
+		"to be replayed":  {func(plain []byte) { plain[1024+0x60] |= 4 }, false}, // as a power cut leaves a journal
 		"with errors":     {func(plain []byte) { plain[1024+0x3A] = 3 }, false},
 		"free space, too": {func([]byte) {}, true},
 	} {

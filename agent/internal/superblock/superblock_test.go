@@ -108,25 +108,40 @@ func TestClean(t *testing.T) {
 	}
 }
 
-func TestRealExt4(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "fs")
-	out, err := exec.CommandContext(t.Context(), "mke2fs", "-q", "-t", "ext4", "-U", uuid, path, "4M").CombinedOutput()
-	if err != nil {
-		t.Fatalf("mke2fs (package e2fsprogs): %v %s", err, out)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := Check(f, "ext4", uuid); err != nil {
-		t.Error(err)
-	}
-	if size, err := Size(f, "ext4", 1<<40); err != nil || size != 4<<20 {
-		t.Errorf("%d bytes, %v", size, err)
-	}
-	if clean, err := Clean(f); err != nil || !clean {
-		t.Errorf("clean: %v, %v", clean, err)
+// TestReal reads what the programs of each file system make.
+func TestReal(t *testing.T) {
+	for kind, tc := range map[string]struct {
+		size    int64
+		program []string
+	}{
+		"ext4":  {4 << 20, []string{"mke2fs", "-q", "-t", "ext4", "-U", uuid}},
+		"xfs":   {320 << 20, []string{"mkfs.xfs", "-q", "-m", "uuid=" + uuid}},
+		"btrfs": {128 << 20, []string{"mkfs.btrfs", "-q", "-U", uuid}},
+	} {
+		path := filepath.Join(t.TempDir(), kind)
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := f.Truncate(tc.size); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.CommandContext(t.Context(), tc.program[0], append(tc.program[1:], path)...).CombinedOutput(); err != nil {
+			t.Fatalf("%s (packages e2fsprogs, xfsprogs, btrfs-progs): %v %s", tc.program[0], err, out)
+		}
+		if err := Check(f, kind, uuid); err != nil {
+			t.Error(err)
+		}
+		if size, err := Size(f, kind, 1<<40); err != nil || size != tc.size {
+			t.Errorf("%s: %d bytes, %v", kind, size, err)
+		}
+		if kind != "ext4" {
+			continue
+		}
+		if clean, err := Clean(f); err != nil || !clean {
+			t.Errorf("clean: %v, %v", clean, err)
+		}
 	}
 }
 

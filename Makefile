@@ -94,12 +94,12 @@ test: deps agent ## everything that this machine can check; what CI runs
 	$(MAKE) --no-print-directory plugin
 	GO=$(GO) scripts/coverage $(COVERAGE) -race
 	$(GO) test -race -skip '$(SLOW)' ./internal/image/convert ./internal/image/embed ./cmd/snpguard
-	$(GO) test -race -tags sim ./agent/...
+	$(GO) test -race -skip '$(SLOW)' -tags sim ./agent/...
 	$(MAKE) --no-print-directory -j3 -Oline e2e-boots e2e-conversions e2e-packer
 
 COVERAGE := $(BIN)/coverage.out
 # What has run without the race detector and would take minutes under it.
-SLOW := ^Test(EverythingArrives|CutAnywhere|Scripts)$$
+SLOW := ^Test(EverythingArrives|CutAnywhere|Scripts|EveryCut|Cuts.*|OtherFileSystems|AllOfExt4)$$
 
 .PHONY: cover
 cover: deps ## how much of what faces an attacker the tests reach; fails under 85 %

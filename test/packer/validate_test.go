@@ -36,7 +36,7 @@ func TestDescribe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"builders":["-packer-default-plugin-name-"]`, `"post_processors":["convert","embed","register"]`, `"datasources":["image","service"]`, `"api_version":"x5.0"`} {
+	for _, want := range []string{`"builders":["-packer-default-plugin-name-"]`, `"post_processors":["convert","embed","register"]`, `"datasources":["image","instance","service"]`, `"api_version":"x5.0"`} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("%s lacks %s", out, want)
 		}

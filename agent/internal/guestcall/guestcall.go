@@ -26,7 +26,7 @@ type Caller struct {
 	Image    wire.UUID
 	Identity ed25519.PublicKey // measured, of the service
 	Launch   *report.Launch
-	Boot     ed25519.PrivateKey // signs calls of an instance's boot; nil makes others
+	Boot     ed25519.PrivateKey // signs the calls of an instance; nil: it is none
 }
 
 // Answer is the body of an answer.
@@ -54,19 +54,14 @@ func (c *Caller) Do(ctx context.Context, client *service.Client, kind wire.Call,
 		return Call{}, err
 	}
 	request := wire.GuestCall{Report: evidence.Report, Certificates: evidence.Certificates, Nonce: nonce, Body: body}
+	if c.Boot != nil {
+		request.BootSignature = ed25519.Sign(c.Boot, wire.BootCallTranscript(call.ReportData))
+	}
 	var signed wire.GuestAnswer
-	if err := client.Post(ctx, kind.Path(), c.signed(request, call), &signed); err != nil {
+	if err := client.Post(ctx, kind.Path(), &request, &signed); err != nil {
 		return Call{}, err
 	}
 	return call, c.Open(call, &signed, out)
-}
-
-// signed adds the boot key's signature, where there is one.
-func (c *Caller) signed(request wire.GuestCall, call Call) any {
-	if c.Boot == nil {
-		return &request
-	}
-	return &wire.BootCall{GuestCall: request, BootSignature: ed25519.Sign(c.Boot, wire.BootCallTranscript(call.ReportData))}
 }
 
 // Open checks an answer, and reads it only when it is this service's to this call.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
 )
@@ -29,6 +30,19 @@ func LeaveBootKey(root string, key ed25519.PrivateKey) error {
 		return fmt.Errorf("leave boot key: %w", err)
 	}
 	return nil
+}
+
+// ReadBootKey reads what LeaveBootKey has left.
+func ReadBootKey(root string) (ed25519.PrivateKey, error) {
+	text, err := read(filepath.Join(root, bootconf.PathBootKey))
+	if err != nil {
+		return nil, fmt.Errorf("read boot key: %w", err)
+	}
+	seed, err := hex.DecodeString(strings.TrimSuffix(string(text), "\n"))
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil, errors.New("read boot key: it is none") // the error would show a part of it
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
 }
 
 func leave(root, from, to string, mode fs.FileMode) error {

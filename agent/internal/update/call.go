@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -27,8 +28,9 @@ type Session struct {
 	caller   guestcall.Caller
 }
 
-// NewSession takes the configuration of this boot.
-func NewSession(c *bootconf.Config, launch *report.Launch) (*Session, error) {
+// NewSession takes the configuration of this boot, and the boot key of an instance, which
+// signs its calls.
+func NewSession(c *bootconf.Config, launch *report.Launch, boot ed25519.PrivateKey) (*Session, error) {
 	key, err := identity.Parse(c.IdentityKey)
 	if err != nil {
 		return nil, fmt.Errorf("measured identity key: %w", err)
@@ -37,7 +39,7 @@ func NewSession(c *bootconf.Config, launch *report.Launch) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{c.Services, roots, guestcall.Caller{Image: c.ImageID, Identity: key, Launch: launch}}, nil
+	return &Session{c.Services, roots, guestcall.Caller{Image: c.ImageID, Identity: key, Launch: launch, Boot: boot}}, nil
 }
 
 // launchOf is the launch whose report the boot left.

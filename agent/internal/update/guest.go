@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -68,7 +69,13 @@ func (g *Guest) load() error {
 	if err != nil {
 		return err
 	}
-	if g.session, err = NewSession(g.config, launch); err != nil {
+	var boot ed25519.PrivateKey
+	if s.Instance != nil {
+		if boot, err = status.ReadBootKey(g.Root); err != nil {
+			return err
+		}
+	}
+	if g.session, err = NewSession(g.config, launch, boot); err != nil {
 		return err
 	}
 	return g.loadSystem()

@@ -44,6 +44,8 @@ type world struct {
 	identity ed25519.PrivateKey
 	image    wire.UUID
 	running  wire.UUID
+	instance wire.UUID // that it was launched as, zero for none
+	bootKey  ed25519.PrivateKey
 	slots    *fakeSlots
 	none     error // what opening the slots fails with
 	rebooted []string
@@ -54,6 +56,7 @@ type world struct {
 	bundle  []byte
 	asked   []wire.UpdateRequest
 	said    []wire.ConfirmRequest
+	signed  []bool // by the boot key
 	fetched int
 	forge   func(call wire.Call, data [64]byte, a *wire.GuestAnswer) // changes an answer
 	refuse  int                                                      // status of calls
@@ -72,7 +75,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
-	w := &world{t: t, root: t.TempDir(), identity: key, image: wire.NewUUID(), running: wire.NewUUID()}
+	w := &world{t: t, root: t.TempDir(), identity: key, bootKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize)), image: wire.NewUUID(), running: wire.NewUUID()}
 	w.slots = &fakeSlots{state: slots.State{Active: slots.A}, files: map[string]map[string][]byte{slots.A: {}, slots.B: {}}}
 	w.fill(slots.A, w.release(w.running, []byte("kernel 1")))
 	w.write("proc/sys/kernel/osrelease", "6.12.57+deb13-cloud-amd64\n")
@@ -101,11 +104,23 @@ func (w *world) kernel(release, content string) {
 // boots gives the machine another boot_id.
 func (w *world) boots(id string) { w.write("proc/sys/kernel/random/boot_id", id+"\n") }
 
+// hostData is that of this launch.
+func (w *world) hostData() [wire.HostDataSize]byte {
+	if w.instance.IsZero() {
+		return [wire.HostDataSize]byte{}
+	}
+	return wire.HostData(w.instance)
+}
+
 // runs makes a release that of this boot.
 func (w *world) runs(release wire.UUID) {
 	w.t.Helper()
 	w.running = release
-	s := status.Status{Format: status.Format, ImageID: w.image, Fields: &report.Fields{ImageID: release.String(), HostData: strings.Repeat("00", wire.HostDataSize)}}
+	hostData := w.hostData()
+	s := status.Status{Format: status.Format, ImageID: w.image, Fields: &report.Fields{ImageID: release.String(), HostData: hex.EncodeToString(hostData[:])}}
+	if !w.instance.IsZero() {
+		s.Instance = &status.Instance{ID: w.instance, State: wire.StateReady, Generation: 2}
+	}
 	must(w.t, s.Write(filepath.Join(w.root, status.Path)))
 }
 
@@ -177,6 +192,8 @@ func (w *world) guest() *update.Guest {
 		Attest: func(data [64]byte) (*report.Evidence, error) {
 			e := &report.Evidence{Report: make([]byte, report.Size)}
 			copy(e.Report[0x50:], data[:])
+			hostData := w.hostData()
+			copy(e.Report[0xC0:], hostData[:])
 			return e, nil
 		},
 		Log: func(format string, args ...any) { fmt.Fprintf(&w.log, format+"\n", args...) },
@@ -229,13 +246,14 @@ func reply(rw http.ResponseWriter, v any) {
 func (w *world) take(rw http.ResponseWriter, r *http.Request, call wire.Call, body interface{ Validate() error }, answer func() any) {
 	var c wire.GuestCall
 	err := errors.Join(json.NewDecoder(r.Body).Decode(&c), c.Validate())
-	data := wire.CallBinding{Nonce: c.Nonce, Image: w.image, Body: sha256.Sum256(c.Body)}.ReportData(call)
+	data := wire.CallBinding{Nonce: c.Nonce, Image: w.image, Instance: w.instance, Body: sha256.Sum256(c.Body)}.ReportData(call)
 	if err == nil {
 		err = errors.Join(json.Unmarshal(c.Body, body), body.Validate())
 	}
 	if err != nil || !bytes.Equal(c.Report[0x50:0x90], data[:]) {
 		w.t.Errorf("%s: %v, or not bound", call, err)
 	}
+	w.signed = append(w.signed, ed25519.Verify(w.bootKey.Public().(ed25519.PublicKey), wire.BootCallTranscript(data), c.BootSignature))
 	if w.refuse != 0 {
 		rw.Header().Set("Content-Type", wire.ProblemContentType)
 		rw.WriteHeader(w.refuse)

@@ -29,10 +29,19 @@ type GuestCall struct {
 	Certificates []byte `json:"certificates,omitempty"` // table of the extended report, when the host gave one
 	Nonce        []byte `json:"nonce"`                  // NonceSize bytes
 	Body         []byte `json:"body"`                   // JSON of the call, as it was hashed; 1 to MaxCallBody bytes
+
+	// BootSignature is Ed25519 by the boot key over BootCallTranscript, 64 bytes: of every
+	// call of an instance, and of no other.
+	BootSignature []byte `json:"boot_signature,omitempty"`
 }
 
 // Validate checks the sizes. The error wraps ErrShape.
-func (c *GuestCall) Validate() error { return c.validate(MaxCallBody) }
+func (c *GuestCall) Validate() error {
+	if len(c.BootSignature) != 0 {
+		return cmp.Or(c.validate(MaxCallBody), checkSize("boot_signature", c.BootSignature, 64))
+	}
+	return c.validate(MaxCallBody)
+}
 
 func (c *GuestCall) validate(maxBody int) error {
 	if len(c.Certificates) > MaxCertificates {

@@ -100,12 +100,10 @@ func checkGeneration(n uint64) error {
 	return nil
 }
 
-// BootCall is a call of an instance's boot: a GuestCall that the boot key, too, signs.
-// The report's REPORT_ID and the boot key must be those of the instance's latest grant.
-type BootCall struct {
-	GuestCall
-	BootSignature []byte `json:"boot_signature"` // Ed25519 over BootCallTranscript, 64 bytes
-}
+// BootCall is a call of an instance's boot: a GuestCall with a BootSignature, and with room
+// in its body. The report's REPORT_ID and the boot key must be those of the instance's
+// latest grant.
+type BootCall struct{ GuestCall }
 
 // Validate checks the sizes. The error wraps ErrShape.
 func (c *BootCall) Validate() error {

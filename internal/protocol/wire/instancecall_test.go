@@ -136,7 +136,8 @@ func TestLargestBootCallFits(t *testing.T) {
 	}
 	call := wire.BootCall{GuestCall: wire.GuestCall{
 		Report: make([]byte, 1184), Certificates: make([]byte, wire.MaxCertificates), Nonce: make([]byte, wire.NonceSize), Body: make([]byte, wire.MaxBootCallBody),
-	}, BootSignature: make([]byte, 64)}
+		BootSignature: make([]byte, 64),
+	}}
 	if err := call.Validate(); err != nil {
 		t.Error(err)
 	}

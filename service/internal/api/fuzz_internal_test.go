@@ -159,8 +159,7 @@ func FuzzBootCall(f *testing.F) {
 			f.Fatal(err)
 		}
 		outer, err := json.Marshal(wire.BootCall{
-			GuestCall:     wire.GuestCall{Report: make([]byte, 1184), Nonce: make([]byte, wire.NonceSize), Body: inner},
-			BootSignature: make([]byte, 64),
+			GuestCall: wire.GuestCall{Report: make([]byte, 1184), Nonce: make([]byte, wire.NonceSize), Body: inner, BootSignature: make([]byte, 64)},
 		})
 		if err != nil {
 			f.Fatal(err)

@@ -104,7 +104,9 @@ func TestGuestCallsAreLimited(t *testing.T) {
 func bootCalls() []string { return []string{wire.PathClaim, wire.PathReady, wire.PathCommit} }
 
 func bootCall() wire.BootCall {
-	return wire.BootCall{GuestCall: guestCall(), BootSignature: make([]byte, 64)}
+	call := wire.BootCall{GuestCall: guestCall()}
+	call.BootSignature = make([]byte, 64)
+	return call
 }
 
 func TestBootCalls(t *testing.T) {

@@ -101,7 +101,7 @@ func wireTypes() map[string]reflect.Type {
 		wire.Challenge{}, wire.UnlockRequest{}, wire.Grant{}, wire.PublicInfo{},
 		wire.GuestCall{}, wire.GuestAnswer{}, wire.UpdateRequest{}, wire.InstalledKernel{}, wire.UpdateAnswer{}, wire.AvailableRelease{},
 		wire.ConfirmRequest{}, wire.ConfirmAnswer{}, wire.BundleRequest{},
-		wire.BootCall{}, wire.InstanceDisk{}, wire.Generation{}, wire.ClaimRequest{}, wire.ClaimAnswer{}, wire.ReadyRequest{}, wire.CommitRequest{}, wire.InstanceAnswer{},
+		wire.InstanceDisk{}, wire.Generation{}, wire.ClaimRequest{}, wire.ClaimAnswer{}, wire.ReadyRequest{}, wire.CommitRequest{}, wire.InstanceAnswer{},
 		wire.Machine{}, wire.MachineKernel{}, wire.MachineList{}, wire.Fleet{}, wire.ReleaseGuests{}, wire.WaitingKernel{},
 		wire.Image{}, wire.LaunchLimit{}, wire.Release{}, wire.Approval{}, wire.Rejection{}, wire.Retirement{}, wire.Restoration{}, wire.ReleaseUse{},
 		wire.Verification{}, wire.Verified{}, wire.Provenance{}, wire.ProvenancePackage{}, wire.ProvenanceArchive{}, wire.Artifact{}, wire.Variant{}, wire.ImageList{},

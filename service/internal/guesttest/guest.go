@@ -144,25 +144,31 @@ func (g *Guest) certificates() []byte {
 	return table.Bytes()
 }
 
-// NewCall makes a call of the guest once it runs.
+// NewCall makes a call of the guest once it runs, signed by its boot key when it was
+// launched as an instance.
 func (g *Guest) NewCall(call wire.Call, nonce, body []byte) (*wire.GuestCall, error) {
+	c, err := g.NewBootCall(call, nonce, body)
+	if err != nil {
+		return nil, err
+	}
+	if wire.HostInstance(g.Report.HostData).IsZero() {
+		c.BootSignature = nil
+	}
+	return &c.GuestCall, nil
+}
+
+// NewBootCall makes a call that the boot key signs.
+func (g *Guest) NewBootCall(call wire.Call, nonce, body []byte) (*wire.BootCall, error) {
 	report := *g.Report
 	report.ReportData = wire.CallBinding{Nonce: nonce, Image: g.Image, Instance: wire.HostInstance(report.HostData), Body: sha256.Sum256(body)}.ReportData(call)
 	signed, err := g.Host.VEK.Report(&report)
 	if err != nil {
 		return nil, err
 	}
-	return &wire.GuestCall{Report: signed, Certificates: g.certificates(), Nonce: nonce, Body: body}, nil
-}
-
-// NewBootCall makes a call of the boot of the guest's instance.
-func (g *Guest) NewBootCall(call wire.Call, nonce, body []byte) (*wire.BootCall, error) {
-	c, err := g.NewCall(call, nonce, body)
-	if err != nil {
-		return nil, err
-	}
-	data := wire.CallBinding{Nonce: nonce, Image: g.Image, Instance: wire.HostInstance(g.Report.HostData), Body: sha256.Sum256(body)}.ReportData(call)
-	return &wire.BootCall{GuestCall: *c, BootSignature: ed25519.Sign(g.BootKey, wire.BootCallTranscript(data))}, nil
+	return &wire.BootCall{GuestCall: wire.GuestCall{
+		Report: signed, Certificates: g.certificates(), Nonce: nonce, Body: body,
+		BootSignature: ed25519.Sign(g.BootKey, wire.BootCallTranscript(report.ReportData)),
+	}}, nil
 }
 
 // Open checks a grant as the agent does and returns the keys of its state.

@@ -137,7 +137,7 @@ func (b *boot) decide(facts store.InstanceFacts, do step) (store.Instance, bool,
 		return refused(d)
 	}
 	i := *facts.Instance
-	if d := b.checkBoot(&i.Granted); d != nil {
+	if d := b.guest.CheckBoot(i.Granted, b.signed); d != nil {
 		return refused(d)
 	}
 	again, d := do(&i)
@@ -145,25 +145,6 @@ func (b *boot) decide(facts store.InstanceFacts, do step) (store.Instance, bool,
 		return refused(d)
 	}
 	return i, again, nil
-}
-
-// checkBoot wants the launch that was granted last, and its boot key.
-func (b *boot) checkBoot(latest *store.Boot) *unlock.Denial {
-	switch report := b.guest.Report; {
-	case *latest == (store.Boot{}):
-		return &unlock.Denial{Reason: audit.ReasonBootSuperseded, Rule: "report_id", Expected: "a launch that was granted its keys", Found: "no launch was"}
-	case report.ReportID != latest.ReportID:
-		return &unlock.Denial{
-			Reason: audit.ReasonBootSuperseded, Rule: "report_id",
-			Expected: fmt.Sprintf("REPORT_ID %x, the launch that was granted last", latest.ReportID), Found: fmt.Sprintf("REPORT_ID %x", report.ReportID),
-		}
-	case !ed25519.Verify(latest.BootKey[:], wire.BootCallTranscript(b.guest.ReportData), b.signed):
-		return &unlock.Denial{
-			Reason: audit.ReasonBootKey, Rule: "boot_signature",
-			Expected: fmt.Sprintf("a signature by boot key %x", latest.BootKey), Found: "another signature",
-		}
-	}
-	return nil
 }
 
 // answer makes the answer to the call.

@@ -67,6 +67,15 @@ func (a *attempt) rollback(what Rollback) {
 	a.record.Audit = a.record.Audit.WithDetail(detailRollback, string(what))
 }
 
+// reported gives the grant of an older generation that nobody has allowed the reason of the
+// denial that it would be elsewhere, so that lists find both.
+func reported(record audit.Record) audit.Record {
+	if record.Details[detailRollback] == string(RollbackReported) {
+		record.Reason = audit.ReasonRollback
+	}
+	return record
+}
+
 // observeRollback counts a rollback, once for a launch.
 func (a *attempt) observeRollback(recorded audit.Record) {
 	what := Rollback(recorded.Details[detailRollback])

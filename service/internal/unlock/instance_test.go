@@ -225,8 +225,9 @@ func TestGenerations(t *testing.T) {
 			if tc.became == "" {
 				wanted = nil
 			}
-			if r := w.records[0]; !slices.Equal(w.rollbacks, wanted) || r.Details["rollback"] != string(tc.became) || (tc.became != "" && r.Details["committed"] != "5") {
-				t.Errorf("rollbacks %v, recorded %v", w.rollbacks, r.Details)
+			if r := w.records[0]; !slices.Equal(w.rollbacks, wanted) || r.Details["rollback"] != string(tc.became) || (tc.became != "" && r.Details["committed"] != "5") ||
+				(r.Reason == audit.ReasonRollback) != (tc.became == unlock.RollbackReported || tc.became == unlock.RollbackDenied) {
+				t.Errorf("rollbacks %v, recorded %q, %v", w.rollbacks, r.Reason, r.Details)
 			}
 			if tc.want != 0 {
 				w.grant(t, g)

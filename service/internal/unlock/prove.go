@@ -2,7 +2,9 @@ package unlock
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
+	"fmt"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/attestation/snp"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/seal"
@@ -47,12 +49,35 @@ func (s *Service) Prove(ctx context.Context, call string, evidence Evidence, cal
 	a := s.attempt(evidence, caller, s.Now())
 	err := a.prove(ctx)
 	if err == nil {
+		if a.launch.Image.Instances.Mode != wire.InstancesNone {
+			a.record.Audit.InstanceID = wire.HostInstance(a.report.HostData)
+		}
 		return &Proven{
 			Report: a.report, ReportData: a.reportData, Launch: a.launch, record: a.record.Audit, key: a.release.key,
 			Nonce: store.Nonce{Hash: sha256.Sum256(evidence.Nonce), Expires: a.record.Nonce.Expires},
 		}, nil
 	}
 	return nil, s.refuse(ctx, call, a, err)
+}
+
+// CheckBoot wants the guest to be a launch of its instance, by REPORT_ID, and the call to
+// be signed by that launch's boot key, which never leaves the guest's memory.
+func (p *Proven) CheckBoot(of store.Boot, signature []byte) *Denial {
+	switch {
+	case of == (store.Boot{}):
+		return &Denial{Reason: audit.ReasonBootSuperseded, Rule: "report_id", Expected: "a launch that was granted its keys", Found: "no launch was"}
+	case p.Report.ReportID != of.ReportID:
+		return &Denial{
+			Reason: audit.ReasonBootSuperseded, Rule: "report_id",
+			Expected: fmt.Sprintf("REPORT_ID %x, the instance's last launch", of.ReportID), Found: fmt.Sprintf("REPORT_ID %x", p.Report.ReportID),
+		}
+	case !ed25519.Verify(of.BootKey[:], wire.BootCallTranscript(p.ReportData), signature):
+		return &Denial{
+			Reason: audit.ReasonBootKey, Rule: "boot_signature",
+			Expected: fmt.Sprintf("a signature by boot key %x", of.BootKey), Found: "another signature, or none",
+		}
+	}
+	return nil
 }
 
 // Refuse denies a guest that was proven, for a reason that only the database knew.

@@ -100,7 +100,7 @@ func (r *Record) settle(record audit.Record, facts store.Facts) audit.Record {
 		return record.Denied(audit.ReasonLaunchLimit, "launch_limit",
 			fmt.Sprintf("at most %d launches in %s", r.Limit.Max, r.Limit.Period), fmt.Sprintf("%d already", facts.Launches))
 	case first == nil:
-		return record
+		return reported(record)
 	case first.Claim == *r.Claim:
 		record.Retry = true
 	default:

@@ -30,6 +30,9 @@ type Fleet interface {
 	// ImageByID and ReleaseByID return what a ticket is for. Their errors wrap store.ErrNotFound.
 	ImageByID(ctx context.Context, id wire.UUID) (store.Image, error)
 	ReleaseByID(ctx context.Context, id wire.UUID) (store.Release, error)
+
+	// InstanceByID returns the instance that a guest was launched as. The error wraps store.ErrNotFound.
+	InstanceByID(ctx context.Context, id wire.UUID) (store.Instance, error)
 }
 
 // Config is what a Service works with. All of it is needed.
@@ -85,7 +88,7 @@ func (s *Service) Update(ctx context.Context, call *wire.GuestCall, caller unloc
 	if err := decode(call.Body, &asks); err != nil {
 		return nil, err
 	}
-	guest, err := s.Prover.Prove(ctx, nameUpdate, evidenceOf(wire.CallUpdate, call), caller)
+	guest, err := s.prove(ctx, wire.CallUpdate, nameUpdate, call, caller)
 	if err != nil {
 		return nil, err
 	}
@@ -93,14 +96,14 @@ func (s *Service) Update(ctx context.Context, call *wire.GuestCall, caller unloc
 	if err != nil {
 		return nil, err
 	}
-	if err := s.record(ctx, nameUpdate, guest, caller, store.Sighting{Machine: asks.Machine, State: state}); err != nil {
+	if err := s.record(ctx, nameUpdate, guest, caller, store.Sighting{Machine: guest.machine(asks.Machine), State: state}); err != nil {
 		return nil, err
 	}
-	answer, err := s.answer(ctx, guest, &asks)
+	answer, err := s.answer(ctx, guest.Proven, &asks)
 	if err != nil {
 		return nil, fmt.Errorf("%w: find releases: %w", unlock.ErrUnavailable, err)
 	}
-	return s.sign(wire.CallUpdate, nameUpdate, guest, answer, caller)
+	return s.sign(wire.CallUpdate, nameUpdate, guest.Proven, answer, caller)
 }
 
 // stateOf returns what the fleet's table keeps.
@@ -122,27 +125,28 @@ func (s *Service) Confirm(ctx context.Context, call *wire.GuestCall, caller unlo
 	if err := decode(call.Body, &says); err != nil {
 		return nil, err
 	}
-	guest, err := s.Prover.Prove(ctx, nameConfirm, evidenceOf(wire.CallConfirm, call), caller)
+	guest, err := s.prove(ctx, wire.CallConfirm, nameConfirm, call, caller)
 	if err != nil {
 		return nil, err
 	}
-	record := guest.Record().WithDetail("machine", says.Machine.String())
+	machine := guest.machine(says.Machine)
+	record := guest.Record().WithDetail("machine", machine.String())
 	record.Reason = audit.ReasonConfirmed
-	if err := s.record(ctx, nameConfirm, guest, caller, store.Sighting{Machine: says.Machine, Confirmed: &record}); err != nil {
+	if err := s.record(ctx, nameConfirm, guest, caller, store.Sighting{Machine: machine, Confirmed: &record}); err != nil {
 		return nil, err
 	}
-	return s.sign(wire.CallConfirm, nameConfirm, guest, &wire.ConfirmAnswer{Release: guest.Launch.Release.ID}, caller)
+	return s.sign(wire.CallConfirm, nameConfirm, guest.Proven, &wire.ConfirmAnswer{Release: guest.Launch.Release.ID}, caller)
 }
 
 // record keeps what a guest says, of the release that its report names.
-func (s *Service) record(ctx context.Context, name string, guest *unlock.Proven, caller unlock.Caller, sighting store.Sighting) error {
+func (s *Service) record(ctx context.Context, name string, guest *guest, caller unlock.Caller, sighting store.Sighting) error {
 	sighting.Nonce, sighting.Image, sighting.Release = guest.Nonce, guest.Launch.Image.ID, guest.Launch.Release.ID
 	done, err := s.Fleet.RecordSighting(ctx, sighting)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: record the call: %w", unlock.ErrUnavailable, err)
 	case done.NonceUsed:
-		return s.Prover.Refuse(ctx, name, guest, caller, &unlock.Denial{
+		return s.Prover.Refuse(ctx, name, guest.Proven, caller, &unlock.Denial{
 			Reason: audit.ReasonNonceUsed, Rule: "nonce", Expected: "a nonce that was not used before", Found: "a used nonce",
 		})
 	}

@@ -4,10 +4,12 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
+	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/audit"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store"
 	"github.com/snpguard-go/packer-plugin-snpguard/service/internal/store/storetest"
 )
@@ -119,5 +121,30 @@ func TestInstancePage(t *testing.T) {
 	}
 	if got := w.post("/images/"+image.ID.String()+"/instances", url.Values{"mode": {"auto"}, "instances": {"many"}, "generation": {"report"}}); got.Code != http.StatusUnprocessableEntity {
 		t.Errorf("status %d", got.Code)
+	}
+}
+
+// TestReportedRollbackIsShown finds the grant of an older disk among the events of its
+// instance, by its reason, and tells what to do about it.
+func TestReportedRollbackIsShown(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	image, release := w.image("debian")
+	made := w.instance(image, "web-1")
+	w.ready(release, made.ID)
+	launch, err := w.store.FindLaunch(t.Context(), image.IDKeyDigest, image.AuthorKeyDigest, release.ID)
+	must(t, err)
+	u := storetest.InstanceUnlock(launch, made.ID)
+	u.Audit.Reason = audit.ReasonRollback
+	entry, err := w.store.RecordUnlock(t.Context(), u)
+	must(t, err)
+	advice := adviceOn(audit.ReasonRollback)
+	for path, want := range map[string]string{
+		"/instances/" + made.ID.String():               advice.Title,
+		"/audit?outcome=granted&reason=rollback":       advice.Title,
+		"/records/" + strconv.FormatInt(entry.Seq, 10): advice.Do,
+	} {
+		if page := html.UnescapeString(w.get(path).Body.String()); !strings.Contains(page, want) {
+			t.Errorf("%s does not say %q", path, want)
+		}
 	}
 }

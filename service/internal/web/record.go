@@ -18,6 +18,7 @@ import (
 type recordPage struct {
 	shownRecord
 	Denied   bool
+	Warned   bool // granted, and still something to look at
 	Advice   advice
 	Expected []string // alternatives
 	Details  []detail
@@ -58,6 +59,9 @@ func (w *Web) showRecord(rw http.ResponseWriter, r *request) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(entry.Details)) {
 		body.Details = append(body.Details, detail{name, entry.Details[name]})
+	}
+	if body.Warned = entry.Granted() && entry.Reason != ""; body.Warned {
+		body.Advice = adviceOn(entry.Reason)
 	}
 	title := "Record " + strconv.FormatInt(entry.Seq, 10)
 	if body.Denied {

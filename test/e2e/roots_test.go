@@ -17,10 +17,12 @@ import (
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/kmod"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/image/staging"
 	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/bootconf"
+	"github.com/snpguard-go/packer-plugin-snpguard/internal/protocol/wire"
 )
 
-// TestOtherRoots has the agent mount an xfs, on sectors of 512 bytes, and a btrfs, each with a second disk of the
-// host's that holds the same file system by its UUID. The conversion of such roots needs
+// TestOtherRoots has the agent bring an xfs, on sectors of 512 bytes, and a btrfs under the
+// key of an instance, all of them, and mount them, each with a second disk of the host's
+// that holds the same file system by its UUID. The conversion of such roots needs
 // libguestfs; here a converted ext4 makes place for them.
 func TestOtherRoots(t *testing.T) {
 	t.Parallel()
@@ -34,11 +36,15 @@ func TestOtherRoots(t *testing.T) {
 			fill(t, root, c.Conversion.Kernel)
 			uuid := strings.TrimSpace(output(t, "blkid", "-p", "-o", "value", "-s", "UUID", root))
 			replaceRoot(t, c, kind, uuid, root)
-			v := boot(t, c, registered(t, "root-"+kind, c), "--snapshot", "--",
+			i := newInstance(t, c, registered(t, "root-"+kind, c, "--instances", "named"), "root-"+kind)
+			v := boot(t, &i.conversion, i.bundle, "--instance", i.name, "--",
 				"-drive", "if=none,format=raw,id=same,file="+root, "-device", "virtio-blk-pci,drive=same")
+			readied(t, v)
 			if found := told(t, v); !strings.Contains(found["options"], "- "+kind+" /dev/mapper/cryptroot ro") {
 				t.Errorf("options %q", found["options"])
 			}
+			ended(t, v)
+			i.in(t, wire.StateReady)
 		})
 	}
 }

@@ -183,16 +183,16 @@ func proposed(t *testing.T, image string) string {
 	return found[0]
 }
 
-// fromDisk launches what is on a disk, with a further disk of the host's.
-func fromDisk(t *testing.T, c *conversion, further string) *vm.VM {
+// fromDisk launches what is on a disk, as an instance, with a further disk of the host's.
+func fromDisk(t *testing.T, i *instance, further string) *vm.VM {
 	t.Helper()
 	return start(t, []string{
-		program("snpguard"), "launch", "--image", c.Image, "--memory", "1G", "--simulate", "--sim-state", theService(t).simState,
+		program("snpguard"), "launch", "--image", i.Image, "--instance", i.name, "--memory", "1G", "--simulate", "--sim-state", theService(t).simState,
 		"--", "-drive", "if=none,format=raw,readonly=on,id=further,file=" + further, "-device", "virtio-blk-pci,drive=further",
 	})
 }
 
-// TestNextKernel is a guest's life from one kernel to the next. A real Debian boots
+// TestNextKernel is an instance's life from one kernel to the next. A real Debian boots
 // with its own; root installs another, the operator adds a release from the same
 // package, a colleague verifies and approves it, and the guest takes it, boots it and
 // confirms it. The old release is retired and refused. Then comes one whose kernel
@@ -202,11 +202,12 @@ func TestNextKernel(t *testing.T) {
 	const name = "next-kernel"
 	kernel, other := newerKernel(t), colleague(t)
 	c := convertFile(t, openConsole(t), filepath.Join(scratch, name))
-	bundle := registered(t, name, c, "--accept-finding", "empty-password")
+	bundle := registered(t, name, c, "--accept-finding", "empty-password", "--instances", "named")
 	first := releaseID.FindString(snpguard(t, "release", "list", name))
 	snpguard(t, "embed", "--image", c.Image, "--bundle", bundle)
 
-	v := fromDisk(t, c, kernel.fileSystemOfThem)
+	i := newInstance(t, c, bundle, name)
+	v := fromDisk(t, i, kernel.fileSystemOfThem)
 	s := rootShell(t, v)
 	if running := s.run(t, "uname -r"); running == kernel.version {
 		t.Fatalf("the image has %s already", running)
@@ -215,7 +216,7 @@ func TestNextKernel(t *testing.T) {
 	t.Logf("the root has %s MiB", grown)
 	s.run(t, "mount -o ro /dev/vdb /mnt && dpkg -i /mnt/linux-base_*.deb && dpkg -i /mnt/linux-*-*.deb && umount /mnt")
 	wants(t, s.run(t, "/run/snpguard/agent update"), kernel.version)
-	wants(t, snpguard(t, "image", "machines", name), kernel.version)
+	wants(t, snpguard(t, "image", "machines", name, "--all"), kernel.version, i.id.String())
 
 	signed := []string{"--signed-by", keyring, "--index", kernel.release, "--index", kernel.index}
 	snpguard(t, slices.Concat([]string{"release", "add", name}, kernel.flags(), signed)...)

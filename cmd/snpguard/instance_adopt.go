@@ -46,8 +46,11 @@ the root partition.`,
 			if err != nil {
 				return err
 			}
-			_, err = service.AdoptInstance(cmd.Context(), found.ID, wire.InstanceAdoption{Sealed: receipt.Sealed[:], Receipt: receipt.Signature[:]})
-			return err
+			if _, err = service.AdoptInstance(cmd.Context(), found.ID, wire.InstanceAdoption{Sealed: receipt.Sealed[:], Receipt: receipt.Signature[:]}); err != nil {
+				return err
+			}
+			note(cmd, "The service knows the disk of instance %s again: launch it as before.", safe(found.Name))
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&disk.Image, "disk", "", "disk of the instance, qcow2 or raw")

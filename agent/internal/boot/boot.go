@@ -32,7 +32,7 @@ type Boot struct {
 	mounts *mountSet
 	config *bootconf.Config
 	root   *rootdisk.Partition
-	sealed []byte // sealed volume key, from the disk
+	sealed []byte // sealed volume key, from the disk; zeros when it is lost
 	net    *netup.Net
 
 	shown      instance.Shown // of the instance that the launch names, on the disk

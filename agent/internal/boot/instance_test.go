@@ -150,6 +150,34 @@ func TestInstanceBoots(t *testing.T) {
 	c.left(b)
 }
 
+// TestGoldenKeyIsLost boots a ready instance whose disk has lost the image's sealed key,
+// which is of no use to it any more. A golden disk that has lost it stops.
+func TestGoldenKeyIsLost(t *testing.T) {
+	c := newInstanceComputer(t)
+	lose := func() {
+		disk, err := os.ReadFile(filepath.Join(c.dir, "dev/vda1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(disk[vmkrecord.Offset:][:vmkrecord.Size])
+		c.write("dev/vda1", disk)
+	}
+	b, err := c.boot(wire.HostData(c.id))
+	if err != nil || !b.limited(Step{"instance", b.firstBoot}) {
+		t.Fatalf("%v, log: %s", err, c.log)
+	}
+	first := bytes.Clone(b.key)
+	lose()
+	if b, err = c.boot(wire.HostData(c.id)); err != nil || !bytes.Equal(b.key, first) || b.state != wire.StateReady {
+		t.Errorf("%v, or another key", err)
+	}
+	c = newInstanceComputer(t)
+	lose()
+	if _, err = c.boot(wire.HostData(c.id)); !errors.Is(err, vmkrecord.ErrRecord) {
+		t.Errorf("a golden disk: %v", err)
+	}
+}
+
 // wiped wants keys to be gone.
 func (i *instanceComputer) wiped(when string, keys ...[]byte) {
 	i.t.Helper()
